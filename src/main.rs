@@ -1,0 +1,5 @@
+//! The `bifocal` command.
+
+fn main() -> std::process::ExitCode {
+    bifocal::cli::main()
+}
