@@ -1,0 +1,197 @@
+//! ONNX to [`Graph`], through tract. The only room that names tract, and the only one that knows ONNX.
+
+mod graph;
+mod load;
+mod moves;
+mod read;
+
+use std::cell::Cell;
+use std::path::Path;
+use std::str::FromStr;
+
+pub use graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
+
+thread_local! {
+    /// Set while a panic of the parser is being caught.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// True while a panic on this thread is an ordinary error of a damaged model: a panic hook may stay silent.
+pub fn panic_is_handled() -> bool {
+    QUIET.with(Cell::get)
+}
+
+/// Which branches run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Branches {
+    /// Both, as trained.
+    Both,
+    /// The CNN branch alone.
+    Cnn,
+    /// The Transformer branch alone.
+    Transformer,
+}
+
+impl Branches {
+    /// Name on the command line and in the model file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Cnn => "cnn",
+            Self::Transformer => "transformer",
+        }
+    }
+}
+
+impl FromStr for Branches {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Both, Self::Cnn, Self::Transformer];
+        // `auto` is for schedulers that choose by load; a photo gets the best picture.
+        let text = if text == "auto" { "both" } else { text };
+        all.into_iter().find(|b| b.name() == text).ok_or_else(|| format!("'{text}' is not one of both, cnn, transformer, auto"))
+    }
+}
+
+/// What the file says of itself.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Metadata {
+    /// Name.
+    pub name: String,
+    /// Output pixels for an input pixel, along one axis.
+    pub scale: usize,
+    /// Window grid in input pixels: the frame is padded to multiples of it.
+    pub window: usize,
+    /// What the network sees.
+    pub colour: String,
+    /// Choices of `--branches` that the file supports.
+    pub branches: Vec<Branches>,
+    /// Licence of the weights.
+    pub licence: String,
+    /// What it was trained on.
+    pub training_data: String,
+    /// SHA-256 of the float weights.
+    pub weights_sha256: String,
+}
+
+/// Why a model cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The file cannot be read.
+    #[error("cannot read model {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is damaged, or holds what is not supported; the reason names node and operator.
+    #[error("model {name}: {reason}")]
+    Parse {
+        /// The model.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The file does not say how to run one branch alone.
+    #[error("model {name} cannot run the {branches} branch alone")]
+    Branches {
+        /// The model.
+        name: String,
+        /// The branch asked for.
+        branches: &'static str,
+    },
+}
+
+/// A parsed model.
+#[derive(Clone, Debug)]
+pub struct Model {
+    metadata: Metadata,
+    graph: Graph,
+    silent: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The default model.
+const TINY: (&str, &[u8]) = ("ctnet-tiny-x2", include_bytes!("../../models/ctnet-tiny-x2.onnx"));
+
+impl Model {
+    /// Names of the models inside the binary; the first is the default.
+    pub const EMBEDDED: &[&str] = &[TINY.0];
+
+    /// The default model.
+    pub fn embedded() -> Result<Self, ModelError> {
+        Self::parse(TINY.0, TINY.1)
+    }
+
+    /// An embedded model by name; none if there is none of that name.
+    pub fn named(name: &str) -> Option<Result<Self, ModelError>> {
+        (name == TINY.0).then(Self::embedded)
+    }
+
+    /// Reads a file.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let shown = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: shown.clone(), source })?;
+        Self::parse(&shown, &bytes)
+    }
+
+    /// Parses ONNX. `name` is for messages, and for a file that does not name itself.
+    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
+        let loaded = load::load(name, bytes)?;
+        let fail = |reason: String| ModelError::Parse { name: name.to_string(), reason };
+        let graph = load::quietly(|| read::read(&loaded)).unwrap_or_else(|| Err("the parser failed on it".into())).map_err(fail)?;
+        let text = |key: &str| loaded.metadata.get(key).cloned().unwrap_or_default();
+        let silent = match loaded.metadata.get("branches") {
+            None => serde_json::Map::new(),
+            Some(json) => serde_json::from_str(json).map_err(|_| fail("metadata 'branches' is not a JSON object".into()))?,
+        };
+        let mut branches = vec![Branches::Both];
+        branches.extend([Branches::Cnn, Branches::Transformer].into_iter().filter(|b| silent.contains_key(b.name())));
+        if loaded.metadata.get("scale").is_some_and(|s| s.parse() != Ok(graph.scale)) {
+            return Err(fail(format!("metadata says scale {}, the network's is {}", text("scale"), graph.scale)));
+        }
+        let named = text("name");
+        let metadata = Metadata {
+            name: if named.is_empty() { name.to_string() } else { named },
+            scale: graph.scale,
+            window: text("window").parse().unwrap_or(1),
+            colour: if text("colour").is_empty() { "luma".into() } else { text("colour") },
+            branches,
+            licence: text("licence"),
+            training_data: text("training_data"),
+            weights_sha256: text("weights_sha256"),
+        };
+        Ok(Self { metadata, graph, silent })
+    }
+
+    /// What the file says of itself.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The network.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Names of the tensors that are nought when only `branches` run.
+    pub fn silent(&self, branches: Branches) -> Result<Vec<&str>, ModelError> {
+        if branches == Branches::Both {
+            return Ok(vec![]);
+        }
+        let missing = || ModelError::Branches { name: self.metadata.name.clone(), branches: branches.name() };
+        let names = self.silent.get(branches.name()).and_then(|v| v.as_array()).ok_or_else(missing)?;
+        names.iter().map(|n| n.as_str().ok_or_else(missing)).collect()
+    }
+
+    /// Weights and biases.
+    pub fn parameters(&self) -> usize {
+        let of = |n: &Node| match &n.op {
+            Op::Conv(w) => w.data.len() + w.bias.len(),
+            _ => 0,
+        };
+        self.graph.nodes.iter().map(of).sum()
+    }
+}
