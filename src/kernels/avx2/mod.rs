@@ -1,0 +1,17 @@
+//! AVX2 kernels: 256-bit vectors, eight 32-bit sums in each.
+//!
+//! The functions that this module shows are reached only through [`Level`](super::Level)'s dispatch on its AVX2
+//! kind, and such a level exists only where detection has found AVX2: that is what their `unsafe` calls rest on.
+
+#![allow(unsafe_code)]
+
+mod conv;
+mod depthwise;
+mod elementwise;
+mod finish;
+mod pack;
+
+pub(super) use conv::conv_row;
+pub(super) use depthwise::depthwise_row;
+pub(super) use elementwise::{add_row, gate_row, pool_columns, pool_rows};
+pub(super) use pack::{pack_columns, pack_rows};

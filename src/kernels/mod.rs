@@ -1,0 +1,150 @@
+//! Kernels: one contract, `scalar` the truth, `avx2` and `neon` the speed, the same bytes from all.
+//!
+//! # The contract
+//!
+//! Activations are u8 with a zero point, channels innermost; weights are s8 without one. A kernel makes one row
+//! of output pixels. Sums are exact in 32 bits. There is one rounding rule, [`requantise`]: the sum as f32
+//! (nearest even), times an f32 multiplier, rounded to the nearest even integer, plus the zero point, clamped.
+//! Every step of it is an IEEE 754 single operation, so it gives the same bytes on every processor.
+
+mod level;
+pub mod scalar;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
+mod dispatch;
+
+pub use level::{Level, Unavailable};
+
+/// Where a tap of the convolution reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tap {
+    /// Index into the rows given to the kernel.
+    pub row: usize,
+    /// Bytes from the start of that row to where the first output pixel reads.
+    pub offset: usize,
+    /// Bytes from where one output pixel reads to where the next does; rows of one convolution may differ, so
+    /// that a concatenation is read from the tensors it is made of.
+    pub step: usize,
+}
+
+/// Weights of a matrix product, packed for [`Level::conv_row`].
+///
+/// `data` is `[tap][run / 4][outputs padded to 8][4]`: four neighbouring input bytes of one output lie together.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// Packed weights; padding is zero.
+    pub data: &'a [i8],
+    /// What the sum starts from, one for each padded output; already passed through [`Level::bias`].
+    pub bias: &'a [i32],
+    /// Requantisation, one for each padded output.
+    pub multiplier: &'a [f32],
+    /// Outputs that are written, at most the padded number.
+    pub outputs: usize,
+    /// For every output, each aligned pair of neighbours has |w0| + |w1| <= 128, so that an 8-bit
+    /// multiply-add (u8 x s8, pairs summed in 16 bits) cannot saturate.
+    pub pairs_fit: bool,
+}
+
+impl Weights<'_> {
+    /// Outputs rounded up to a multiple of 8.
+    pub fn padded(&self) -> usize {
+        self.outputs.next_multiple_of(8)
+    }
+}
+
+/// Shape of a dense convolution over one row.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a> {
+    /// Places to read, in the order of the weights.
+    pub taps: &'a [Tap],
+    /// Bytes read at each tap: a multiple of 4. Bytes past the real channels meet zero weights.
+    pub run: usize,
+}
+
+/// Where a quantised value may lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clamp {
+    /// Zero point.
+    pub zero_point: u8,
+    /// Smallest value (the zero point itself when a ReLU is fused).
+    pub low: u8,
+    /// Largest value.
+    pub high: u8,
+}
+
+/// A residual added after requantisation:
+/// `out = clamp(round((value - value_zero) * value_ratio + (skip - skip_zero) * skip_ratio) + zero_point)`,
+/// each product rounded to f32, then the sum rounded to f32, then to the nearest even integer.
+#[derive(Clone, Copy, Debug)]
+pub struct Residual<'a> {
+    /// The other addend, beginning at the first output pixel.
+    pub skip: &'a [u8],
+    /// Bytes from one pixel of `skip` to the next.
+    pub skip_step: usize,
+    /// Zero point and ratio of `skip`: its scale over the output's.
+    pub skip_zero: u8,
+    /// Scale of `skip` over that of the sum.
+    pub skip_ratio: f32,
+    /// Scale of the requantised value over that of the sum.
+    pub value_ratio: f32,
+    /// Where the sum may lie.
+    pub clamp: Clamp,
+}
+
+/// Sum to quantised value: the one rounding rule.
+pub fn requantise(sum: i32, multiplier: f32, clamp: Clamp) -> u8 {
+    place(sum as f32 * multiplier, clamp)
+}
+
+/// Real value in output steps to quantised value.
+pub fn place(value: f32, clamp: Clamp) -> u8 {
+    // `as i32` saturates; PREPARE has checked that the value stays far inside 32 bits.
+    let rounded = value.round_ties_even() as i32 + i32::from(clamp.zero_point);
+    rounded.clamp(i32::from(clamp.low), i32::from(clamp.high)) as u8
+}
+
+/// Depth-wise 3x3 weights, for [`Level::depthwise_row`].
+#[derive(Clone, Copy, Debug)]
+pub struct Depthwise<'a> {
+    /// `[9][channels]`, row-major taps.
+    pub data: &'a [i8],
+    /// What the sum starts from; already passed through [`Level::bias`]. One per channel.
+    pub bias: &'a [i32],
+    /// Requantisation, one per channel.
+    pub multiplier: &'a [f32],
+    /// Channels: a multiple of 8.
+    pub channels: usize,
+    /// Bytes from one tap of a row to the next: dilation * bytes of a pixel.
+    pub tap_step: usize,
+    /// Bytes from one pixel of the input to the next.
+    pub step: usize,
+}
+
+/// Quantised addition of two rows, for [`Level::add_row`]; the formula of [`Residual`].
+#[derive(Clone, Copy, Debug)]
+pub struct Add {
+    /// Zero points of the addends.
+    pub zeros: [u8; 2],
+    /// Scales of the addends over that of the sum.
+    pub ratios: [f32; 2],
+    /// Where the sum may lie.
+    pub clamp: Clamp,
+}
+
+/// Quantised product of a row with a gate, for [`Level::gate_row`]:
+/// `out = requantise((x - x_zero) * (gate - gate_zero), multiplier)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    /// Zero points of the row and of the gate.
+    pub zeros: [u8; 2],
+    /// Scale of the row times that of the gate over that of the product.
+    pub multiplier: f32,
+    /// Where the product may lie.
+    pub clamp: Clamp,
+    /// Pixels of the row that share a pixel of the gate.
+    pub repeat: usize,
+}

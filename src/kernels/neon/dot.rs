@@ -1,0 +1,168 @@
+//! Dense convolution and matrix product with the dot product of ARMv8.2: 16 products an instruction.
+//!
+//! A vector of weights is four outputs by four inputs; the by-element form of `sdot` multiplies it with four of a
+//! pixel's sixteen activations, so one load and one sign change serve four steps. Two pipelines of four cycles are
+//! busy with eight sums (8 pixels by the 4 outputs of a last layer); 4 pixels by 16 outputs, or 8 by 8, make sixteen
+//! and ask for fewer loads.
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+use super::conv::Row;
+use crate::kernels::{Clamp, Residual, Tap, Weights, Window};
+
+/// [`conv_row`](super::conv_row) with dot products.
+#[allow(clippy::too_many_arguments)]
+pub fn conv_row_dot(
+    window: &Window,
+    weights: &Weights,
+    clamp: Clamp,
+    residual: Option<&Residual>,
+    rows: &[&[u8]],
+    out: &mut [u8],
+    out_step: usize,
+    pixels: usize,
+) {
+    let row = Row::new(window, weights, clamp, residual, rows, out, out_step, pixels);
+    let padded = weights.padded();
+    for output in (0..padded).step_by(16) {
+        // SAFETY: the strip ends at `padded` at most, and the processor has dot products (see the module above).
+        unsafe {
+            match (padded - output, row.count(output)) {
+                (16.., _) => strip::<4, 4>(&row, output),
+                (_, 5..) => strip::<2, 8>(&row, output),
+                _ => strip::<1, 8>(&row, output),
+            }
+        }
+    }
+}
+
+/// All pixels of `V * 4` outputs, in blocks of `P`. The last block may begin earlier and make some pixels again, the
+/// same as before; only rows shorter than a block need smaller ones.
+///
+/// # Safety
+///
+/// `output + V * 4` is at most the padded number of outputs.
+#[target_feature(enable = "dotprod")]
+unsafe fn strip<const V: usize, const P: usize>(row: &Row, output: usize) {
+    let mut x = 0;
+    // SAFETY: the outputs are there, and each block's pixels are below `row.pixels`.
+    unsafe {
+        if row.pixels >= P {
+            while x < row.pixels {
+                x = x.min(row.pixels - P);
+                block::<V, P>(row, output, x);
+                x += P;
+            }
+        } else {
+            while x + 2 <= row.pixels {
+                block::<V, 2>(row, output, x);
+                x += 2;
+            }
+            if x < row.pixels {
+                block::<V, 1>(row, output, x);
+            }
+        }
+    }
+}
+
+/// `P` pixels from `x`, `V * 4` outputs from `output`.
+///
+/// # Safety
+///
+/// `x + P` is at most the row's pixels, and `output + V * 4` at most the padded number of outputs.
+#[target_feature(enable = "dotprod")]
+#[inline]
+unsafe fn block<const V: usize, const P: usize>(row: &Row, output: usize, x: usize) {
+    let Window { taps, run } = *row.window;
+    let line = row.weights.padded() * 4;
+    // SAFETY: `bias` has the padded number of outputs.
+    let bias = std::array::from_fn(|v| unsafe { vld1q_s32(row.weights.bias.as_ptr().add(output + v * 4)) });
+    let mut sums: [[int32x4_t; V]; P] = [bias; P];
+    // SAFETY: `output` is below the padded number, and a line has four weights for each of them.
+    let mut weights = unsafe { row.weights.data.as_ptr().add(output * 4) };
+    for &Tap { row: from, offset, step } in taps {
+        // SAFETY: the tap's row reaches past the run of the last pixel, and `x` is not behind that pixel.
+        let mut bytes = unsafe { row.rows[from].as_ptr().add(x * step + offset) };
+        // SAFETY: the weights hold taps * run / 4 lines, of which four, two or one are the next; the 16, 8 or 4
+        // bytes lie in the runs of the pixels x..x + P, all of them in the row.
+        unsafe {
+            for _ in 0..run / 16 {
+                let x = load(bytes, step, |from| vld1q_u8(from));
+                multiply::<0, V, P>(&mut sums, &x, weights);
+                multiply::<1, V, P>(&mut sums, &x, weights.add(line));
+                multiply::<2, V, P>(&mut sums, &x, weights.add(line * 2));
+                multiply::<3, V, P>(&mut sums, &x, weights.add(line * 3));
+                bytes = bytes.wrapping_add(16);
+                weights = weights.wrapping_add(line * 4);
+            }
+            if run & 8 != 0 {
+                let x = load(bytes, step, |from| vcombine_u8(vld1_u8(from), vdup_n_u8(0)));
+                multiply::<0, V, P>(&mut sums, &x, weights);
+                multiply::<1, V, P>(&mut sums, &x, weights.add(line));
+                bytes = bytes.wrapping_add(8);
+                weights = weights.wrapping_add(line * 2);
+            }
+            if run & 4 != 0 {
+                let x =
+                    load(bytes, step, |from| vreinterpretq_u8_u32(vdupq_n_u32(from.cast::<u32>().read_unaligned())));
+                multiply::<0, V, P>(&mut sums, &x, weights);
+                weights = weights.wrapping_add(line);
+            }
+        }
+    }
+    for v in (0..V).step_by(2) {
+        // Four outputs come out as eight, of which the last four are not stored.
+        let eight: [_; P] = std::array::from_fn(|p| [sums[p][v], sums[p][(v + 1).min(V - 1)]]);
+        // SAFETY: passes on what the caller has promised.
+        unsafe { row.finish(&eight, output + v * 4, x) };
+    }
+}
+
+/// Activations of `P` pixels, as signed ones.
+///
+/// # Safety
+///
+/// `read` may read at `bytes` and at each `step` after it, `P` in all.
+#[target_feature(enable = "dotprod")]
+#[inline]
+unsafe fn load<const P: usize>(
+    bytes: *const u8,
+    step: usize,
+    read: impl Fn(*const u8) -> uint8x16_t,
+) -> [int8x16_t; P] {
+    let sign = vdupq_n_u8(0x80);
+    // SAFETY: the caller vouches for each of P steps.
+    std::array::from_fn(|p| vreinterpretq_s8_u8(veorq_u8(read(unsafe { bytes.add(p * step) }), sign)))
+}
+
+/// Adds four products to every sum, with the `LANE`th four activations.
+///
+/// # Safety
+///
+/// `V * 16` weights may be read at `weights`.
+#[target_feature(enable = "dotprod")]
+#[inline]
+unsafe fn multiply<const LANE: usize, const V: usize, const P: usize>(
+    sums: &mut [[int32x4_t; V]; P],
+    x: &[int8x16_t; P],
+    weights: *const i8,
+) {
+    // SAFETY: the caller vouches for V * 16 weights.
+    let weights: [int8x16_t; V] = std::array::from_fn(|v| unsafe { vld1q_s8(weights.add(v * 16)) });
+    for (sums, x) in sums.iter_mut().zip(x) {
+        for (sum, w) in sums.iter_mut().zip(weights) {
+            // SAFETY: arithmetic on registers, which this function's processor has.
+            unsafe {
+                asm!(
+                    "sdot {sum:v}.4s, {w:v}.16b, {x:v}.4b[{lane}]",
+                    sum = inlateout(vreg) *sum,
+                    w = in(vreg) w,
+                    x = in(vreg) *x,
+                    lane = const LANE,
+                    options(pure, nomem, nostack, preserves_flags)
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! NEON kernels: 128-bit vectors, four 32-bit sums in each.
+//!
+//! The functions that this module shows are reached only through [`Level`](super::Level)'s dispatch on its NEON and
+//! dot product kinds (`conv_row_dot` on the latter alone), and such a level exists only where detection has found the
+//! feature: that is what their `unsafe` calls rest on.
+//!
+//! These kernels read an activation `x` as the signed `x - 128`, which is `x ^ 0x80` bit by bit.
+//! [`Level::bias`](super::Level::bias) has given back to the bias what that takes from the sum.
+
+#![allow(unsafe_code)]
+
+mod conv;
+mod depthwise;
+mod dot;
+mod elementwise;
+mod finish;
+mod pack;
+
+pub(super) use conv::conv_row;
+pub(super) use depthwise::depthwise_row;
+pub(super) use dot::conv_row_dot;
+pub(super) use elementwise::{add_row, gate_row, pool_columns, pool_rows};
+pub(super) use pack::{pack_columns, pack_rows};

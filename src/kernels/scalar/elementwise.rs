@@ -1,0 +1,41 @@
+//! Sums, gates and means of rows.
+
+use crate::kernels::{Add, Clamp, Gate, place, requantise};
+
+/// `out = a + b`, byte by byte.
+pub fn add_row(add: &Add, a: &[u8], b: &[u8], out: &mut [u8]) {
+    for ((&a, &b), out) in a.iter().zip(b).zip(out) {
+        let a = (i32::from(a) - i32::from(add.zeros[0])) as f32 * add.ratios[0];
+        let b = (i32::from(b) - i32::from(add.zeros[1])) as f32 * add.ratios[1];
+        *out = place(a + b, add.clamp);
+    }
+}
+
+/// `out = x * gate`; pixels are `channels` bytes, and `repeat` of them share a pixel of the gate.
+pub fn gate_row(gate: &Gate, channels: usize, x: &[u8], gates: &[u8], out: &mut [u8]) {
+    for (i, (x, out)) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)).enumerate() {
+        let g = &gates[i / gate.repeat * channels..][..channels];
+        for ((&x, &g), out) in x.iter().zip(g).zip(out) {
+            let product = (i32::from(x) - i32::from(gate.zeros[0])) * (i32::from(g) - i32::from(gate.zeros[1]));
+            *out = requantise(product, gate.multiplier, gate.clamp);
+        }
+    }
+}
+
+/// Mean over `count` neighbouring pixels of a row. `bias` is `-count * zero_point`, `multiplier` holds `1 / count`.
+pub fn pool_columns(channels: usize, count: usize, bias: i32, multiplier: f32, clamp: Clamp, x: &[u8], out: &mut [u8]) {
+    for (group, out) in x.chunks_exact(channels * count).zip(out.chunks_exact_mut(channels)) {
+        for (c, out) in out.iter_mut().enumerate() {
+            let sum: i32 = group.chunks_exact(channels).map(|p| i32::from(p[c])).sum();
+            *out = requantise(sum + bias, multiplier, clamp);
+        }
+    }
+}
+
+/// Mean over rows, byte by byte. `bias` and `multiplier` as in [`pool_columns`].
+pub fn pool_rows(bias: i32, multiplier: f32, clamp: Clamp, rows: &[&[u8]], out: &mut [u8]) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let sum: i32 = rows.iter().map(|r| i32::from(r[i])).sum();
+        *out = requantise(sum + bias, multiplier, clamp);
+    }
+}

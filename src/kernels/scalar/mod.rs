@@ -1,0 +1,11 @@
+//! The truth: plain loops, no cleverness.
+
+mod conv;
+mod depthwise;
+mod elementwise;
+mod pack;
+
+pub use conv::conv_row;
+pub use depthwise::depthwise_row;
+pub use elementwise::{add_row, gate_row, pool_columns, pool_rows};
+pub use pack::{pack_columns, pack_rows};
