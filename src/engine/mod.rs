@@ -1,0 +1,287 @@
+//! PREPARE and FRAME: owns the arena and the threads.
+//!
+//! PREPARE ([`Engine::prepare`]) plans, allocates and validates. FRAME ([`Engine::push`]) takes rows and gives
+//! rows; it allocates nothing.
+
+mod crew;
+mod exec;
+mod layout;
+mod prepare;
+mod report;
+mod runner;
+
+use std::convert::Infallible;
+
+use crate::frame::{Colour, PixelFormat, luma_row};
+use crate::geom::{Size, Span};
+use crate::kernels::Level;
+use crate::memory::{Budget, display_bytes};
+use crate::model::{Branches, Model};
+use crate::plan::{Plan, PlanError};
+use crate::tile::{Grid, Tile};
+use runner::Runner;
+
+pub use report::{BufferReport, Report, StepReport};
+
+/// Most threads: rows have as many lanes.
+pub const MOST_THREADS: usize = crate::memory::LANES;
+/// Longest side of an input frame.
+pub const LONGEST_SIDE: usize = 1 << 16;
+
+/// What to prepare for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Size of the input frame.
+    pub size: Size,
+    /// Format of input and output rows.
+    pub format: PixelFormat,
+    /// The most that the engine may allocate.
+    pub budget: Budget,
+    /// Tile shape.
+    pub tile: Tile,
+    /// Threads, the caller's included.
+    pub threads: usize,
+    /// Kernels to use.
+    pub level: Level,
+    /// Branches to run.
+    pub branches: Branches,
+}
+
+impl Options {
+    /// Defaults: 32 MiB, automatic tile, one thread, the best level of this processor, both branches.
+    pub fn new(size: Size, format: PixelFormat) -> Self {
+        Self { size, format, budget: Budget::default(), tile: Tile::Auto, threads: 1, level: Level::best(), branches: Branches::Both }
+    }
+}
+
+/// Why PREPARE failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The budget is too small.
+    #[error("a budget of {} is too small for this frame: the least that works is {}", display_bytes(*given), display_bytes(*needed))]
+    Budget {
+        /// Least bytes that work.
+        needed: usize,
+        /// Bytes given.
+        given: usize,
+    },
+    /// The model has no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A frame without pixels, or with too many.
+    #[error("a frame of {0} cannot be upscaled; sides from 1 to {LONGEST_SIDE} can")]
+    Size(Size),
+    /// Too few or too many threads.
+    #[error("{0} threads; 1 to {MOST_THREADS} are supported")]
+    Threads(usize),
+    /// The system gave no thread.
+    #[error("cannot start a thread: {0}")]
+    Spawn(#[from] std::io::Error),
+}
+
+/// Plans without allocating for frames.
+pub fn survey(model: &Model, options: &Options) -> Result<Report, PrepareError> {
+    let plan = plan(model, options)?;
+    let (choice, least) = prepare::choose(&plan, options)?;
+    Ok(prepare::report(&plan, options, &choice, least))
+}
+
+fn plan(model: &Model, options: &Options) -> Result<Plan, PrepareError> {
+    let Size { width, height } = options.size;
+    if !(1..=LONGEST_SIDE).contains(&width) || !(1..=LONGEST_SIDE).contains(&height) {
+        return Err(PrepareError::Size(options.size));
+    }
+    if !(1..=MOST_THREADS).contains(&options.threads) {
+        return Err(PrepareError::Threads(options.threads));
+    }
+    Ok(Plan::new(model, options.branches, options.level)?)
+}
+
+/// A prepared engine: rows in, rows out.
+#[derive(Debug)]
+pub struct Engine {
+    options: Options,
+    report: Report,
+    runner: Runner,
+    grid: Grid,
+    bands: Option<Bands>,
+    colour: Colour,
+    tables: Tables,
+    /// One output row.
+    out: Vec<u8>,
+    /// Source rows of this frame that were pushed.
+    pushed: usize,
+}
+
+/// Between bytes of the picture and of the network's tensors, where they differ.
+#[derive(Debug)]
+struct Tables {
+    input: Option<Box<[u8; 256]>>,
+    output: Option<Box<[u8; 256]>>,
+}
+
+/// Luma of a band of tiles with its halo, and what has been made of it.
+#[derive(Debug)]
+struct Bands {
+    /// Ring of input rows.
+    input: Vec<u8>,
+    /// Output rows of one band.
+    output: Vec<u8>,
+    /// Bands made.
+    made: usize,
+}
+
+impl Engine {
+    /// PREPARE: plans, allocates, validates.
+    pub fn prepare(model: &Model, options: &Options) -> Result<Self, PrepareError> {
+        let mut plan = plan(model, options)?;
+        let (choice, least) = prepare::choose(&plan, options)?;
+        let report = prepare::report(&plan, options, &choice, least);
+        let scale = plan.scale;
+        let tables = Tables { input: plan.input_table.take(), output: plan.output_table.take() };
+        let colour = Colour::new(options.format, options.size.width, options.size.height, scale, choice.kept);
+        let out = vec![0; scale * options.size.width * options.format.channels()];
+        let bands = choice.bands.map(|(input, output)| Bands { input: vec![0; input], output: vec![0; output], made: 0 });
+        let runner = Runner::new(plan, choice.layout, choice.grid.largest(), options.level, options.threads)?;
+        let mut engine = Self { options: options.clone(), report, runner, grid: choice.grid, bands, colour, tables, out, pushed: 0 };
+        engine.reset();
+        Ok(engine)
+    }
+
+    /// Size of the output frame.
+    pub fn output_size(&self) -> Size {
+        self.options.size.scaled(self.runner.plan().scale)
+    }
+
+    /// The tile and memory plan.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Forgets a frame that was pushed in part.
+    pub fn reset(&mut self) {
+        self.pushed = 0;
+        self.colour.reset();
+        match &mut self.bands {
+            None => self.runner.begin(self.grid.frame),
+            Some(bands) => bands.made = 0,
+        }
+    }
+
+    /// Gives the next row of the frame: `width * channels` bytes.
+    ///
+    /// `emit` gets each output row that is finished, top to bottom. With the last row of the input all rows of
+    /// the output have been given, and the engine is ready for the next frame. After an error of `emit` the
+    /// frame is forgotten.
+    ///
+    /// # Panics
+    ///
+    /// If the row has not as many bytes as the frame's rows.
+    pub fn push<E>(&mut self, row: &[u8], mut emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let Size { width, height } = self.options.size;
+        assert_eq!(row.len(), width * self.options.format.channels(), "bytes of a row");
+        self.colour.push(row);
+        self.pushed += 1;
+        let last = self.pushed == height;
+        // The frame is padded to the window grid by its last row, as each row is by its last pixel.
+        let copies = if last { self.grid.frame.height - height + 1 } else { 1 };
+        let done = if self.bands.is_none() { self.strip(row, copies, &mut emit) } else { self.tiles(row, copies, &mut emit) };
+        if last || done.is_err() {
+            self.reset();
+        }
+        done
+    }
+
+    fn strip<E>(&mut self, row: &[u8], copies: usize, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let Self { runner, colour, tables, out, options, .. } = self;
+        let rows = runner.plan().scale * options.size.height;
+        for _ in 0..copies {
+            let fill = |luma: &mut [u8]| fill_luma(options.format, row, tables, luma);
+            runner.push(fill, |y, luma| if y < rows { finish(colour, tables, y, luma, out, emit) } else { Ok(()) })?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the luma of the row; makes each band of tiles whose rows are all there.
+    fn tiles<E>(&mut self, row: &[u8], copies: usize, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let (grid, width) = (self.grid, self.grid.frame.width);
+        for copy in 0..copies {
+            let y = self.pushed - 1 + copy;
+            let Some(bands) = &mut self.bands else { return Ok(()) };
+            let rows = bands.input.len() / width;
+            fill_luma(self.options.format, row, &self.tables, &mut bands.input[y % rows * width..][..width]);
+            let mut made = bands.made;
+            while let Some(band) = grid.bands().nth(made).filter(|b| grid.outer_rows(*b).end == y + 1) {
+                self.band(band);
+                self.emit_band(band, emit)?;
+                made += 1;
+            }
+            if let Some(bands) = &mut self.bands {
+                bands.made = made;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the tiles of a band.
+    fn band(&mut self, band: Span) {
+        let Self { runner, grid, bands: Some(Bands { input, output, .. }), .. } = self else { return };
+        let (scale, width) = (runner.plan().scale, grid.frame.width);
+        let rows = input.len() / width;
+        for columns in grid.columns() {
+            let outer = grid.outer(columns, band);
+            runner.begin(outer.size());
+            let (first, last) = (scale * (band.start - outer.y.start), scale * (band.end - outer.y.start));
+            let left = scale * (columns.start - outer.x.start);
+            let bytes = scale * columns.len();
+            let mut keep = |y: usize, luma: &[u8]| -> Result<(), Infallible> {
+                if (first..last).contains(&y) {
+                    let at = (y - first) * scale * width + scale * columns.start;
+                    output[at..at + bytes].copy_from_slice(&luma[left..left + bytes]);
+                }
+                Ok(())
+            };
+            for y in outer.y.start..outer.y.end {
+                let row = &input[y % rows * width..][outer.x.start..outer.x.end];
+                let Ok(()) = runner.push(|luma| luma.copy_from_slice(row), &mut keep);
+            }
+        }
+    }
+
+    fn emit_band<E>(&mut self, band: Span, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let Self { runner, grid, bands: Some(bands), colour, tables, out, options, .. } = self else { return Ok(()) };
+        let scale = runner.plan().scale;
+        for y in scale * band.start..scale * band.end.min(options.size.height) {
+            let luma = &bands.output[(y - scale * band.start) * scale * grid.frame.width..][..scale * grid.frame.width];
+            finish(colour, tables, y, luma, out, emit)?;
+        }
+        Ok(())
+    }
+}
+
+/// Luma of a source row, continued by its last pixel to the width of the padded frame.
+fn fill_luma(format: PixelFormat, row: &[u8], tables: &Tables, luma: &mut [u8]) {
+    let pixels = row.len() / format.channels();
+    luma_row(format, row, &mut luma[..pixels]);
+    let last = luma[pixels - 1];
+    luma[pixels..].fill(last);
+    if let Some(table) = &tables.input {
+        luma.iter_mut().for_each(|v| *v = table[usize::from(*v)]);
+    }
+}
+
+/// An output row from its luma, to `emit`.
+fn finish<E>(
+    colour: &mut Colour,
+    tables: &Tables,
+    y: usize,
+    luma: &[u8],
+    out: &mut [u8],
+    emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    match &tables.output {
+        None => colour.row(y, luma, |v| v, out),
+        Some(table) => colour.row(y, luma, |v| table[usize::from(v)], out),
+    }
+    emit(out)
+}

@@ -1,0 +1,38 @@
+//! Pixel formats, and the arithmetic that turns rows of pixels into luma and back.
+
+mod colour;
+mod luma;
+
+pub use colour::Colour;
+pub use luma::luma_row;
+
+/// Interleaved 8-bit pixel formats; a row is `width * channels` bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PixelFormat {
+    /// One byte: grey.
+    Gray8,
+    /// Two bytes: grey, alpha.
+    GrayAlpha8,
+    /// Three bytes: red, green, blue.
+    Rgb8,
+    /// Four bytes: red, green, blue, alpha (not premultiplied).
+    Rgba8,
+}
+
+impl PixelFormat {
+    /// Bytes of a pixel.
+    pub const fn channels(self) -> usize {
+        match self {
+            Self::Gray8 => 1,
+            Self::GrayAlpha8 => 2,
+            Self::Rgb8 => 3,
+            Self::Rgba8 => 4,
+        }
+    }
+
+    /// Does the last byte hold alpha?
+    pub const fn has_alpha(self) -> bool {
+        matches!(self, Self::GrayAlpha8 | Self::Rgba8)
+    }
+}

@@ -1,0 +1,207 @@
+//! One Step for each operation.
+
+use super::lower::{Lowering, Unit};
+use super::pack::{Look, Part, pack, requantisation};
+use super::step::{Attention, Conv, Depthwise, Fused, Kind, Read};
+use crate::kernels::{Add, Clamp, Gate};
+use crate::model::{ConvWeights, Input, Node, View};
+
+impl Lowering<'_> {
+    /// A convolution, with the Add that takes it in if there is one.
+    pub(super) fn convolution(&mut self, node: &Node, weights: &ConvWeights, sum: Option<(&Node, Input)>) -> Result<(), String> {
+        let input = node.inputs[0];
+        let output = &self.graph.tensors[node.output];
+        let clamp = self.clamp(node);
+        let target = sum.map_or(node.output, |(add, _)| add.output);
+        let spread = self.spread_of(node.output);
+        let source = &self.graph.tensors[self.parts(input)?[0]];
+        let quantised = (source.scale, source.zero_point);
+        let skip = match sum {
+            None => None,
+            Some((add, other)) => Some(self.residual(output.scale, add, other, spread)?),
+        };
+        if weights.depthwise {
+            let read = Read { offsets: [-1, 0, 1].map(|o| o * weights.dilation as isize).to_vec(), ..Read::same(self.stored(input)?) };
+            let (residual, reads) = with_skip(vec![read], skip);
+            let kind = self.depthwise(weights, quantised, output.scale, clamp, residual)?;
+            return self.push(&output.name, kind, reads, target, Unit::Row, 9 * weights.outputs).map(drop);
+        }
+        let block = match input.view {
+            View::Plain => 1,
+            View::SpaceToDepth(n) => n,
+            view => return Err(format!("a convolution that looks at its input as {view:?}")),
+        };
+        let tensors = self.parts(input)?;
+        if block > 1 && tensors.len() > 1 {
+            return Err("SpaceToDepth of a concat".into());
+        }
+        let buffers = tensors.iter().map(|&tensor| self.stored(Input { tensor, view: View::Plain })).collect::<Result<Vec<_>, _>>()?;
+        let parts = buffers.iter().map(|&b| Part { buffer: self.buffer(b), channels: self.buffer(b).stride }).collect();
+        let look = Look { parts, block };
+        let taps = look.taps(weights);
+        let each = weights.outputs / (spread * spread);
+        let outputs = (0..spread * spread).map(|i| i * each..(i + 1) * each);
+        let packed = outputs.map(|o| pack(&look, weights, &taps, o, quantised, output.scale, self.level)).collect::<Result<_, _>>()?;
+        let offsets = look.offsets(weights);
+        let reads = buffers.iter().map(|&buffer| Read { buffer, num: block, den: 1, offsets: offsets.clone() }).collect();
+        let (residual, reads) = with_skip(reads, skip);
+        let kind = Kind::Conv(Conv { packed, spread, taps: taps.taps, run: taps.run, clamp, residual });
+        let macs = weights.outputs * weights.inputs * weights.kernel * weights.kernel;
+        let unit = match (spread, sum) {
+            (1, _) => Unit::Row,
+            (n, None) => Unit::Spread(n),
+            (n, Some(_)) => Unit::SpreadSum(n),
+        };
+        self.push(&output.name, kind, reads, target, unit, macs).map(drop)
+    }
+
+    fn depthwise(&self, weights: &ConvWeights, input: (f32, u8), scale: f32, clamp: Clamp, residual: Option<Fused>) -> Result<Kind, String> {
+        let channels = weights.outputs;
+        if !channels.is_multiple_of(8) {
+            return Err(format!("depth-wise over {channels} channels; multiples of 8 are supported"));
+        }
+        let mut step = Depthwise { data: vec![0; 9 * channels], bias: vec![], multiplier: vec![], dilation: weights.dilation, clamp, residual };
+        for c in 0..channels {
+            let w = &weights.data[9 * c..][..9];
+            for (tap, &w) in w.iter().enumerate() {
+                step.data[tap * channels + c] = w;
+            }
+            let (bias, multiplier) = requantisation(w, weights.scales[c], weights.bias[c], input, scale)?;
+            step.bias.push(self.level.bias(bias, w.iter().map(|&w| i32::from(w)).sum()));
+            step.multiplier.push(multiplier);
+        }
+        Ok(Kind::Depthwise(step))
+    }
+
+    /// The other addend of a sum that takes a convolution in.
+    fn residual(&self, value_scale: f32, add: &Node, other: Input, spread: usize) -> Result<(Fused, Read), String> {
+        let skip = self.tensor(other);
+        let sum = &self.graph.tensors[add.output];
+        let fused = Fused {
+            skip_zero: skip.zero_point,
+            skip_ratio: ratio(skip.scale, sum.scale),
+            value_ratio: ratio(value_scale, sum.scale),
+            clamp: self.clamp(add),
+        };
+        let read = Read { num: spread, offsets: (0..spread as isize).collect(), ..Read::same(self.stored(other)?) };
+        Ok((fused, read))
+    }
+
+    pub(super) fn sum(&mut self, node: &Node) -> Result<(), String> {
+        if let Some((conv, place)) = self.taken_in(node) {
+            let crate::model::Op::Conv(weights) = &conv.op else { return Err("a fused operation that is no convolution".into()) };
+            return self.convolution(conv, weights, Some((node, node.inputs[1 - place])));
+        }
+        let silent = |i: &Input| self.silent.contains(&i.tensor);
+        match node.inputs.iter().filter(|i| !silent(i)).copied().collect::<Vec<_>>()[..] {
+            [one] => self.copy(node, one),
+            [a, b] => {
+                let (ta, tb) = (self.tensor(a), self.tensor(b));
+                let scale = self.graph.tensors[node.output].scale;
+                let broadcast = self.channels(a) != self.channels(b);
+                if broadcast && self.channels(b) != 1 {
+                    return Err(format!("{} channels added to {}", self.channels(b), self.channels(a)));
+                }
+                let add = Add {
+                    zeros: [ta.zero_point, tb.zero_point],
+                    ratios: [ratio(ta.scale, scale), ratio(tb.scale, scale)],
+                    clamp: self.clamp(node),
+                };
+                let reads = vec![Read::same(self.stored(a)?), Read::same(self.stored(b)?)];
+                let name = self.graph.tensors[node.output].name.clone();
+                self.push(&name, Kind::Add { add, broadcast }, reads, node.output, Unit::Row, 0).map(drop)
+            }
+            _ => Err("both addends are silent".into()),
+        }
+    }
+
+    /// The same values with another scale: a sum whose second addend counts nothing.
+    pub(super) fn copy(&mut self, node: &Node, input: Input) -> Result<(), String> {
+        let t = self.tensor(input);
+        let scale = self.graph.tensors[node.output].scale;
+        let add = Add { zeros: [t.zero_point; 2], ratios: [ratio(t.scale, scale), 0.0], clamp: self.clamp(node) };
+        let read = Read::same(self.stored(input)?);
+        let name = self.graph.tensors[node.output].name.clone();
+        self.push(&name, Kind::Add { add, broadcast: false }, vec![read.clone(), read], node.output, Unit::Row, 0).map(drop)
+    }
+
+    pub(super) fn gate(&mut self, node: &Node) -> Result<(), String> {
+        let [x, g] = node.inputs[..] else { return Err("a product of other than two".into()) };
+        let (tx, tg) = (self.tensor(x), self.tensor(g));
+        let scale = self.graph.tensors[node.output].scale;
+        if self.channels(x) != tg.channels {
+            return Err(format!("{} channels times {}", self.channels(x), tg.channels));
+        }
+        let stored = self.stored(Input { view: View::Plain, ..g })?;
+        let (repeat, read) = match g.view {
+            View::RepeatColumns(n) => (n, Read::same(stored)),
+            View::RepeatRows(n) => (1, Read { den: n, ..Read::same(stored) }),
+            View::Plain => (1, Read::same(stored)),
+            view => return Err(format!("a gate seen as {view:?}")),
+        };
+        let multiplier = (f64::from(tx.scale) * f64::from(tg.scale) / f64::from(scale)) as f32;
+        let gate = Gate { zeros: [tx.zero_point, tg.zero_point], multiplier, clamp: self.clamp(node), repeat };
+        let reads = vec![Read::same(self.stored(x)?), read];
+        let name = self.graph.tensors[node.output].name.clone();
+        self.push(&name, Kind::Gate(gate), reads, node.output, Unit::Row, 0).map(drop)
+    }
+
+    pub(super) fn pool(&mut self, node: &Node, count: usize, columns: bool) -> Result<(), String> {
+        let t = self.tensor(node.inputs[0]);
+        let scale = self.graph.tensors[node.output].scale;
+        let stored = self.stored(node.inputs[0])?;
+        let read = if columns {
+            Read::same(stored)
+        } else {
+            Read { num: count, offsets: (0..count as isize).collect(), ..Read::same(stored) }
+        };
+        let bias = -(count as i32) * i32::from(t.zero_point);
+        let multiplier = (f64::from(t.scale) / f64::from(scale) / count as f64) as f32;
+        let kind = Kind::Pool { count, columns, bias, multiplier, clamp: self.clamp(node) };
+        let name = self.graph.tensors[node.output].name.clone();
+        self.push(&name, kind, vec![read], node.output, Unit::Row, 0).map(drop)
+    }
+
+    pub(super) fn attention(&mut self, node: &Node, window: usize, shift: usize, scores: (f32, u8)) -> Result<(), String> {
+        let [q, k, v] = [0, 1, 2].map(|i| self.tensor(node.inputs[i]));
+        let output = &self.graph.tensors[node.output];
+        if k.zero_point != 128 || v.zero_point != 128 {
+            return Err("keys and values need zero point 128".into());
+        }
+        let tokens = window * window;
+        let fits = q.channels == k.channels && [k.channels, v.channels].iter().all(|c| c % 8 == 0) && tokens % 8 == 0;
+        if !fits {
+            return Err(format!("{} query, {} key and {} value channels; multiples of 8 are supported", q.channels, k.channels, v.channels));
+        }
+        let product = |a: f32, b: f32, out: f32| (f64::from(a) * f64::from(b) / f64::from(out)) as f32;
+        let kind = Kind::Attention(Attention {
+            window,
+            shift,
+            keys: k.channels,
+            values: v.channels,
+            query_zero: q.zero_point,
+            score_multiplier: product(q.scale, k.scale, scores.0),
+            scores: Clamp { zero_point: scores.1, low: scores.1, high: 255 },
+            multiplier: product(scores.0, v.scale, output.scale),
+            clamp: self.clamp(node),
+        });
+        let offsets: Vec<isize> = (0..window as isize).map(|r| r - shift as isize).collect();
+        let read = |input: Input| self.stored(input).map(|buffer| Read { buffer, num: window, den: 1, offsets: offsets.clone() });
+        let reads = node.inputs.iter().map(|i| read(*i)).collect::<Result<Vec<_>, _>>()?;
+        let macs = window * tokens * (k.channels + v.channels);
+        let name = output.name.clone();
+        self.push(&name, kind, reads, node.output, Unit::Windows { window, shift }, macs).map(drop)
+    }
+}
+
+fn with_skip(mut reads: Vec<Read>, skip: Option<(Fused, Read)>) -> (Option<Fused>, Vec<Read>) {
+    let residual = skip.map(|(fused, read)| {
+        reads.push(read);
+        fused
+    });
+    (residual, reads)
+}
+
+fn ratio(scale: f32, of: f32) -> f32 {
+    (f64::from(scale) / f64::from(of)) as f32
+}

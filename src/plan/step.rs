@@ -1,0 +1,274 @@
+//! Steps: what FRAME runs. Each makes rows of one buffer from rows of others.
+
+use crate::kernels::{Add, Clamp, Gate, Tap};
+use crate::model::Ratio;
+
+/// Index of a buffer in [`super::Plan::buffers`].
+pub type BufferId = usize;
+
+/// A tensor's rows in memory: `left + columns + right` pixels of `stride` bytes, channels innermost.
+///
+/// The border pixels hold the zero point, so that a convolution reads its zero padding like any pixel.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    /// Name of the tensor, or of the largest of those that share it.
+    pub name: String,
+    /// Bytes of a pixel.
+    pub stride: usize,
+    /// Rows of the tensor, as a fraction of the frame's.
+    pub rows: Ratio,
+    /// Columns.
+    pub columns: Ratio,
+    /// Border pixels on the left.
+    pub left: usize,
+    /// Border pixels on the right.
+    pub right: usize,
+    /// Byte that stands for 0.
+    pub zero: u8,
+}
+
+/// Wide loads may run past a row's last pixel by so much; what they load meets zero weights.
+const SLACK: usize = 64;
+
+impl Buffer {
+    /// Bytes of a row for a frame `width` pixels wide.
+    pub fn row_bytes(&self, width: usize) -> usize {
+        (self.left + self.columns.of(width) + self.right) * self.stride + SLACK
+    }
+
+    /// Byte of a row where pixel `x` begins.
+    pub fn pixel(&self, x: usize) -> usize {
+        (self.left + x) * self.stride
+    }
+}
+
+/// Rows that a unit reads of a buffer: `unit * num / den + offset` for each offset, in the order of the kernel's rows.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Buffer.
+    pub buffer: BufferId,
+    /// Numerator.
+    pub num: usize,
+    /// Denominator.
+    pub den: usize,
+    /// Rows, from the base; ascending.
+    pub offsets: Vec<isize>,
+}
+
+impl Read {
+    /// The unit's own row.
+    pub fn same(buffer: BufferId) -> Self {
+        Self { buffer, num: 1, den: 1, offsets: vec![0] }
+    }
+
+    /// The row for offset zero.
+    pub fn base(&self, unit: usize) -> isize {
+        (unit * self.num / self.den) as isize
+    }
+
+    /// First and last row for a unit; may lie outside the tensor.
+    pub fn span(&self, unit: usize) -> (isize, isize) {
+        let end = |o: Option<&isize>| self.base(unit) + o.copied().unwrap_or(0);
+        (end(self.offsets.first()), end(self.offsets.last()))
+    }
+}
+
+/// What a Step makes.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Dense convolution.
+    Conv(Conv),
+    /// Depth-wise 3x3 convolution.
+    Depthwise(Depthwise),
+    /// Sum, or a copy with another scale.
+    Add {
+        /// Scales and zero points.
+        add: Add,
+        /// The second input has one channel for all of the first's.
+        broadcast: bool,
+    },
+    /// Product with a gate. Its `repeat` is the pixels of a row that share a gate.
+    Gate(Gate),
+    /// Mean over `count` columns or rows.
+    Pool {
+        /// Pixels.
+        count: usize,
+        /// Over columns of a row? Else over rows.
+        columns: bool,
+        /// `-count * zero_point`.
+        bias: i32,
+        /// Input scale over `count` times output scale.
+        multiplier: f32,
+        /// Where the mean may lie.
+        clamp: Clamp,
+    },
+    /// Window attention.
+    Attention(Attention),
+    /// `n * n` channels become `n` rows of `n` times the pixels.
+    Shuffle(usize),
+}
+
+/// Packed weights of a dense convolution for one level.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// See [`crate::kernels::Weights`].
+    pub data: Vec<i8>,
+    /// Bias for the level.
+    pub bias: Vec<i32>,
+    /// Requantisation.
+    pub multiplier: Vec<f32>,
+    /// Outputs.
+    pub outputs: usize,
+    /// See [`crate::kernels::Weights::pairs_fit`].
+    pub pairs_fit: bool,
+}
+
+impl Packed {
+    /// Bytes on the heap.
+    pub fn bytes(&self) -> usize {
+        self.data.len() + 4 * (self.bias.len() + self.multiplier.len())
+    }
+}
+
+/// A residual fused into a convolution; the skip is the Step's last read.
+#[derive(Clone, Copy, Debug)]
+pub struct Fused {
+    /// Zero point of the skip.
+    pub skip_zero: u8,
+    /// Scale of the skip over the sum's.
+    pub skip_ratio: f32,
+    /// Scale of the convolution's output over the sum's.
+    pub value_ratio: f32,
+    /// Where the sum may lie.
+    pub clamp: Clamp,
+}
+
+/// A dense convolution with bias, requantisation, clamp and, perhaps, a residual.
+#[derive(Clone, Debug)]
+pub struct Conv {
+    /// One for each of the `spread * spread` pixels that a unit makes of a pixel, in (row, column) order.
+    pub packed: Vec<Packed>,
+    /// 1, or the factor by which depth becomes space.
+    pub spread: usize,
+    /// Taps; `row` counts the rows of all reads but the residual's, one after another.
+    pub taps: Vec<Tap>,
+    /// Bytes read at a tap.
+    pub run: usize,
+    /// Where the requantised sum may lie.
+    pub clamp: Clamp,
+    /// Residual.
+    pub residual: Option<Fused>,
+}
+
+/// A depth-wise convolution.
+#[derive(Clone, Debug)]
+pub struct Depthwise {
+    /// `[9][channels]`.
+    pub data: Vec<i8>,
+    /// Bias for the level.
+    pub bias: Vec<i32>,
+    /// Requantisation.
+    pub multiplier: Vec<f32>,
+    /// Distance between taps in pixels.
+    pub dilation: usize,
+    /// Where the requantised sum may lie.
+    pub clamp: Clamp,
+    /// Residual.
+    pub residual: Option<Fused>,
+}
+
+/// Window attention; reads queries, keys and values.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    /// Side of a window.
+    pub window: usize,
+    /// How far the grid is moved up and left.
+    pub shift: usize,
+    /// Channels of queries and keys.
+    pub keys: usize,
+    /// Channels of values.
+    pub values: usize,
+    /// Zero point of the queries; that of keys and values is 128.
+    pub query_zero: u8,
+    /// Requantisation of the scores.
+    pub score_multiplier: f32,
+    /// Where scores may lie.
+    pub scores: Clamp,
+    /// Requantisation of the output.
+    pub multiplier: f32,
+    /// Where the output may lie.
+    pub clamp: Clamp,
+}
+
+impl Attention {
+    /// Pixels of a window.
+    pub fn tokens(&self) -> usize {
+        self.window * self.window
+    }
+}
+
+/// A Step.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Name of the operation in the file.
+    pub name: String,
+    /// What it makes.
+    pub kind: Kind,
+    /// What it reads.
+    pub reads: Vec<Read>,
+    /// What it writes.
+    pub write: BufferId,
+    /// Units, as a fraction of the frame's rows; attention on a shifted grid has one more.
+    pub units: Ratio,
+    /// See `units`.
+    pub extra_unit: bool,
+    /// Rows that a unit writes, before the tensor's borders cut them.
+    pub unit_rows: usize,
+    /// The first unit's first row: minus the shift of attention's grid.
+    pub first_row: isize,
+    /// Multiply-adds for one column (see `mac_columns`) of one unit.
+    pub macs: usize,
+    /// Columns that `macs` are counted by.
+    pub mac_columns: Ratio,
+}
+
+impl Step {
+    /// Units for a frame `height` rows high.
+    pub fn unit_count(&self, height: usize) -> usize {
+        self.units.of(height) + usize::from(self.extra_unit)
+    }
+
+    /// Rows of its tensor that are made once `units` are done.
+    pub fn rows_done(&self, units: usize, rows: usize) -> usize {
+        (self.first_row + (units * self.unit_rows) as isize).clamp(0, rows as isize) as usize
+    }
+
+    /// Multiply-adds over a frame.
+    pub fn frame_macs(&self, width: usize, height: usize) -> u64 {
+        (self.macs * self.mac_columns.of(width) * self.units.of(height)) as u64
+    }
+
+    /// What it is, in a word.
+    pub fn what(&self) -> &'static str {
+        match &self.kind {
+            Kind::Conv(c) if c.residual.is_some() => "conv+add",
+            Kind::Conv(_) => "conv",
+            Kind::Depthwise(d) if d.residual.is_some() => "depthwise+add",
+            Kind::Depthwise(_) => "depthwise",
+            Kind::Add { .. } => "add",
+            Kind::Gate(_) => "gate",
+            Kind::Pool { .. } => "pool",
+            Kind::Attention(_) => "attention",
+            Kind::Shuffle(_) => "shuffle",
+        }
+    }
+
+    /// Bytes of its weights.
+    pub fn weight_bytes(&self) -> usize {
+        match &self.kind {
+            Kind::Conv(c) => c.packed.iter().map(Packed::bytes).sum(),
+            Kind::Depthwise(d) => d.data.len() + 4 * (d.bias.len() + d.multiplier.len()),
+            _ => 0,
+        }
+    }
+}
