@@ -1,7 +1,5 @@
 //! Runs units of Steps: borrows rows, calls kernels.
 
-use std::ops::Range;
-
 use super::layout::Layout;
 use crate::kernels::{Depthwise as DepthwiseWeights, Level, Residual, Tap, Weights, Window};
 use crate::memory::{Arena, RowRead, RowWrite};
@@ -71,24 +69,18 @@ fn grow<T: Clone + Default>(v: &mut Vec<T>, n: usize) {
 }
 
 impl<'a> Site<'a> {
-    /// Runs this thread's part of `units` of a Step.
-    pub fn run(&self, step: &Step, units: Range<usize>, thread: usize, threads: usize, scratch: &mut Scratch) {
-        if let Kind::Attention(attention) = &step.kind {
-            // One row of windows at a time: the threads share its lanes.
-            let (lanes, _) = self.layout.lanes[step.write];
-            let own = lanes * thread / threads..lanes * (thread + 1) / threads;
-            if !own.is_empty() {
-                units.for_each(|u| self.attention(step, attention, u, own.clone(), scratch));
-            }
-            return;
-        }
-        for unit in units.skip(thread).step_by(threads) {
-            match &step.kind {
-                Kind::Conv(conv) => self.conv(step, conv, unit),
-                Kind::Depthwise(depthwise) => self.depthwise(step, depthwise, unit),
-                Kind::Attention(_) => {}
-                _ => self.elementwise(step, unit, scratch),
-            }
+    /// Parts that a unit of the Step falls into: the lanes of a row of windows, else one.
+    pub fn parts(&self, step: &Step) -> usize {
+        self.layout.lanes[step.write].0
+    }
+
+    /// Runs one part of one unit.
+    pub fn run(&self, step: &Step, unit: usize, part: usize, scratch: &mut Scratch) {
+        match &step.kind {
+            Kind::Conv(conv) => self.conv(step, conv, unit),
+            Kind::Depthwise(depthwise) => self.depthwise(step, depthwise, unit),
+            Kind::Attention(attention) => self.attention(step, attention, unit, part, scratch),
+            _ => self.elementwise(step, unit, scratch),
         }
     }
 
@@ -225,8 +217,8 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Lanes `lanes` of the row of windows `unit`.
-    fn attention(&self, step: &Step, a: &Attention, unit: usize, lanes: Range<usize>, scratch: &mut Scratch) {
+    /// One lane of the row of windows `unit`.
+    fn attention(&self, step: &Step, a: &Attention, unit: usize, lane: usize, scratch: &mut Scratch) {
         let height = self.rows_of(step.write);
         let top = (unit * a.window) as isize - a.shift as isize;
         let inside = |row: isize| row.clamp(0, height as isize - 1) as usize;
@@ -242,16 +234,16 @@ impl<'a> Site<'a> {
         for r in 0..a.window {
             let row = top + r as isize;
             if (0..height as isize).contains(&row) {
-                let guard = self.arena.write_lanes(slot, row as usize % self.layout.ring[step.write], lanes.clone());
+                let guard = self.arena.write_lanes(slot, row as usize % self.layout.ring[step.write], lane..lane + 1);
                 let _ = outs.push((r, guard));
             }
         }
-        let first_byte = self.arena.slot(slot).lane(lanes.start);
+        let first_byte = self.arena.slot(slot).lane(lane);
         let buffer = self.buffer(step.write);
         let columns = buffer.columns.of(self.width);
         let each = self.layout.lanes[step.write].1;
         let windows = columns / a.window + usize::from(a.shift > 0);
-        for w in lanes.start * each..(lanes.end * each).min(windows) {
+        for w in lane * each..((lane + 1) * each).min(windows) {
             let left = (w * a.window) as isize - a.shift as isize;
             let sources: [&Buffer; 3] = [0, 1, 2].map(|i| self.buffer(step.reads[i].buffer));
             let gather = |which: usize, into: &mut [u8]| {

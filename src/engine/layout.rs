@@ -13,7 +13,7 @@ pub struct Layout {
     pub slot_of: Vec<usize>,
     /// Rows of each buffer's ring.
     pub ring: Vec<usize>,
-    /// Lanes that each buffer's row is cut into, and windows in a lane; 1 and 0 where Steps write whole rows.
+    /// Lanes that each buffer's row is cut into, and windows in a lane; one lane where Steps write whole rows.
     pub lanes: Vec<(usize, usize)>,
     /// Slot with a row of each zero point that convolutions read outside the frame, in the order of `blanks`.
     pub blank: usize,

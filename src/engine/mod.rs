@@ -82,8 +82,8 @@ pub enum PrepareError {
 /// Plans without allocating for frames.
 pub fn survey(model: &Model, options: &Options) -> Result<Report, PrepareError> {
     let plan = plan(model, options)?;
-    let (choice, least) = prepare::choose(&plan, options)?;
-    Ok(prepare::report(&plan, options, &choice, least))
+    let choice = prepare::choose(&plan, options)?;
+    Ok(prepare::report(&plan, options, &choice, Some(prepare::least(&plan, options))))
 }
 
 fn plan(model: &Model, options: &Options) -> Result<Plan, PrepareError> {
@@ -98,7 +98,6 @@ fn plan(model: &Model, options: &Options) -> Result<Plan, PrepareError> {
 }
 
 /// A prepared engine: rows in, rows out.
-#[derive(Debug)]
 pub struct Engine {
     options: Options,
     report: Report,
@@ -111,6 +110,12 @@ pub struct Engine {
     out: Vec<u8>,
     /// Source rows of this frame that were pushed.
     pushed: usize,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("options", &self.options).field("pushed", &self.pushed).finish_non_exhaustive()
+    }
 }
 
 /// Between bytes of the picture and of the network's tensors, where they differ.
@@ -135,8 +140,8 @@ impl Engine {
     /// PREPARE: plans, allocates, validates.
     pub fn prepare(model: &Model, options: &Options) -> Result<Self, PrepareError> {
         let mut plan = plan(model, options)?;
-        let (choice, least) = prepare::choose(&plan, options)?;
-        let report = prepare::report(&plan, options, &choice, least);
+        let choice = prepare::choose(&plan, options)?;
+        let report = prepare::report(&plan, options, &choice, None);
         let scale = plan.scale;
         let tables = Tables { input: plan.input_table.take(), output: plan.output_table.take() };
         let colour = Colour::new(options.format, options.size.width, options.size.height, scale, choice.kept);

@@ -38,49 +38,36 @@ impl Choice {
     }
 }
 
-/// The best choice for the budget, and the least that any choice takes.
-pub fn choose(plan: &Plan, options: &Options) -> Result<(Choice, usize), PrepareError> {
+/// The best choice that fits the budget.
+pub fn choose(plan: &Plan, options: &Options) -> Result<Choice, PrepareError> {
+    let fitting = candidates(plan, options).find(|choice| choice.bytes <= options.budget.0);
+    fitting.ok_or_else(|| PrepareError::Budget { needed: least(plan, options), given: options.budget.0 })
+}
+
+/// The least that any choice takes.
+pub fn least(plan: &Plan, options: &Options) -> usize {
+    candidates(plan, options).map(|choice| choice.bytes).min().unwrap_or(usize::MAX)
+}
+
+/// Ways to run the frame, the best first: strips of full width, which recompute nothing, then ever smaller tiles.
+fn candidates<'a>(plan: &'a Plan, options: &'a Options) -> impl Iterator<Item = Choice> + 'a {
     let frame = options.size.padded(plan.grid);
     let halo = plan.halo();
     let whole = Grid { frame, tile: frame, halo };
-    let square = |side: usize| {
+    let square = move |side: usize| {
         let side = side.next_multiple_of(plan.grid);
         Grid { frame, tile: Size::new(side.min(frame.width), side.min(frame.height)), halo }
     };
-    let mut grids = match options.tile {
+    let grids: Vec<Grid> = match options.tile {
         Tile::Fixed(side) if side < frame.width => vec![square(side)],
-        _ => vec![whole],
+        Tile::Fixed(_) => vec![whole],
+        Tile::Auto => {
+            let tiles = TILES.into_iter().filter(|side| *side < frame.width).map(square);
+            std::iter::once(whole).chain(tiles).collect()
+        }
     };
-    if options.tile == Tile::Auto {
-        grids.extend(TILES.into_iter().filter(|t| *t < frame.width).map(square));
-    }
-    let mut least = usize::MAX;
-    let mut chosen: Option<Choice> = None;
-    for grid in grids {
-        for strip in STRIPS.into_iter().filter(|s| *s <= plan.grid) {
-            if chosen.is_some() && least < usize::MAX && grid != whole {
-                continue; // tiles are tried only when strips do not fit, and for the least
-            }
-            let choice = candidate(plan, options, grid, strip);
-            least = least.min(choice.bytes);
-            if choice.bytes <= options.budget.0 && chosen.is_none() {
-                chosen = Some(choice);
-            }
-        }
-    }
-    match chosen {
-        Some(choice) => {
-            let smallest = if options.tile == Tile::Auto { smallest(plan, options, square).min(least) } else { least };
-            Ok((choice, smallest))
-        }
-        None => Err(PrepareError::Budget { needed: least, given: options.budget.0 }),
-    }
-}
-
-/// Bytes of the smallest tiles that `Tile::Auto` would try.
-fn smallest(plan: &Plan, options: &Options, square: impl Fn(usize) -> Grid) -> usize {
-    let sides = TILES.into_iter().rev().take(4);
-    sides.map(|side| candidate(plan, options, square(side), 1).bytes).min().unwrap_or(usize::MAX)
+    let pairs = grids.into_iter().flat_map(|grid| STRIPS.map(|strip| (grid, strip)));
+    pairs.filter(|(_, strip)| *strip <= plan.grid).map(|(grid, strip)| candidate(plan, options, grid, strip))
 }
 
 fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice {
@@ -108,7 +95,7 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
 }
 
 /// What `plan` prints of a choice.
-pub fn report(plan: &Plan, options: &Options, choice: &Choice, least: usize) -> Report {
+pub fn report(plan: &Plan, options: &Options, choice: &Choice, least: Option<usize>) -> Report {
     let frame = choice.grid.frame;
     let size = choice.grid.largest();
     let step = |s: &crate::plan::Step| StepReport {

@@ -54,8 +54,9 @@ pub struct Report {
     pub branches: &'static str,
     /// Budget given.
     pub budget_bytes: usize,
-    /// Least budget that works for this frame.
-    pub min_budget_bytes: usize,
+    /// Least budget that works for this frame; [`super::survey`] works it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_budget_bytes: Option<usize>,
     /// Everything that the engine allocates.
     pub total_bytes: usize,
     /// The arena.
@@ -80,7 +81,9 @@ impl fmt::Display for Report {
         let what = if self.halo == 0 { "strip, nothing recomputed" } else { "tile" };
         writeln!(f, "tile       {} ({what}), halo {}, overhead {:.3}", self.tile, self.halo, self.mac_overhead)?;
         writeln!(f, "run        level {}, branches {}, threads {}", self.level, self.branches, self.threads)?;
-        writeln!(f, "budget     {} given, {} is the least", display_bytes(self.budget_bytes), display_bytes(self.min_budget_bytes))?;
+        write!(f, "budget     {} given", display_bytes(self.budget_bytes))?;
+        self.min_budget_bytes.map_or(Ok(()), |least| write!(f, ", {} is the least", display_bytes(least)))?;
+        writeln!(f)?;
         writeln!(f, "memory     {} in all: arena {}", display_bytes(self.total_bytes), display_bytes(self.arena_bytes))?;
         writeln!(f, "           weights {}, colour {}", display_bytes(self.weight_bytes), display_bytes(self.colour_bytes))?;
         writeln!(f, "work       {:.3} GMAC a frame\n", self.macs_per_frame as f64 / 1e9)?;

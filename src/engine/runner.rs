@@ -25,27 +25,26 @@ struct Shared {
 }
 
 impl Shared {
-    /// One thread's part of a pass.
-    fn pass(&self, order: &Order, thread: usize, progress: &mut Progress, scratch: &mut Scratch) {
-        let (plan, crew) = (&self.plan, &self.crew);
-        let site = Site { plan, layout: &self.layout, arena: &self.arena, level: self.level, width: order.width, height: order.height };
-        if order.begin {
-            progress.reset();
-        }
-        progress.set_input(order.input_rows);
+    /// One thread's part of a pass, which begins at Step number `turn`. Returns the number after its last.
+    fn pass(&self, size: Size, progress: &mut Progress, mut turn: u32, scratch: &mut Scratch) -> u32 {
+        let (plan, Size { width, height }) = (&self.plan, size);
+        let site = Site { plan, layout: &self.layout, arena: &self.arena, level: self.level, width, height };
         for (index, step) in plan.steps.iter().enumerate() {
-            let units = progress.ready(plan, index, order.height, self.layout.strip);
+            let units = progress.ready(plan, index, height, self.layout.strip);
             if units.is_empty() {
                 continue;
             }
             progress.advance(index, &units);
-            site.run(step, units, thread, crew.threads(), scratch);
-            crew.meet();
+            let parts = site.parts(step);
+            let part = |i: usize| site.run(step, units.start + i / parts, i % parts, scratch);
+            self.crew.share(turn, units.len() * parts, part);
+            turn = turn.wrapping_add(1);
         }
+        turn
     }
 
     /// Life of a helper thread.
-    fn help(&self, thread: usize, width: usize) {
+    fn help(&self, mut order: Order, mut scratch: Scratch) {
         struct Alarm<'a>(&'a Crew);
         impl Drop for Alarm<'_> {
             fn drop(&mut self) {
@@ -55,16 +54,12 @@ impl Shared {
             }
         }
         let _alarm = Alarm(&self.crew);
-        let mut progress = Progress::new(&self.plan);
-        let mut scratch = Scratch::new(&self.plan, width);
-        let mut last = 0;
         loop {
-            let order = self.crew.wait(last);
-            last = order.number;
+            self.crew.wait(&mut order);
             if order.quit {
                 return;
             }
-            self.pass(&order, thread, &mut progress, &mut scratch);
+            self.pass(order.size, &mut order.progress, order.turn, &mut scratch);
         }
     }
 }
@@ -81,7 +76,8 @@ pub struct Runner {
     bordered: usize,
     input_rows: usize,
     output_rows: usize,
-    begun: bool,
+    /// Number of the next Step, counted over all passes.
+    turn: u32,
 }
 
 impl Runner {
@@ -91,15 +87,18 @@ impl Runner {
         for (row, zero) in layout.blanks.iter().enumerate() {
             arena.write(layout.blank, row).fill(*zero);
         }
-        let shared = Arc::new(Shared { plan, layout, arena, level, crew: Crew::new(threads) });
-        let progress = Progress::new(&shared.plan);
+        let progress = Progress::new(&plan);
+        let crew = Crew::new(threads, progress.clone());
+        let shared = Arc::new(Shared { plan, layout, arena, level, crew });
         let scratch = Scratch::new(&shared.plan, size.width);
-        let mut runner = Self { shared, helpers: vec![], progress, scratch, size, bordered: 0, input_rows: 0, output_rows: 0, begun: false };
+        let mut runner = Self { shared, helpers: vec![], progress, scratch, size, bordered: 0, input_rows: 0, output_rows: 0, turn: 0 };
         for thread in 1..threads {
             let shared = Arc::clone(&runner.shared);
+            let scratch = Scratch::new(&shared.plan, size.width);
+            let order = Order { number: 0, size, progress: runner.progress.clone(), turn: 0, quit: false };
             let name = format!("bifocal-{thread}");
             let helper = std::thread::Builder::new().name(name).stack_size(STACK);
-            runner.helpers.push(helper.spawn(move || shared.help(thread, size.width))?);
+            runner.helpers.push(helper.spawn(move || shared.help(order, scratch))?);
         }
         Ok(runner)
     }
@@ -112,7 +111,8 @@ impl Runner {
     /// A sub-frame of `size` begins; multiples of the plan's grid.
     pub fn begin(&mut self, size: Size) {
         self.size = size;
-        (self.input_rows, self.output_rows, self.begun) = (0, 0, false);
+        (self.input_rows, self.output_rows) = (0, 0);
+        self.progress.reset();
         if self.bordered != size.width {
             self.borders(size.width);
             self.bordered = size.width;
@@ -154,11 +154,9 @@ impl Runner {
     }
 
     fn pass(&mut self) {
-        let Size { width, height } = self.size;
-        let order = Order { width, height, input_rows: self.input_rows, begin: !self.begun, ..Order::default() };
-        self.begun = true;
-        self.shared.crew.give(order);
-        self.shared.pass(&order, 0, &mut self.progress, &mut self.scratch);
+        self.progress.set_input(self.input_rows);
+        self.shared.crew.give(self.size, &self.progress, self.turn);
+        self.turn = self.shared.pass(self.size, &mut self.progress, self.turn, &mut self.scratch);
     }
 
     fn drain<E>(&mut self, emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>) -> Result<(), E> {
@@ -177,7 +175,7 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.shared.crew.give(Order { quit: true, ..Order::default() });
+        self.shared.crew.quit();
         for helper in self.helpers.drain(..) {
             let _ = helper.join();
         }

@@ -14,6 +14,8 @@ use super::ModelError;
 const LARGEST_FILE: usize = 64 << 20;
 /// Larger tensors are refused.
 const LARGEST_TENSOR: usize = 16 << 20;
+/// Characters of tract's reason that are shown: shapes of a damaged file can run to pages.
+const LONGEST_REASON: usize = 400;
 /// The network is typed at this frame size: multiples of the window grid, unlike in height and width.
 pub(super) const PROBE: (usize, usize) = (48, 64);
 
@@ -50,14 +52,19 @@ pub(super) fn quietly<T>(f: impl FnOnce() -> T) -> Option<T> {
     result.ok()
 }
 
-fn read(bytes: &[u8]) -> Result<Loaded, String> {
+/// Parses the file and checks the size of every constant, before anything allocates what a header asks for.
+pub(super) fn parse(bytes: &[u8]) -> Result<(tract_onnx::Onnx, pb::ModelProto), String> {
     let onnx = tract_onnx::onnx();
     let mut bytes = bytes;
     let proto = onnx.proto_model_for_read(&mut bytes).map_err(|_| "not an ONNX file, or a damaged one".to_string())?;
     let graph = proto.graph.as_ref().ok_or("it holds no graph")?;
-    for tensor in &graph.initializer {
-        check_tensor(tensor)?;
-    }
+    graph.initializer.iter().try_for_each(check_tensor)?;
+    Ok((onnx, proto))
+}
+
+fn read(bytes: &[u8]) -> Result<Loaded, String> {
+    let (onnx, proto) = parse(bytes)?;
+    let graph = proto.graph.as_ref().ok_or("it holds no graph")?;
     let mut folded = HashMap::new();
     for node in graph.node.iter().filter(|n| n.op_type == "DequantizeLinear") {
         if let Some((real, quantised)) = constant(&onnx, graph, node)? {
@@ -69,7 +76,7 @@ fn read(bytes: &[u8]) -> Result<Loaded, String> {
     Ok(Loaded { typed, constants: folded, metadata })
 }
 
-/// Every constant's size must be that of its data, before anything allocates what the header asks for.
+/// The constant's size must be that of its data.
 fn check_tensor(tensor: &pb::TensorProto) -> Result<(), String> {
     use pb::tensor_proto::DataType;
     let size = match DataType::try_from(tensor.data_type).ok() {
@@ -156,7 +163,11 @@ fn typed(onnx: &tract_onnx::Onnx, proto: &pb::ModelProto) -> TractResult<TypedMo
     model.into_typed()
 }
 
-/// tract's chain of reasons, the innermost last, on one line.
+/// tract's chain of reasons, the innermost last, on one line of bearable length.
 fn reason(error: &TractError) -> String {
-    error.chain().map(|e| e.to_string().replace('\n', " ")).collect::<Vec<_>>().join(": ")
+    let whole = error.chain().map(|e| e.to_string().replace('\n', " ")).collect::<Vec<_>>().join(": ");
+    match whole.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{}...", &whole[..end]),
+        None => whole,
+    }
 }

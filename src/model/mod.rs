@@ -4,10 +4,12 @@ mod graph;
 mod load;
 mod moves;
 mod read;
+mod reference;
 
 use std::cell::Cell;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 pub use graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
 
@@ -110,6 +112,7 @@ pub enum ModelError {
 pub struct Model {
     metadata: Metadata,
     graph: Graph,
+    source: Arc<[u8]>,
     silent: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -163,7 +166,7 @@ impl Model {
             training_data: text("training_data"),
             weights_sha256: text("weights_sha256"),
         };
-        Ok(Self { metadata, graph, silent })
+        Ok(Self { metadata, graph, source: bytes.into(), silent })
     }
 
     /// What the file says of itself.
@@ -184,6 +187,12 @@ impl Model {
         let missing = || ModelError::Branches { name: self.metadata.name.clone(), branches: branches.name() };
         let names = self.silent.get(branches.name()).and_then(|v| v.as_array()).ok_or_else(missing)?;
         names.iter().map(|n| n.as_str().ok_or_else(missing)).collect()
+    }
+
+    /// Upscaled luma of one frame as tract evaluates the file in f32, both branches, unoptimised: the judge of
+    /// every plan. `width` and `height` are multiples of the window grid. Slow; for tests and `models verify`.
+    pub fn evaluate(&self, width: usize, height: usize, luma: &[u8]) -> Result<Vec<u8>, ModelError> {
+        reference::evaluate(&self.metadata.name, &self.source, width, height, luma)
     }
 
     /// Weights and biases.

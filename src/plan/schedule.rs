@@ -8,10 +8,22 @@ use super::step::Step;
 use crate::memory::Lifetime;
 
 /// How far each Step has come in a frame.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 pub struct Progress {
     done: Vec<usize>,
     input_rows: usize,
+}
+
+impl Clone for Progress {
+    fn clone(&self) -> Self {
+        Self { done: self.done.clone(), input_rows: self.input_rows }
+    }
+
+    /// Allocates nothing when both are of one plan.
+    fn clone_from(&mut self, other: &Self) {
+        self.done.clone_from(&other.done);
+        self.input_rows = other.input_rows;
+    }
 }
 
 impl Progress {

@@ -3,6 +3,7 @@
 use crate::kernels::{Clamp, Residual, Weights, Window, place, requantise};
 
 /// One row of `pixels` output pixels, `out_step` bytes apart.
+#[allow(clippy::too_many_arguments)]
 pub fn conv_row(
     window: &Window,
     weights: &Weights,
