@@ -1,0 +1,82 @@
+//! Damaged models: an error or a picture, never a panic, never a hang.
+
+mod support;
+
+use bifocal::engine::{Engine, Options};
+use bifocal::frame::PixelFormat;
+use bifocal::geom::Size;
+use bifocal::kernels::Level;
+use bifocal::model::Model;
+use support::{picture, run};
+
+const MODEL: &[u8] = include_bytes!("../models/ctnet-tiny-x2.onnx");
+
+/// A small generator: xorshift64*.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % below
+    }
+}
+
+/// Loads, plans and runs; says how far it came.
+fn attempt(bytes: &[u8]) -> &'static str {
+    let model = match Model::parse("damaged", bytes) {
+        Ok(model) => model,
+        Err(error) => {
+            let line = error.to_string();
+            assert!(!line.contains('\n') && line.len() < 2000, "one clear line: {line}");
+            return "refused";
+        }
+    };
+    let options = Options { level: Level::SCALAR, ..Options::new(Size::new(5, 3), PixelFormat::Gray8) };
+    let rows = picture("towers.png", options.size, options.format);
+    match Engine::prepare(&model, &options) {
+        Ok(mut engine) => {
+            run(&mut engine, &options, &rows);
+            "ran"
+        }
+        Err(error) => {
+            assert!(!error.to_string().contains('\n'));
+            "not planned"
+        }
+    }
+}
+
+#[test]
+fn flipped_bits() {
+    std::panic::set_hook(Box::new(|info| {
+        if !bifocal::model::panic_is_handled() {
+            eprintln!("{info}");
+        }
+    }));
+    let rounds = if std::env::var_os("BIFOCAL_EMULATED").is_some() { 5 } else { 800 };
+    let mut rng = Rng(7);
+    let mut outcomes = std::collections::BTreeMap::new();
+    for round in 0..rounds {
+        let mut bytes = MODEL.to_vec();
+        for _ in 0..1 + rng.next(4) {
+            // Half of the flips hit the structure, which is dense at the front.
+            let at = if rng.next(2) == 0 { rng.next(bytes.len()) } else { rng.next(bytes.len() / 3) };
+            bytes[at] ^= 1 << rng.next(8);
+        }
+        let outcome = std::panic::catch_unwind(|| attempt(&bytes)).unwrap_or_else(|_| panic!("round {round} panicked"));
+        *outcomes.entry(outcome).or_insert(0) += 1;
+    }
+    assert!(rounds < 100 || (outcomes["refused"] > rounds / 20 && outcomes["ran"] > rounds / 20), "{outcomes:?}");
+}
+
+#[test]
+fn cut_short() {
+    let mut rng = Rng(3);
+    for _ in 0..40 {
+        let length = rng.next(MODEL.len());
+        assert_ne!(attempt(&MODEL[..length]), "ran", "{length} of {} bytes", MODEL.len());
+    }
+    assert_eq!(attempt(&[]), "refused");
+    assert_eq!(attempt(b"not a model at all"), "refused");
+}

@@ -1,0 +1,32 @@
+//! The plan against tract's own evaluation of the typed graph, in f32.
+
+mod support;
+
+use bifocal::engine::Options;
+use bifocal::frame::PixelFormat;
+use bifocal::geom::Size;
+use bifocal::model::Model;
+use support::{picture, upscale};
+
+/// The most that any pixel may differ, and the share that may differ by more than one.
+const MOST: u8 = 2;
+const BEYOND_ONE: f64 = 0.001;
+
+#[test]
+fn agrees_with_tract() {
+    let model = Model::embedded().unwrap();
+    for (name, width, height) in [("balcony.png", 64, 48), ("towers.png", 80, 96)] {
+        let options = Options::new(Size::new(width, height), PixelFormat::Gray8);
+        let luma = picture(name, options.size, options.format);
+        let ours = upscale(&model, &options, &luma);
+        let theirs = model.evaluate(width, height, &luma).unwrap();
+        assert_eq!(ours.len(), theirs.len());
+        let differences: Vec<u8> = ours.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).collect();
+        let worst = *differences.iter().max().unwrap();
+        let beyond = differences.iter().filter(|d| **d > 1).count() as f64 / ours.len() as f64;
+        assert!(worst <= MOST && beyond <= BEYOND_ONE, "{name}: worst {worst}, {beyond} differ by more than one");
+        let plain = luma.iter().map(|v| u64::from(*v)).sum::<u64>() / luma.len() as u64;
+        let mean = theirs.iter().map(|v| u64::from(*v)).sum::<u64>() / theirs.len() as u64;
+        assert!(mean.abs_diff(plain) <= 2, "{name}: the judge's own mean {mean} is not that of the picture, {plain}");
+    }
+}

@@ -1,0 +1,121 @@
+//! Budgets and allocations, counted by the allocator.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bifocal::engine::{Engine, Options};
+use bifocal::frame::PixelFormat;
+use bifocal::geom::Size;
+use bifocal::memory::Budget;
+use bifocal::model::Model;
+use bifocal::tile::Tile;
+use support::picture;
+
+/// The system's allocator, counting.
+struct Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code)]
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        HELD.fetch_add(layout.size(), Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The counters are the process's: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn cases() -> Vec<Options> {
+    let mut cases = Vec::new();
+    for (threads, tile) in [(1, Tile::Auto), (3, Tile::Auto), (1, Tile::Fixed(32)), (2, Tile::Fixed(48))] {
+        for (size, format) in [(Size::new(200, 90), PixelFormat::Rgb8), (Size::new(33, 70), PixelFormat::Gray8)] {
+            cases.push(Options { threads, tile, budget: Budget::mib(64), ..Options::new(size, format) });
+        }
+    }
+    cases
+}
+
+fn frame(engine: &mut Engine, options: &Options, rows: &[u8]) -> usize {
+    let mut seen = 0;
+    for row in rows.chunks(options.size.width * options.format.channels()) {
+        engine.push(row, |out| Ok::<(), ()>(seen += out.len())).unwrap();
+    }
+    seen
+}
+
+#[test]
+fn frames_allocate_nothing() {
+    let _alone = ALONE.lock();
+    let model = Model::embedded().unwrap();
+    for options in cases() {
+        let rows = picture("towers.png", options.size, options.format);
+        let mut engine = Engine::prepare(&model, &options).unwrap();
+        let seen = frame(&mut engine, &options, &rows); // helper threads make their own memory before this ends
+        let before = CALLS.load(Ordering::Relaxed);
+        let again = frame(&mut engine, &options, &rows);
+        let calls = CALLS.load(Ordering::Relaxed) - before;
+        assert_eq!((seen, calls), (again, 0), "{:?} {} threads {:?}", options.size, options.threads, options.tile);
+    }
+    let before = CALLS.load(Ordering::Relaxed);
+    drop(std::hint::black_box(vec![0u8; 10]));
+    assert_eq!(CALLS.load(Ordering::Relaxed) - before, 1, "the counter counts");
+}
+
+#[test]
+fn the_engine_holds_no_more_than_it_says() {
+    let _alone = ALONE.lock();
+    let model = Model::embedded().unwrap();
+    for options in cases() {
+        let before = HELD.load(Ordering::Relaxed);
+        let rows = picture("towers.png", options.size, options.format);
+        let extra = HELD.load(Ordering::Relaxed);
+        let mut engine = Engine::prepare(&model, &options).unwrap();
+        frame(&mut engine, &options, &rows);
+        let held = HELD.load(Ordering::Relaxed) - extra;
+        let said = engine.report().total_bytes;
+        assert!(held <= said, "{:?} {} threads: {held} held, {said} said", options.size, options.threads);
+        // Stacks are the system's, the rest is ours: the figure must not be padded beyond use.
+        let stacks = (options.threads - 1) * (256 << 10);
+        assert!(held + stacks + (96 << 10) >= said, "{:?}: {held} held, {said} said", options.size);
+        drop((engine, rows));
+        assert!(HELD.load(Ordering::Relaxed) <= before + 4096, "memory is given back");
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_the_height() {
+    let model = Model::embedded().unwrap();
+    let total = |height| {
+        let options = Options::new(Size::new(640, height), PixelFormat::Rgb8);
+        bifocal::engine::survey(&model, &options).unwrap()
+    };
+    let (low, high) = (total(720), total(65_536));
+    assert_eq!((low.arena_bytes, low.total_bytes), (high.arena_bytes, high.total_bytes));
+}
+
+#[test]
+fn the_arena_does_not_grow_unnoticed() {
+    let model = Model::embedded().unwrap();
+    for (width, height, most) in [(640, 360, 4 << 20), (1920, 1080, 12 << 20)] {
+        let options = Options::new(Size::new(width, height), PixelFormat::Rgb8);
+        let report = bifocal::engine::survey(&model, &options).unwrap();
+        assert!(report.arena_bytes <= most, "{width}x{height}: {} bytes", report.arena_bytes);
+        assert!(report.mac_overhead <= 1.05, "{width}x{height}: {}", report.mac_overhead);
+    }
+}
