@@ -55,7 +55,10 @@ fn every_level_gives_the_golden_bytes() {
     let model = Model::embedded().unwrap();
     let mut lines = String::new();
     for (name, options, rows) in frames() {
-        let mut hashes: Vec<_> = Level::all().into_iter().map(|level| hash(&upscale(&model, &Options { level, ..options.clone() }, &rows))).collect();
+        let mut hashes: Vec<_> = Level::all()
+            .into_iter()
+            .map(|level| hash(&upscale(&model, &Options { level, ..options.clone() }, &rows)))
+            .collect();
         lines += &format!("{} {name}\n", hashes[0]);
         hashes.dedup();
         assert_eq!(hashes.len(), 1, "{name}: levels differ");
@@ -86,7 +89,9 @@ fn tiles_threads_and_budgets_cannot_be_seen() {
             variants.push(Options { threads, tile: Tile::Fixed(64), ..base.clone() });
         }
         let least = survey(&model, &base).unwrap().min_budget_bytes.unwrap();
-        variants.extend([0, 10, 25, 60, 120].map(|more| Options { budget: Budget(least + least * more / 100), ..base.clone() }));
+        variants.extend(
+            [0, 10, 25, 60, 120].map(|more| Options { budget: Budget(least + least * more / 100), ..base.clone() }),
+        );
         for options in variants {
             let got = hash(&upscale(&model, &options, &rows));
             let what = (options.tile, options.threads, options.budget);
@@ -98,7 +103,9 @@ fn tiles_threads_and_budgets_cannot_be_seen() {
 #[test]
 fn the_least_budget_is_the_least() {
     let model = Model::embedded().unwrap();
-    for (size, tile) in [(Size::new(67, 49), Tile::Auto), (Size::new(300, 20), Tile::Auto), (Size::new(300, 200), Tile::Fixed(64))] {
+    for (size, tile) in
+        [(Size::new(67, 49), Tile::Auto), (Size::new(300, 20), Tile::Auto), (Size::new(300, 200), Tile::Fixed(64))]
+    {
         let base = Options { tile, ..options(size, PixelFormat::Rgb8) };
         let least = survey(&model, &base).unwrap().min_budget_bytes.unwrap();
         let fits = |bytes| Engine::prepare(&model, &Options { budget: Budget(bytes), ..base.clone() });
@@ -115,7 +122,8 @@ fn frames_do_not_influence_each_other() {
     let model = Model::embedded().unwrap();
     for tile in [Tile::Auto, Tile::Fixed(16)] {
         let options = Options { tile, ..options(Size::new(40, 35), PixelFormat::Rgb8) };
-        let (a, b) = (picture("balcony.png", options.size, options.format), picture("towers.png", options.size, options.format));
+        let (a, b) =
+            (picture("balcony.png", options.size, options.format), picture("towers.png", options.size, options.format));
         let mut engine = Engine::prepare(&model, &options).unwrap();
         let first = run(&mut engine, &options, &a);
         run(&mut engine, &options, &b);

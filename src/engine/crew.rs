@@ -74,7 +74,8 @@ impl Crew {
     /// Waits for an order newer than `own`, and copies it there.
     pub fn wait(&self, own: &mut Order) {
         let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        let order = self.given.wait_while(order, |o| o.number == own.number && !o.quit).unwrap_or_else(PoisonError::into_inner);
+        let order =
+            self.given.wait_while(order, |o| o.number == own.number && !o.quit).unwrap_or_else(PoisonError::into_inner);
         (own.number, own.size, own.turn, own.quit) = (order.number, order.size, order.turn, order.quit);
         own.progress.clone_from(&order.progress);
     }
@@ -97,7 +98,11 @@ impl Crew {
                 assert!(!self.failed.load(Ordering::Relaxed), "another thread has failed");
                 spins += 1;
                 if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
-            } else if self.current.compare_exchange_weak(current, current + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            } else if self
+                .current
+                .compare_exchange_weak(current, current + 1, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
                 unit(next);
                 if self.done.fetch_add(1, Ordering::AcqRel) + 1 == units {
                     self.done.store(0, Ordering::Relaxed);

@@ -38,7 +38,9 @@ impl Scratch {
         let mut s = Self::default();
         for step in &plan.steps {
             match &step.kind {
-                Kind::Add { broadcast: true, .. } => grow(&mut s.spread, plan.buffers[step.write].columns.of(width) * plan.buffers[step.write].stride),
+                Kind::Add { broadcast: true, .. } => {
+                    grow(&mut s.spread, plan.buffers[step.write].columns.of(width) * plan.buffers[step.write].stride)
+                }
                 Kind::Attention(a) => {
                     let (t, widest) = (a.tokens(), a.keys.max(a.values));
                     grow(&mut s.query, t * a.keys);
@@ -144,7 +146,16 @@ impl<'a> Site<'a> {
                     fused.over(&row[skip.pixel(x)..], n * skip.stride)
                 });
                 let out = &mut out[buffer.pixel(x)..];
-                self.level.conv_row(&window, &weights, conv.clamp, residual.as_ref(), &rows, out, n * buffer.stride, pixels);
+                self.level.conv_row(
+                    &window,
+                    &weights,
+                    conv.clamp,
+                    residual.as_ref(),
+                    &rows,
+                    out,
+                    n * buffer.stride,
+                    pixels,
+                );
             }
         }
     }
@@ -170,7 +181,15 @@ impl<'a> Site<'a> {
         };
         let mut out = self.row_mut(step.write, unit);
         let out = &mut out[buffer.pixel(0)..];
-        self.level.depthwise_row(&weights, depthwise.clamp, residual.as_ref(), rows, out, buffer.stride, buffer.columns.of(self.width));
+        self.level.depthwise_row(
+            &weights,
+            depthwise.clamp,
+            residual.as_ref(),
+            rows,
+            out,
+            buffer.stride,
+            buffer.columns.of(self.width),
+        );
     }
 
     /// The pixels of a row.
@@ -212,7 +231,9 @@ impl<'a> Site<'a> {
             Kind::Pool { count, columns: true, bias, multiplier, clamp } => {
                 self.level.pool_columns(buffer.stride, *count, *bias, *multiplier, *clamp, inputs[0], out);
             }
-            Kind::Pool { bias, multiplier, clamp, .. } => self.level.pool_rows(*bias, *multiplier, *clamp, &inputs, out),
+            Kind::Pool { bias, multiplier, clamp, .. } => {
+                self.level.pool_rows(*bias, *multiplier, *clamp, &inputs, out)
+            }
             Kind::Conv(_) | Kind::Depthwise(_) | Kind::Attention(_) | Kind::Shuffle(_) => {}
         }
     }
@@ -253,7 +274,8 @@ impl<'a> Site<'a> {
             let (from, to) = (left.max(0) as usize, (left + a.window as isize).min(columns as isize) as usize);
             let skipped = (from as isize - left) as usize * buffer.stride;
             for (r, out) in &mut outs {
-                let tokens = &scratch.attended[*r * a.window * buffer.stride + skipped..][..(to - from) * buffer.stride];
+                let tokens =
+                    &scratch.attended[*r * a.window * buffer.stride + skipped..][..(to - from) * buffer.stride];
                 let at = buffer.pixel(from) - first_byte;
                 out[at..at + tokens.len()].copy_from_slice(tokens);
             }
@@ -265,19 +287,44 @@ impl<'a> Site<'a> {
         let (tokens, level) = (a.tokens(), self.level);
         gather(0, &mut s.query[..tokens * a.keys]);
         gather(1, &mut s.tokens[..tokens * a.keys]);
-        level.pack_columns(&s.tokens[..tokens * a.keys], tokens, a.keys, &mut s.packed[..tokens * a.keys], &mut s.sums[..tokens]);
+        level.pack_columns(
+            &s.tokens[..tokens * a.keys],
+            tokens,
+            a.keys,
+            &mut s.packed[..tokens * a.keys],
+            &mut s.sums[..tokens],
+        );
         let zero = i32::from(a.query_zero);
         s.sums[..tokens].iter_mut().for_each(|sum| *sum = level.bias(-zero * *sum, *sum));
         s.multiplier[..tokens].fill(a.score_multiplier);
-        let product = |keys: usize, outputs: usize, sums: &[i32], multiplier: &[f32], packed: &[i8], clamp, left: &[u8], out: &mut [u8]| {
+        let product = |keys: usize,
+                       outputs: usize,
+                       sums: &[i32],
+                       multiplier: &[f32],
+                       packed: &[i8],
+                       clamp,
+                       left: &[u8],
+                       out: &mut [u8]| {
             let taps = [Tap { row: 0, offset: 0, step: keys }];
-            let weights = Weights { data: &packed[..outputs * keys], bias: &sums[..outputs], multiplier: &multiplier[..outputs], outputs, pairs_fit: false };
+            let weights = Weights {
+                data: &packed[..outputs * keys],
+                bias: &sums[..outputs],
+                multiplier: &multiplier[..outputs],
+                outputs,
+                pairs_fit: false,
+            };
             level.conv_row(&Window { taps: &taps, run: keys }, &weights, clamp, None, &[left], out, outputs, tokens);
         };
         let scores = &mut s.scores[..tokens * tokens];
         product(a.keys, tokens, &s.sums, &s.multiplier, &s.packed, a.scores, &s.query[..tokens * a.keys], scores);
         gather(2, &mut s.tokens[..tokens * a.values]);
-        level.pack_rows(&s.tokens[..tokens * a.values], a.values, tokens, &mut s.packed[..tokens * a.values], &mut s.sums[..a.values]);
+        level.pack_rows(
+            &s.tokens[..tokens * a.values],
+            a.values,
+            tokens,
+            &mut s.packed[..tokens * a.values],
+            &mut s.sums[..a.values],
+        );
         let zero = i32::from(a.scores.zero_point);
         s.sums[..a.values].iter_mut().for_each(|sum| *sum = level.bias(-zero * *sum, *sum));
         s.multiplier[..a.values].fill(a.multiplier);

@@ -44,8 +44,14 @@ impl Layout {
             }
         };
         // Borders are written once, so tenants of a slot must have the same; a buffer is carried if it is at any height.
-        let lifetime = |b: usize| all.iter().map(|n| n.lifetimes[b]).find(|l| *l == crate::memory::Lifetime::Carried).unwrap_or(all[0].lifetimes[b]);
-        let border = |b: usize| (plan.buffers[b].stride, plan.buffers[b].left, plan.buffers[b].right, plan.buffers[b].zero);
+        let lifetime = |b: usize| {
+            all.iter()
+                .map(|n| n.lifetimes[b])
+                .find(|l| *l == crate::memory::Lifetime::Carried)
+                .unwrap_or(all[0].lifetimes[b])
+        };
+        let border =
+            |b: usize| (plan.buffers[b].stride, plan.buffers[b].left, plan.buffers[b].right, plan.buffers[b].zero);
         let tenancy = share(&(0..count).map(|b| (shape(b), lifetime(b), border(b))).collect::<Vec<_>>());
         let mut slots = tenancy.slots;
         let mut blanks: Vec<u8> = plan.buffers.iter().map(|b| b.zero).collect();

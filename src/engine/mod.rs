@@ -11,6 +11,7 @@ mod report;
 mod runner;
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use crate::frame::{Colour, PixelFormat, luma_row};
 use crate::geom::{Size, Span};
@@ -50,7 +51,15 @@ pub struct Options {
 impl Options {
     /// Defaults: 32 MiB, automatic tile, one thread, the best level of this processor, both branches.
     pub fn new(size: Size, format: PixelFormat) -> Self {
-        Self { size, format, budget: Budget::default(), tile: Tile::Auto, threads: 1, level: Level::best(), branches: Branches::Both }
+        Self {
+            size,
+            format,
+            budget: Budget::default(),
+            tile: Tile::Auto,
+            threads: 1,
+            level: Level::best(),
+            branches: Branches::Both,
+        }
     }
 }
 
@@ -146,9 +155,11 @@ impl Engine {
         let tables = Tables { input: plan.input_table.take(), output: plan.output_table.take() };
         let colour = Colour::new(options.format, options.size.width, options.size.height, scale, choice.kept);
         let out = vec![0; scale * options.size.width * options.format.channels()];
-        let bands = choice.bands.map(|(input, output)| Bands { input: vec![0; input], output: vec![0; output], made: 0 });
+        let bands =
+            choice.bands.map(|(input, output)| Bands { input: vec![0; input], output: vec![0; output], made: 0 });
         let runner = Runner::new(plan, choice.layout, choice.grid.largest(), options.level, options.threads)?;
-        let mut engine = Self { options: options.clone(), report, runner, grid: choice.grid, bands, colour, tables, out, pushed: 0 };
+        let mut engine =
+            Self { options: options.clone(), report, runner, grid: choice.grid, bands, colour, tables, out, pushed: 0 };
         engine.reset();
         Ok(engine)
     }
@@ -161,6 +172,17 @@ impl Engine {
     /// The tile and memory plan.
     pub fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// Takes the time of each Step from now on; costs two looks at the clock for each.
+    pub fn start_profile(&mut self) {
+        self.runner.profile();
+    }
+
+    /// Time spent in each Step of [`Report::steps`] since [`Engine::start_profile`], waiting for other threads
+    /// included; empty without it.
+    pub fn profile(&self) -> &[Duration] {
+        self.runner.times()
     }
 
     /// Forgets a frame that was pushed in part.
@@ -190,7 +212,8 @@ impl Engine {
         let last = self.pushed == height;
         // The frame is padded to the window grid by its last row, as each row is by its last pixel.
         let copies = if last { self.grid.frame.height - height + 1 } else { 1 };
-        let done = if self.bands.is_none() { self.strip(row, copies, &mut emit) } else { self.tiles(row, copies, &mut emit) };
+        let done =
+            if self.bands.is_none() { self.strip(row, copies, &mut emit) } else { self.tiles(row, copies, &mut emit) };
         if last || done.is_err() {
             self.reset();
         }

@@ -2,9 +2,9 @@
 
 use super::exec::Scratch;
 use super::layout::Layout;
+use super::report::{BufferReport, StepReport};
 use super::runner::STACK;
 use super::{Options, PrepareError, Report};
-use super::report::{BufferReport, StepReport};
 use crate::frame::Colour;
 use crate::geom::Size;
 use crate::plan::Plan;

@@ -84,8 +84,18 @@ impl fmt::Display for Report {
         write!(f, "budget     {} given", display_bytes(self.budget_bytes))?;
         self.min_budget_bytes.map_or(Ok(()), |least| write!(f, ", {} is the least", display_bytes(least)))?;
         writeln!(f)?;
-        writeln!(f, "memory     {} in all: arena {}", display_bytes(self.total_bytes), display_bytes(self.arena_bytes))?;
-        writeln!(f, "           weights {}, colour {}", display_bytes(self.weight_bytes), display_bytes(self.colour_bytes))?;
+        writeln!(
+            f,
+            "memory     {} in all: arena {}",
+            display_bytes(self.total_bytes),
+            display_bytes(self.arena_bytes)
+        )?;
+        writeln!(
+            f,
+            "           weights {}, colour {}",
+            display_bytes(self.weight_bytes),
+            display_bytes(self.colour_bytes)
+        )?;
         writeln!(f, "work       {:.3} GMAC a frame\n", self.macs_per_frame as f64 / 1e9)?;
         writeln!(f, "{:<28} {:<14} {:>10} {:>6} {:>10} {:>5}", "step", "kind", "MMAC", "rows", "bytes", "slot")?;
         for step in &self.steps {

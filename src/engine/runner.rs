@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::crew::{Crew, Order};
 use super::exec::{Scratch, Site};
@@ -25,8 +26,16 @@ struct Shared {
 }
 
 impl Shared {
-    /// One thread's part of a pass, which begins at Step number `turn`. Returns the number after its last.
-    fn pass(&self, size: Size, progress: &mut Progress, mut turn: u32, scratch: &mut Scratch) -> u32 {
+    /// One thread's part of a pass, which begins at Step number `turn`. Returns the number after its last, and
+    /// adds the time of each Step to `times`, if there are any.
+    fn pass(
+        &self,
+        size: Size,
+        progress: &mut Progress,
+        mut turn: u32,
+        scratch: &mut Scratch,
+        times: &mut [Duration],
+    ) -> u32 {
         let (plan, Size { width, height }) = (&self.plan, size);
         let site = Site { plan, layout: &self.layout, arena: &self.arena, level: self.level, width, height };
         for (index, step) in plan.steps.iter().enumerate() {
@@ -35,10 +44,14 @@ impl Shared {
                 continue;
             }
             progress.advance(index, &units);
+            let begin = (!times.is_empty()).then(Instant::now);
             let parts = site.parts(step);
             let part = |i: usize| site.run(step, units.start + i / parts, i % parts, scratch);
             self.crew.share(turn, units.len() * parts, part);
             turn = turn.wrapping_add(1);
+            if let Some(begin) = begin {
+                times[index] += begin.elapsed();
+            }
         }
         turn
     }
@@ -59,7 +72,7 @@ impl Shared {
             if order.quit {
                 return;
             }
-            self.pass(order.size, &mut order.progress, order.turn, &mut scratch);
+            self.pass(order.size, &mut order.progress, order.turn, &mut scratch, &mut []);
         }
     }
 }
@@ -78,6 +91,8 @@ pub struct Runner {
     output_rows: usize,
     /// Number of the next Step, counted over all passes.
     turn: u32,
+    /// Time spent in each Step; empty when it is not taken.
+    times: Vec<Duration>,
 }
 
 impl Runner {
@@ -91,7 +106,18 @@ impl Runner {
         let crew = Crew::new(threads, progress.clone());
         let shared = Arc::new(Shared { plan, layout, arena, level, crew });
         let scratch = Scratch::new(&shared.plan, size.width);
-        let mut runner = Self { shared, helpers: vec![], progress, scratch, size, bordered: 0, input_rows: 0, output_rows: 0, turn: 0 };
+        let mut runner = Self {
+            shared,
+            helpers: vec![],
+            progress,
+            scratch,
+            size,
+            bordered: 0,
+            input_rows: 0,
+            output_rows: 0,
+            turn: 0,
+            times: vec![],
+        };
         for thread in 1..threads {
             let shared = Arc::clone(&runner.shared);
             let scratch = Scratch::new(&shared.plan, size.width);
@@ -106,6 +132,16 @@ impl Runner {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.shared.plan
+    }
+
+    /// Takes the time of each Step from now on.
+    pub fn profile(&mut self) {
+        self.times = vec![Duration::ZERO; self.shared.plan.steps.len()];
+    }
+
+    /// Time spent in each Step since [`Runner::profile`].
+    pub fn times(&self) -> &[Duration] {
+        &self.times
     }
 
     /// A sub-frame of `size` begins; multiples of the plan's grid.
@@ -133,7 +169,11 @@ impl Runner {
     }
 
     /// The next input row: `fill` writes its luma, and `emit` gets each output row that is made, with its number.
-    pub fn push<E>(&mut self, fill: impl FnOnce(&mut [u8]), mut emit: impl FnMut(usize, &[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn push<E>(
+        &mut self,
+        fill: impl FnOnce(&mut [u8]),
+        mut emit: impl FnMut(usize, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let shared = Arc::clone(&self.shared);
         let Shared { plan, layout, arena, .. } = &*shared;
         let buffer = &plan.buffers[plan.input];
@@ -156,7 +196,7 @@ impl Runner {
     fn pass(&mut self) {
         self.progress.set_input(self.input_rows);
         self.shared.crew.give(self.size, &self.progress, self.turn);
-        self.turn = self.shared.pass(self.size, &mut self.progress, self.turn, &mut self.scratch);
+        self.turn = self.shared.pass(self.size, &mut self.progress, self.turn, &mut self.scratch, &mut self.times);
     }
 
     fn drain<E>(&mut self, emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>) -> Result<(), E> {

@@ -87,7 +87,8 @@ impl Arena {
             offset += slot.bytes();
             state += slot.rows;
         }
-        let layout = Layout::from_size_align(Self::block_bytes(slots), ALIGN).expect("a block that fits the address space");
+        let layout =
+            Layout::from_size_align(Self::block_bytes(slots), ALIGN).expect("a block that fits the address space");
         // SAFETY: the layout's size is at least ALIGN, so not zero.
         let pointer = unsafe { alloc_zeroed(layout) };
         let Some(block) = NonNull::new(pointer) else { handle_alloc_error(layout) };

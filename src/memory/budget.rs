@@ -67,7 +67,9 @@ mod tests {
 
     #[test]
     fn reads_what_people_write() {
-        for (text, bytes) in [("16MiB", 16 << 20), ("512k", 512 << 10), ("1.5G", 3 << 29), ("4096", 4096), ("8 MB", 8 << 20)] {
+        for (text, bytes) in
+            [("16MiB", 16 << 20), ("512k", 512 << 10), ("1.5G", 3 << 29), ("4096", 4096), ("8 MB", 8 << 20)]
+        {
             assert_eq!(text.parse::<Budget>().unwrap().0, bytes, "{text}");
         }
         for text in ["", "MiB", "-1M", "12Q", "1e9999", "0"] {

@@ -50,7 +50,8 @@ pub fn share<K: PartialEq + Copy>(buffers: &[(Slot, Lifetime, K)]) -> Tenancy {
             let free = others.iter().all(|&o| !buffers[o].1.meets(lifetime) && buffers[o].2 == key);
             (same && free && added < shape.bytes()).then_some((added, grown))
         };
-        let best = (0..tenants.len()).filter_map(|s| fits(&tenancy.slots[s], &tenants[s]).map(|(added, grown)| (added, s, grown)));
+        let best = (0..tenants.len())
+            .filter_map(|s| fits(&tenancy.slots[s], &tenants[s]).map(|(added, grown)| (added, s, grown)));
         match best.min_by_key(|(added, s, _)| (*added, *s)) {
             Some((_, slot, grown)) => {
                 tenancy.slots[slot] = grown;

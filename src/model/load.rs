@@ -87,7 +87,8 @@ fn check_tensor(tensor: &pb::TensorProto) -> Result<(), String> {
         _ => return Err(format!("constant '{}' has a type that is not supported", tensor.name)),
     };
     let count = tensor.dims.iter().try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
-    let count = count.filter(|n| *n <= LARGEST_TENSOR).ok_or_else(|| format!("constant '{}' is too large", tensor.name))?;
+    let count =
+        count.filter(|n| *n <= LARGEST_TENSOR).ok_or_else(|| format!("constant '{}' is too large", tensor.name))?;
     let held = if tensor.raw_data.is_empty() {
         tensor.float_data.len().max(tensor.int32_data.len()).max(tensor.int64_data.len()).max(tensor.double_data.len())
     } else if tensor.raw_data.len() == count * size {
@@ -102,7 +103,11 @@ fn check_tensor(tensor: &pb::TensorProto) -> Result<(), String> {
 }
 
 /// A dequantised constant: the f32 bytes that tract will fold it to, and the integers behind.
-fn constant(onnx: &tract_onnx::Onnx, graph: &pb::GraphProto, node: &pb::NodeProto) -> Result<Option<(Vec<u8>, Quantised)>, String> {
+fn constant(
+    onnx: &tract_onnx::Onnx,
+    graph: &pb::GraphProto,
+    node: &pb::NodeProto,
+) -> Result<Option<(Vec<u8>, Quantised)>, String> {
     let tensor = |index: usize| {
         let name = node.input.get(index)?;
         let proto = graph.initializer.iter().find(|t| &t.name == name)?;
@@ -155,7 +160,8 @@ pub(super) fn unchecked_f32(tensor: &Tensor) -> Vec<f32> {
 fn typed(onnx: &tract_onnx::Onnx, proto: &pb::ModelProto) -> TractResult<TypedModel> {
     let mut model = onnx.model_for_proto_model(proto)?;
     let (h, w) = PROBE;
-    let channels = model.input_fact(0)?.shape.dim(1).and_then(|d| d.concretize()).and_then(|d| d.to_usize().ok()).unwrap_or(1);
+    let channels =
+        model.input_fact(0)?.shape.dim(1).and_then(|d| d.concretize()).and_then(|d| d.to_usize().ok()).unwrap_or(1);
     if channels > 4 {
         tract_onnx::tract_core::internal::bail!("an input of {channels} channels is not a picture");
     }

@@ -53,7 +53,9 @@ impl FromStr for Branches {
         let all = [Self::Both, Self::Cnn, Self::Transformer];
         // `auto` is for schedulers that choose by load; a photo gets the best picture.
         let text = if text == "auto" { "both" } else { text };
-        all.into_iter().find(|b| b.name() == text).ok_or_else(|| format!("'{text}' is not one of both, cnn, transformer, auto"))
+        all.into_iter()
+            .find(|b| b.name() == text)
+            .ok_or_else(|| format!("'{text}' is not one of both, cnn, transformer, auto"))
     }
 }
 
@@ -144,11 +146,15 @@ impl Model {
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
         let loaded = load::load(name, bytes)?;
         let fail = |reason: String| ModelError::Parse { name: name.to_string(), reason };
-        let graph = load::quietly(|| read::read(&loaded)).unwrap_or_else(|| Err("the parser failed on it".into())).map_err(fail)?;
+        let graph = load::quietly(|| read::read(&loaded))
+            .unwrap_or_else(|| Err("the parser failed on it".into()))
+            .map_err(fail)?;
         let text = |key: &str| loaded.metadata.get(key).cloned().unwrap_or_default();
         let silent = match loaded.metadata.get("branches") {
             None => serde_json::Map::new(),
-            Some(json) => serde_json::from_str(json).map_err(|_| fail("metadata 'branches' is not a JSON object".into()))?,
+            Some(json) => {
+                serde_json::from_str(json).map_err(|_| fail("metadata 'branches' is not a JSON object".into()))?
+            }
         };
         let mut branches = vec![Branches::Both];
         branches.extend([Branches::Cnn, Branches::Transformer].into_iter().filter(|b| silent.contains_key(b.name())));

@@ -75,10 +75,18 @@ enum Pending {
 
 /// Reads the graph; the error names node and operator.
 pub(super) fn read(loaded: &Loaded) -> Result<Graph, String> {
-    let mut reader = Reader { loaded, meanings: HashMap::new(), graph: Graph { tensors: vec![], nodes: vec![], output: Input { tensor: 0, view: View::Plain }, scale: 1 } };
+    let mut reader = Reader {
+        loaded,
+        meanings: HashMap::new(),
+        graph: Graph { tensors: vec![], nodes: vec![], output: Input { tensor: 0, view: View::Plain }, scale: 1 },
+    };
     let model = &loaded.typed;
     if model.inputs.len() != 1 || model.outputs.len() != 1 {
-        return Err(format!("{} inputs and {} outputs; one of each is supported", model.inputs.len(), model.outputs.len()));
+        return Err(format!(
+            "{} inputs and {} outputs; one of each is supported",
+            model.inputs.len(),
+            model.outputs.len()
+        ));
     }
     let order = model.eval_order().map_err(|e| e.to_string())?;
     for id in order {
@@ -188,9 +196,18 @@ impl Reader<'_> {
         }
         let values = self.graph.tensors[a.v].clone();
         let output = self.graph.tensors.len();
-        self.graph.tensors.push(Activation { name: a.name.clone(), scale: a.scale, zero_point: a.zero_point, ..values });
+        self.graph.tensors.push(Activation {
+            name: a.name.clone(),
+            scale: a.scale,
+            zero_point: a.zero_point,
+            ..values
+        });
         let inputs = [a.scores.q, a.scores.k, a.v].map(|tensor| Input { tensor, view: View::Plain }).to_vec();
-        let op = Op::Attention { window: a.scores.window, shift: a.scores.shift, scores: (a.scores.scale, a.scores.zero_point) };
+        let op = Op::Attention {
+            window: a.scores.window,
+            shift: a.scores.shift,
+            scores: (a.scores.scale, a.scores.zero_point),
+        };
         self.graph.nodes.push(Node { op, inputs, output, low: 0, high: 255 });
         output
     }
@@ -198,7 +215,10 @@ impl Reader<'_> {
     /// The scale comes from a DequantizeLinear that reads this node: QuantizeLinear holds only its inverse.
     fn scale(&self, node: &TypedNode) -> Result<f32, String> {
         let readers = node.outputs[0].successors.iter();
-        let scale = readers.filter_map(|s| self.loaded.typed.node(s.node).op.downcast_ref::<DequantizeLinearF32>()).map(|d| d.scale).next();
+        let scale = readers
+            .filter_map(|s| self.loaded.typed.node(s.node).op.downcast_ref::<DequantizeLinearF32>())
+            .map(|d| d.scale)
+            .next();
         scale.filter(|s| s.is_finite() && *s > 0.0).ok_or_else(|| "it is not followed by DequantizeLinear".into())
     }
 
@@ -207,7 +227,9 @@ impl Reader<'_> {
         let held = |base| Ok(Meaning::Held { base, chain: vec![], real: false });
         let bound = |real: f32| (real / scale).round_ties_even().clamp(-512.0, 512.0) as i32 + i32::from(zero_point);
         match input {
-            Meaning::Picture => held(Base::Tensor(self.complete(node, Op::Picture, vec![], scale, zero_point, (0, 255))?)),
+            Meaning::Picture => {
+                held(Base::Tensor(self.complete(node, Op::Picture, vec![], scale, zero_point, (0, 255))?))
+            }
             Meaning::Pending { what: Pending::Scores(s), low, high } => {
                 if zero_point != 0 || low < 0.0 || high.is_finite() {
                     return Err("attention scores need a ReLU and zero point 0".into());
@@ -234,7 +256,9 @@ impl Reader<'_> {
                 let input = self.input(Meaning::Held { base: Base::Tensor(tensor), chain, real: true })?;
                 held(Base::Tensor(self.complete(node, Op::Copy, vec![input], scale, zero_point, (0, 255))?))
             }
-            Meaning::Held { base: Base::Attended(a), chain, real: true } if (a.scale, a.zero_point) == (scale, zero_point) => {
+            Meaning::Held { base: Base::Attended(a), chain, real: true }
+                if (a.scale, a.zero_point) == (scale, zero_point) =>
+            {
                 Ok(Meaning::Held { base: Base::Attended(a), chain, real: false })
             }
             _ => Err(UNSUPPORTED.into()),
@@ -242,7 +266,15 @@ impl Reader<'_> {
     }
 
     /// Adds the node and its output tensor, whose shape is that of `node`.
-    fn complete(&mut self, node: &TypedNode, op: Op, inputs: Vec<Input>, scale: f32, zero_point: u8, bounds: (u8, u8)) -> Result<TensorId, String> {
+    fn complete(
+        &mut self,
+        node: &TypedNode,
+        op: Op,
+        inputs: Vec<Input>,
+        scale: f32,
+        zero_point: u8,
+        bounds: (u8, u8),
+    ) -> Result<TensorId, String> {
         let shape = shape_of(&node.outputs[0].fact)?;
         let [1, channels, h, w] = shape[..] else { return Err(format!("shape {shape:?} is not one picture")) };
         // An operation bears the name of the node that computes it, not of its QuantizeLinear.
@@ -302,7 +334,9 @@ impl Reader<'_> {
             return Err("a layout other than NCHW and OIHW".into());
         }
         if side % 2 == 0 || side > 7 || dilation * (side / 2) > 16 {
-            return Err(format!("kernel {side} with dilation {dilation}; odd sides to 7 that reach at most 16 pixels are supported"));
+            return Err(format!(
+                "kernel {side} with dilation {dilation}; odd sides to 7 that reach at most 16 pixels are supported"
+            ));
         }
         if same(spec.strides.as_deref().unwrap_or(&[1, 1]))? != 1 {
             return Err("a stride".into());
@@ -323,14 +357,27 @@ impl Reader<'_> {
         if bias.len() != outputs {
             return Err("as many biases as outputs are needed".into());
         }
-        let weights = ConvWeights { data: quantised.data, scales: quantised.scales, bias, outputs, inputs: each, kernel: side, dilation, depthwise };
+        let weights = ConvWeights {
+            data: quantised.data,
+            scales: quantised.scales,
+            bias,
+            outputs,
+            inputs: each,
+            kernel: side,
+            dilation,
+            depthwise,
+        };
         let input = self.input(x.clone())?;
         Ok(pending(Op::Conv(weights), vec![input]))
     }
 
     fn weights(&self, kernel: &Tensor) -> Result<Quantised, String> {
         let bytes: Vec<u8> = unchecked_f32(kernel).iter().flat_map(|v| v.to_ne_bytes()).collect();
-        self.loaded.constants.get(&bytes).cloned().ok_or_else(|| "its weights are not 8-bit integers behind DequantizeLinear".into())
+        self.loaded
+            .constants
+            .get(&bytes)
+            .cloned()
+            .ok_or_else(|| "its weights are not 8-bit integers behind DequantizeLinear".into())
     }
 
     fn pool(&mut self, pool: &SumPool, inputs: Vec<Meaning>) -> Result<Meaning, String> {
@@ -358,7 +405,8 @@ impl Reader<'_> {
             | ("Max" | "Min", Meaning::Constant(c), Meaning::Pending { what, low, high }) => {
                 let bound = unchecked_f32(c);
                 let [bound] = bound[..] else { return Err("a bound that is not one number".into()) };
-                let (low, high) = if name == "Max" { (low.max(bound), high.max(bound)) } else { (low.min(bound), high.min(bound)) };
+                let (low, high) =
+                    if name == "Max" { (low.max(bound), high.max(bound)) } else { (low.min(bound), high.min(bound)) };
                 Ok(Meaning::Pending { what: what.clone(), low, high })
             }
             ("Max" | "Min", Meaning::Held { .. }, Meaning::Constant(_)) => {
@@ -399,7 +447,11 @@ impl Reader<'_> {
         if einsum.q_params.is_some() || einsum.axes.to_string() != "abmk,abkn->abmn" {
             return Err(format!("product {}; only one per window is supported", einsum.axes));
         }
-        let [Meaning::Held { base: left, chain: lefts, real: true }, Meaning::Held { base: Base::Tensor(right), chain: rights, real: true }] = &inputs[..] else {
+        let [
+            Meaning::Held { base: left, chain: lefts, real: true },
+            Meaning::Held { base: Base::Tensor(right), chain: rights, real: true },
+        ] = &inputs[..]
+        else {
             return Err("both inputs must be dequantised tensors".into());
         };
         let right_move = recognised(rights, &self.shape(*right))?;
@@ -415,7 +467,14 @@ impl Reader<'_> {
                     return Err("scores and values on different windows".into());
                 }
                 let shape = shape_of(&node.outputs[0].fact)?;
-                Pending::Attended(Box::new(Attended { scores: *scores, v: *right, scale: 1.0, zero_point: 0, shape, name: node.name.clone() }))
+                Pending::Attended(Box::new(Attended {
+                    scores: *scores,
+                    v: *right,
+                    scale: 1.0,
+                    zero_point: 0,
+                    shape,
+                    name: node.name.clone(),
+                }))
             }
             _ => return Err("a product that is not window attention".into()),
         };
@@ -428,7 +487,9 @@ impl Reader<'_> {
         let shape = shape_of(self.loaded.typed.outlet_fact(outlet).map_err(|e| e.to_string())?)?;
         let scale = shape.get(2).map_or(0, |h| h / PROBE.0);
         if !(1..=4).contains(&scale) || shape != [1, 1, PROBE.0 * scale, PROBE.1 * scale] {
-            return Err(format!("the output {shape:?} is not the luma of a picture 1 to 4 times as large as {PROBE:?}"));
+            return Err(format!(
+                "the output {shape:?} is not the luma of a picture 1 to 4 times as large as {PROBE:?}"
+            ));
         }
         if self.graph.tensors[self.graph.nodes[0].output].channels != 1 {
             return Err("the input is not one channel of luma".into());

@@ -8,7 +8,13 @@ use super::load::{parse, quietly, unchecked_f32};
 /// Evaluates the file's graph on one frame of luma: `width * height` bytes, both multiples of the window grid.
 ///
 /// Slow (seconds for a small frame): for tests and for `models verify`.
-pub(super) fn evaluate(name: &str, bytes: &[u8], width: usize, height: usize, luma: &[u8]) -> Result<Vec<u8>, ModelError> {
+pub(super) fn evaluate(
+    name: &str,
+    bytes: &[u8],
+    width: usize,
+    height: usize,
+    luma: &[u8],
+) -> Result<Vec<u8>, ModelError> {
     let fail = |reason: String| ModelError::Parse { name: name.to_string(), reason };
     let run = || -> Result<Vec<u8>, String> {
         let (onnx, proto) = parse(bytes)?;

@@ -8,7 +8,12 @@ use crate::model::{ConvWeights, Input, Node, View};
 
 impl Lowering<'_> {
     /// A convolution, with the Add that takes it in if there is one.
-    pub(super) fn convolution(&mut self, node: &Node, weights: &ConvWeights, sum: Option<(&Node, Input)>) -> Result<(), String> {
+    pub(super) fn convolution(
+        &mut self,
+        node: &Node,
+        weights: &ConvWeights,
+        sum: Option<(&Node, Input)>,
+    ) -> Result<(), String> {
         let input = node.inputs[0];
         let output = &self.graph.tensors[node.output];
         let clamp = self.clamp(node);
@@ -21,7 +26,10 @@ impl Lowering<'_> {
             Some((add, other)) => Some(self.residual(output.scale, add, other, spread)?),
         };
         if weights.depthwise {
-            let read = Read { offsets: [-1, 0, 1].map(|o| o * weights.dilation as isize).to_vec(), ..Read::same(self.stored(input)?) };
+            let read = Read {
+                offsets: [-1, 0, 1].map(|o| o * weights.dilation as isize).to_vec(),
+                ..Read::same(self.stored(input)?)
+            };
             let (residual, reads) = with_skip(vec![read], skip);
             let kind = self.depthwise(weights, quantised, output.scale, clamp, residual)?;
             return self.push(&output.name, kind, reads, target, Unit::Row, 9 * weights.outputs).map(drop);
@@ -35,15 +43,21 @@ impl Lowering<'_> {
         if block > 1 && tensors.len() > 1 {
             return Err("SpaceToDepth of a concat".into());
         }
-        let buffers = tensors.iter().map(|&tensor| self.stored(Input { tensor, view: View::Plain })).collect::<Result<Vec<_>, _>>()?;
+        let buffers = tensors
+            .iter()
+            .map(|&tensor| self.stored(Input { tensor, view: View::Plain }))
+            .collect::<Result<Vec<_>, _>>()?;
         let parts = buffers.iter().map(|&b| Part { buffer: self.buffer(b), channels: self.buffer(b).stride }).collect();
         let look = Look { parts, block };
         let taps = look.taps(weights);
         let each = weights.outputs / (spread * spread);
         let outputs = (0..spread * spread).map(|i| i * each..(i + 1) * each);
-        let packed = outputs.map(|o| pack(&look, weights, &taps, o, quantised, output.scale, self.level)).collect::<Result<_, _>>()?;
+        let packed = outputs
+            .map(|o| pack(&look, weights, &taps, o, quantised, output.scale, self.level))
+            .collect::<Result<_, _>>()?;
         let offsets = look.offsets(weights);
-        let reads = buffers.iter().map(|&buffer| Read { buffer, num: block, den: 1, offsets: offsets.clone() }).collect();
+        let reads =
+            buffers.iter().map(|&buffer| Read { buffer, num: block, den: 1, offsets: offsets.clone() }).collect();
         let (residual, reads) = with_skip(reads, skip);
         let kind = Kind::Conv(Conv { packed, spread, taps: taps.taps, run: taps.run, clamp, residual });
         let macs = weights.outputs * weights.inputs * weights.kernel * weights.kernel;
@@ -55,12 +69,26 @@ impl Lowering<'_> {
         self.push(&output.name, kind, reads, target, unit, macs).map(drop)
     }
 
-    fn depthwise(&self, weights: &ConvWeights, input: (f32, u8), scale: f32, clamp: Clamp, residual: Option<Fused>) -> Result<Kind, String> {
+    fn depthwise(
+        &self,
+        weights: &ConvWeights,
+        input: (f32, u8),
+        scale: f32,
+        clamp: Clamp,
+        residual: Option<Fused>,
+    ) -> Result<Kind, String> {
         let channels = weights.outputs;
         if !channels.is_multiple_of(8) {
             return Err(format!("depth-wise over {channels} channels; multiples of 8 are supported"));
         }
-        let mut step = Depthwise { data: vec![0; 9 * channels], bias: vec![], multiplier: vec![], dilation: weights.dilation, clamp, residual };
+        let mut step = Depthwise {
+            data: vec![0; 9 * channels],
+            bias: vec![],
+            multiplier: vec![],
+            dilation: weights.dilation,
+            clamp,
+            residual,
+        };
         for c in 0..channels {
             let w = &weights.data[9 * c..][..9];
             for (tap, &w) in w.iter().enumerate() {
@@ -89,7 +117,9 @@ impl Lowering<'_> {
 
     pub(super) fn sum(&mut self, node: &Node) -> Result<(), String> {
         if let Some((conv, place)) = self.taken_in(node) {
-            let crate::model::Op::Conv(weights) = &conv.op else { return Err("a fused operation that is no convolution".into()) };
+            let crate::model::Op::Conv(weights) = &conv.op else {
+                return Err("a fused operation that is no convolution".into());
+            };
             return self.convolution(conv, weights, Some((node, node.inputs[1 - place])));
         }
         let silent = |i: &Input| self.silent.contains(&i.tensor);
@@ -122,7 +152,8 @@ impl Lowering<'_> {
         let add = Add { zeros: [t.zero_point; 2], ratios: [ratio(t.scale, scale), 0.0], clamp: self.clamp(node) };
         let read = Read::same(self.stored(input)?);
         let name = self.graph.tensors[node.output].name.clone();
-        self.push(&name, Kind::Add { add, broadcast: false }, vec![read.clone(), read], node.output, Unit::Row, 0).map(drop)
+        self.push(&name, Kind::Add { add, broadcast: false }, vec![read.clone(), read], node.output, Unit::Row, 0)
+            .map(drop)
     }
 
     pub(super) fn gate(&mut self, node: &Node) -> Result<(), String> {
@@ -162,7 +193,13 @@ impl Lowering<'_> {
         self.push(&name, kind, vec![read], node.output, Unit::Row, 0).map(drop)
     }
 
-    pub(super) fn attention(&mut self, node: &Node, window: usize, shift: usize, scores: (f32, u8)) -> Result<(), String> {
+    pub(super) fn attention(
+        &mut self,
+        node: &Node,
+        window: usize,
+        shift: usize,
+        scores: (f32, u8),
+    ) -> Result<(), String> {
         let [q, k, v] = [0, 1, 2].map(|i| self.tensor(node.inputs[i]));
         let output = &self.graph.tensors[node.output];
         if k.zero_point != 128 || v.zero_point != 128 {
@@ -171,7 +208,10 @@ impl Lowering<'_> {
         let tokens = window * window;
         let fits = q.channels == k.channels && [k.channels, v.channels].iter().all(|c| c % 8 == 0) && tokens % 8 == 0;
         if !fits {
-            return Err(format!("{} query, {} key and {} value channels; multiples of 8 are supported", q.channels, k.channels, v.channels));
+            return Err(format!(
+                "{} query, {} key and {} value channels; multiples of 8 are supported",
+                q.channels, k.channels, v.channels
+            ));
         }
         let product = |a: f32, b: f32, out: f32| (f64::from(a) * f64::from(b) / f64::from(out)) as f32;
         let kind = Kind::Attention(Attention {
@@ -186,7 +226,9 @@ impl Lowering<'_> {
             clamp: self.clamp(node),
         });
         let offsets: Vec<isize> = (0..window as isize).map(|r| r - shift as isize).collect();
-        let read = |input: Input| self.stored(input).map(|buffer| Read { buffer, num: window, den: 1, offsets: offsets.clone() });
+        let read = |input: Input| {
+            self.stored(input).map(|buffer| Read { buffer, num: window, den: 1, offsets: offsets.clone() })
+        };
         let reads = node.inputs.iter().map(|i| read(*i)).collect::<Result<Vec<_>, _>>()?;
         let macs = window * tokens * (k.channels + v.channels);
         let name = output.name.clone();

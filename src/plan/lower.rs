@@ -14,9 +14,16 @@ pub const MOST_ROWS: usize = 32;
 pub(super) fn lower(model: &Model, branches: Branches, level: Level) -> Result<Plan, PlanError> {
     let silent: HashSet<&str> = model.silent(branches)?.into_iter().collect();
     let graph = model.graph();
-    let named = |node: &str, reason: String| PlanError::Unsupported { model: model.metadata().name.clone(), node: node.to_string(), reason };
+    let named = |node: &str, reason: String| PlanError::Unsupported {
+        model: model.metadata().name.clone(),
+        node: node.to_string(),
+        reason,
+    };
     if let Some(missing) = silent.iter().find(|s| !graph.tensors.iter().any(|t| t.name == **s)) {
-        return Err(named(missing, format!("metadata 'branches' names it for {}, but it is not there", branches.name())));
+        return Err(named(
+            missing,
+            format!("metadata 'branches' names it for {}, but it is not there", branches.name()),
+        ));
     }
     let mut lowering = Lowering::new(graph, &silent, level);
     for (index, node) in graph.nodes.iter().enumerate() {
@@ -123,7 +130,9 @@ impl<'a> Lowering<'a> {
     /// The node among an Add's inputs that it takes in, and its place.
     pub fn taken_in(&self, add: &Node) -> Option<(&'a Node, usize)> {
         let graph = self.graph;
-        let find = |i: usize| graph.nodes.iter().position(|n| n.output == add.inputs[i].tensor).filter(|n| self.fused.contains(n));
+        let find = |i: usize| {
+            graph.nodes.iter().position(|n| n.output == add.inputs[i].tensor).filter(|n| self.fused.contains(n))
+        };
         (0..add.inputs.len()).find_map(|i| find(i).map(|n| (&graph.nodes[n], i)))
     }
 
@@ -191,10 +200,15 @@ impl<'a> Lowering<'a> {
 
     /// The one way in which its readers look at a tensor, when that is DepthToSpace: it is stored so.
     pub fn spread_of(&self, tensor: TensorId) -> usize {
-        let readers = self.graph.nodes.iter().filter(|n| self.alive.contains(&n.output) && !self.silent.contains(&n.output));
+        let readers =
+            self.graph.nodes.iter().filter(|n| self.alive.contains(&n.output) && !self.silent.contains(&n.output));
         let mut views = readers.flat_map(|n| n.inputs.iter().filter(|i| i.tensor == tensor).map(|i| i.view));
         match views.next() {
-            Some(View::DepthToSpace(n)) if self.graph.output.tensor != tensor && views.all(|v| v == View::DepthToSpace(n)) => n,
+            Some(View::DepthToSpace(n))
+                if self.graph.output.tensor != tensor && views.all(|v| v == View::DepthToSpace(n)) =>
+            {
+                n
+            }
             _ => 1,
         }
     }
@@ -219,7 +233,10 @@ impl<'a> Lowering<'a> {
     /// The buffer of an input that is read as it is stored.
     pub fn stored(&self, input: Input) -> Result<BufferId, String> {
         let name = &self.tensor(input).name;
-        let buffer = *self.buffer_of.get(&input.tensor).ok_or_else(|| format!("'{name}' is read in a way that is not supported"))?;
+        let buffer = *self
+            .buffer_of
+            .get(&input.tensor)
+            .ok_or_else(|| format!("'{name}' is read in a way that is not supported"))?;
         let spread = self.buffers[buffer].stride != self.tensor(input).channels;
         match input.view {
             View::Plain if !spread => Ok(buffer),
@@ -234,7 +251,15 @@ impl<'a> Lowering<'a> {
     }
 
     /// Adds a Step that makes `tensor`.
-    pub fn push(&mut self, name: &str, kind: Kind, reads: Vec<Read>, tensor: TensorId, unit: Unit, macs: usize) -> Result<BufferId, String> {
+    pub fn push(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        reads: Vec<Read>,
+        tensor: TensorId,
+        unit: Unit,
+        macs: usize,
+    ) -> Result<BufferId, String> {
         if reads.iter().map(|r| r.offsets.len()).sum::<usize>() > MOST_ROWS {
             return Err(format!("it reads more than {MOST_ROWS} rows at once"));
         }

@@ -92,7 +92,11 @@ impl Plan {
             Kind::Attention(a) => {
                 let (window, shift) = (real(a.window), real(a.shift));
                 // On a shifted grid the window at the edge sees clamped pixels: it is tainted in any case.
-                if shift > 0 { shift + taint.saturating_sub(shift).next_multiple_of(window) } else { taint.next_multiple_of(window) }
+                if shift > 0 {
+                    shift + taint.saturating_sub(shift).next_multiple_of(window)
+                } else {
+                    taint.next_multiple_of(window)
+                }
             }
             Kind::Pool { .. } | Kind::Gate(_) => taint.next_multiple_of(self.grid),
             _ => {

@@ -76,7 +76,8 @@ impl Look<'_> {
             }
         }
         let length = runs.iter().fold(0, |g, (_, length)| Ratio::gcd(g, *length));
-        let cut = |(tap, all): (Tap, usize)| (0..all / length).map(move |i| Tap { offset: tap.offset + i * length, ..tap });
+        let cut =
+            |(tap, all): (Tap, usize)| (0..all / length).map(move |i| Tap { offset: tap.offset + i * length, ..tap });
         Taps { taps: runs.into_iter().flat_map(cut).collect(), run: length.next_multiple_of(4), length }
     }
 }
@@ -111,7 +112,8 @@ pub fn pack(
         }
     }
     let pairs_fit = data.chunks(2).all(|p| i32::from(p[0]).abs() + i32::from(p[1]).abs() <= 128);
-    let mut packed = Packed { data, bias: vec![0; padded], multiplier: vec![0.0; padded], outputs: outputs.len(), pairs_fit };
+    let mut packed =
+        Packed { data, bias: vec![0; padded], multiplier: vec![0.0; padded], outputs: outputs.len(), pairs_fit };
     for (o, output) in outputs.enumerate() {
         let w = &weights.data[output * each..][..each];
         let (bias, multiplier) = requantisation(w, weights.scales[output], weights.bias[output], input, output_scale)?;
@@ -125,7 +127,13 @@ pub fn pack(
 ///
 /// With `x = (byte - zero) * scale_x` and `w = q * scale_w`, the output's step count is
 /// `(sum(byte * q) - zero * sum(q) + bias / (scale_x * scale_w)) * scale_x * scale_w / scale_out`.
-pub fn requantisation(w: &[i8], scale: f32, bias: f32, input: (f32, u8), output_scale: f32) -> Result<(i32, f32), String> {
+pub fn requantisation(
+    w: &[i8],
+    scale: f32,
+    bias: f32,
+    input: (f32, u8),
+    output_scale: f32,
+) -> Result<(i32, f32), String> {
     let step = f64::from(scale) * f64::from(input.0);
     let sum: i64 = w.iter().map(|&w| i64::from(w)).sum();
     let most: i64 = w.iter().map(|&w| i64::from(w).abs() * 255).sum();
@@ -133,7 +141,9 @@ pub fn requantisation(w: &[i8], scale: f32, bias: f32, input: (f32, u8), output_
     let multiplier = (step / f64::from(output_scale)) as f32;
     // 128 * sum more: what `Level::bias` may add, and the kernels' reading of bytes as signed.
     let largest = rounded.abs() + (most * 3) as f64;
-    let fits = largest < f64::from(i32::MAX) && multiplier.is_finite() && largest * f64::from(multiplier) < f64::from(i32::MAX / 2);
+    let fits = largest < f64::from(i32::MAX)
+        && multiplier.is_finite()
+        && largest * f64::from(multiplier) < f64::from(i32::MAX / 2);
     if !fits {
         return Err("sums that leave 32 bits".into());
     }

@@ -84,7 +84,8 @@ impl Progress {
     fn needed(&self, plan: &Plan, buffer: usize, height: usize) -> Option<usize> {
         let rows = plan.buffers[buffer].rows.of(height);
         let readers = plan.steps.iter().zip(&self.done).filter(|(s, done)| **done < s.unit_count(height));
-        let reads = readers.flat_map(|(s, done)| s.reads.iter().filter(|r| r.buffer == buffer).map(|r| r.span(*done).0));
+        let reads =
+            readers.flat_map(|(s, done)| s.reads.iter().filter(|r| r.buffer == buffer).map(|r| r.span(*done).0));
         reads.map(|low| low.clamp(0, rows as isize - 1) as usize).min()
     }
 }
