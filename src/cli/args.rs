@@ -1,0 +1,304 @@
+//! Arguments. Names follow what users of the field already type.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::geom::Size;
+use crate::io::{Encoding, MAX_SIDE};
+use crate::kernels::Level;
+use crate::memory::Budget;
+use crate::model::Branches;
+use crate::tile::Tile;
+
+/// Upscales pictures with a small neural network, inside a fixed memory budget.
+#[derive(Debug, Parser)]
+#[command(name = "bifocal", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+
+    /// Say more; twice, say everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+
+    /// Say nothing but errors, show no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  bifocal upscale photo.jpg large.png           one picture
+  bifocal upscale album/ large/                 every picture of a folder
+  bifocal upscale --mem 16MiB huge.png out.png  row by row, in 16 MiB
+  bifocal plan --size 1920x1080 --mem 16MiB     what it will take, without running
+  bifocal bench --size 640x360                  how fast this machine is
+
+Exit codes: 0 done, 1 failed, 2 command line or input is wrong, 3 memory budget too small";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Upscale a picture, a folder of pictures, or a pipe
+    Upscale(Upscale),
+    /// Print the tile and memory plan, run nothing
+    Plan(Plan),
+    /// List, inspect or verify models
+    Models(Models),
+    /// Measure PSNR and SSIM on a folder of high-resolution pictures
+    Eval(Eval),
+    /// Measure the latency of a frame on this machine
+    Bench(Bench),
+}
+
+const UPSCALE_EXAMPLES: &str = "\
+Examples:
+  bifocal upscale in.png out.png
+  bifocal upscale -i in.jpg -o out.jpg -j 4
+  bifocal upscale album/ large/ -f png
+  curl -s URL | bifocal upscale - - -f ppm | magick ppm:- out.tif
+
+PNG, PPM and PGM are read and written row by row, in any height. JPEG, WebP, BMP, TIFF and interlaced PNG are
+held whole, beside the memory budget. An output file appears once it is complete; the input is never
+overwritten. ICC profile and EXIF are kept where the format can hold them.";
+
+#[derive(Debug, Args)]
+#[command(after_help = UPSCALE_EXAMPLES)]
+pub(super) struct Upscale {
+    /// Picture or folder to read; - is standard input
+    #[arg(value_name = "INPUT", required_unless_present = "input_flag", conflicts_with = "input_flag")]
+    input: Option<OsString>,
+
+    /// Picture or folder to write; - is standard output
+    #[arg(value_name = "OUTPUT", required_unless_present = "output_flag", conflicts_with = "output_flag")]
+    output: Option<OsString>,
+
+    /// Same as INPUT
+    #[arg(short = 'i', long = "input", value_name = "INPUT", requires = "output_flag")]
+    input_flag: Option<OsString>,
+
+    /// Same as OUTPUT
+    #[arg(short = 'o', long = "output", value_name = "OUTPUT", requires = "input_flag")]
+    output_flag: Option<OsString>,
+
+    /// Format of the output: png, ppm, pgm, pnm, jpg, webp, bmp, tif [default: by name; png for a pipe]
+    #[arg(short = 'f', long, value_name = "FORMAT")]
+    pub(super) format_out: Option<Encoding>,
+
+    #[command(flatten)]
+    pub(super) engine: EngineArgs,
+
+    /// What to print on standard output when done
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+impl Upscale {
+    /// INPUT and OUTPUT, however they were written.
+    pub(super) fn places(&self) -> (OsString, OsString) {
+        let given = |a: &Option<OsString>, b: &Option<OsString>| a.clone().or_else(|| b.clone()).unwrap_or_default();
+        (given(&self.input, &self.input_flag), given(&self.output, &self.output_flag))
+    }
+}
+
+/// How the engine runs.
+#[derive(Debug, Args)]
+pub(super) struct EngineArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    /// Scale; every model has one, so this only checks it
+    #[arg(short, long, value_name = "N")]
+    pub(super) scale: Option<usize>,
+
+    /// Most memory that the engine may take, as 16MiB or 512k
+    #[arg(long, value_name = "SIZE", default_value_t = Budget::default())]
+    pub(super) mem: Budget,
+
+    /// Tile in input pixels: auto, or at most N on a side; the result is the same bytes
+    #[arg(short, long, value_name = "auto|N", default_value = "auto")]
+    pub(super) tile: Tile,
+
+    /// Threads, 1 to 16 [default: one for each processor, fewer if the budget asks for it]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(super) threads: Option<u8>,
+
+    /// Branches of the network to run: both, cnn, transformer, or auto
+    #[arg(long, value_name = "BRANCHES", default_value = "both")]
+    pub(super) branches: Branches,
+
+    /// Kernels: scalar, neon, dotprod or avx2 [default: the best of this processor]
+    #[arg(long, value_name = "LEVEL", value_parser = |name: &str| Level::named(name))]
+    pub(super) level: Option<Level>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// Model by name, or the path of an ONNX file
+    #[arg(short, long, value_name = "NAME|PATH")]
+    pub(super) model: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum TableFormat {
+    Text,
+    Json,
+    Csv,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bifocal plan --size 1920x1080 --mem 16MiB
+  bifocal plan photo.png --format json")]
+pub(super) struct Plan {
+    /// Picture to plan for
+    #[arg(value_name = "INPUT", required_unless_present = "size", conflicts_with = "size")]
+    pub(super) input: Option<OsString>,
+
+    /// Size of the frame to plan for, as 640x360
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    pub(super) size: Option<Size>,
+
+    #[command(flatten)]
+    pub(super) engine: EngineArgs,
+
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bifocal models list
+  bifocal models inspect ctnet-tiny-x2 --format json
+  bifocal models verify mine.onnx")]
+pub(super) struct Models {
+    #[command(subcommand)]
+    pub(super) command: ModelsCommand,
+
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ModelsCommand {
+    /// Models inside this program
+    List,
+    /// What a model says of itself
+    Inspect {
+        /// Name or path [default: the built-in default]
+        model: Option<PathBuf>,
+    },
+    /// Run a model at every level and in two tilings; all must give the same bytes
+    Verify {
+        /// Name or path [default: the built-in default]
+        model: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bifocal eval Set5/
+  bifocal eval Set14/ --format csv > set14.csv
+
+Each picture is shrunk by antialiased bicubic (Matlab's imresize), upscaled as `upscale` does it, and compared on
+the luma of BT.601 studio swing (grey pictures as they are) with a border of `scale` pixels cut.")]
+pub(super) struct Eval {
+    /// Folder of high-resolution pictures
+    pub(super) folder: PathBuf,
+
+    #[command(flatten)]
+    pub(super) engine: EngineArgs,
+
+    /// How to print
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bifocal bench
+  bifocal bench --size 1280x720 -j 4 --num-runs 50 --format json")]
+pub(super) struct Bench {
+    /// Size of the input frame
+    #[arg(long, value_name = "WxH", default_value = "640x360", value_parser = parse_size)]
+    pub(super) size: Size,
+
+    /// Frames before measuring
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) warmup_runs: usize,
+
+    /// Measured frames
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = parse_runs)]
+    pub(super) num_runs: usize,
+
+    /// Stop measuring after this many seconds
+    #[arg(long, value_name = "S", default_value_t = 20)]
+    pub(super) max_secs: u64,
+
+    #[command(flatten)]
+    pub(super) engine: EngineArgs,
+
+    /// How to print
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    pub(super) format: TableFormat,
+}
+
+fn parse_size(text: &str) -> Result<Size, String> {
+    let sides = text.split_once(['x', 'X']);
+    match sides.map(|(width, height)| (width.parse(), height.parse())) {
+        Some((Ok(w), Ok(h))) if (1..=MAX_SIDE).contains(&w) && (1..=MAX_SIDE).contains(&h) => Ok(Size::new(w, h)),
+        _ => Err(format!("write WIDTHxHEIGHT, each from 1 to {MAX_SIDE}")),
+    }
+}
+
+fn parse_runs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if (1..=1_000_000).contains(&n) => Ok(n),
+        _ => Err("write a number from 1 to 1000000".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("640x360"), Ok(Size::new(640, 360)));
+        for bad in ["", "640", "0x1", "1x", "x", "1x2x3", "-1x2", "100000x1"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn both_ways_to_name_files() {
+        let parse = |words: &[&str]| Cli::try_parse_from([&["bifocal", "upscale"], words].concat());
+        for words in [&["a.png", "b.png"][..], &["-i", "a.png", "-o", "b.png"]] {
+            let Ok(Cli { command: Command::Upscale(args), .. }) = parse(words) else { panic!("{words:?}") };
+            assert_eq!(args.places(), ("a.png".into(), "b.png".into()));
+        }
+        assert!(parse(&["-", "-"]).is_ok());
+        for words in [&["a.png"][..], &["-i", "a.png"], &["-o", "b.png"], &["a.png", "-i", "b", "-o", "c"]] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
+}

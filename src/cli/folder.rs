@@ -1,0 +1,92 @@
+//! `bifocal upscale` on a folder: every picture, whatever happens to the others.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::args::{Format, Upscale};
+use super::failure::{Code, Failure};
+use super::progress::Progress;
+use super::session::Session;
+use super::upscale::{Done, Failed, Summary, inside, picture};
+use super::{print, report};
+use crate::io::{Output, Place, is_picture_name, same_file};
+
+pub(super) fn run(args: &Upscale, input: &Path, output: &Place, progress: Progress) -> Result<(), Failure> {
+    let Place::File(output) = output else {
+        return Err(Failure::usage("a folder of pictures cannot go to a pipe; name an output folder"));
+    };
+    let pictures = pictures(input)?;
+    if same_file(input, output) {
+        return Err(Failure::usage(format!("{}: this is the input folder; name another", output.display())));
+    }
+    let mut session = Session::open(&args.engine)?;
+    fs::create_dir_all(output).map_err(|error| {
+        Failure::new(Code::Failed, format!("{}: cannot make this folder: {error}", output.display()))
+    })?;
+
+    let (mut images, mut failed) = (Vec::new(), Vec::new());
+    let mut taken = HashMap::new();
+    for (number, path) in pictures.iter().enumerate() {
+        let label = format!("{}/{} {}", number + 1, pictures.len(), file_name(path));
+        match one(args, &mut session, path, output, &mut taken, &label, progress) {
+            Ok(done) => images.push(done),
+            Err(failure) => {
+                report::line(&failure.to_string());
+                failed.push(Failed { input: path.display().to_string(), error: failure.to_string() });
+            }
+        }
+    }
+    let (wrong, all) = (failed.len(), pictures.len());
+    if args.format == Format::Json {
+        let (model, scale) = (session.model.metadata().name.as_str(), session.scale());
+        print::json(&Summary { model, scale, images, failed })?;
+    }
+    if wrong > 0 {
+        return Err(Failure::new(Code::Failed, format!("{wrong} of {all} pictures failed")));
+    }
+    Ok(())
+}
+
+fn one(
+    args: &Upscale,
+    session: &mut Session<'_>,
+    path: &Path,
+    folder: &Path,
+    taken: &mut HashMap<PathBuf, PathBuf>,
+    label: &str,
+    progress: Progress,
+) -> Result<Done, Failure> {
+    let target = inside(folder, path, args);
+    // With one format for all, a.jpg and a.bmp lead to the same name.
+    if let Some(first) = taken.insert(target.clone(), path.to_path_buf()) {
+        let name = target.display().to_string();
+        taken.insert(target, first.clone());
+        return Err(Failure::usage(format!("{}: {name} is already made from {}", path.display(), file_name(&first))));
+    }
+    let name = target.display().to_string();
+    let output = Output::new(Place::File(target), args.format_out)?;
+    picture(session, &Place::File(path.to_path_buf()), &output, name, |rows| progress.bar(label, rows))
+}
+
+/// Picture files of a folder, sorted by name; folders inside are not entered.
+pub(super) fn pictures(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let wrong = |error: std::io::Error| Failure::usage(format!("{}: {error}", folder.display()));
+    let mut pictures = Vec::new();
+    for entry in fs::read_dir(folder).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        if is_picture_name(&path) && !path.is_dir() {
+            pictures.push(path);
+        }
+    }
+    pictures.sort();
+    if pictures.is_empty() {
+        return Err(Failure::usage(format!("{}: no pictures in this folder", folder.display())));
+    }
+    Ok(pictures)
+}
+
+/// Last part of a path, for people.
+pub(super) fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,60 @@
+//! The command line: arguments, progress, printing, exit codes.
+
+mod args;
+mod bench;
+mod eval;
+mod failure;
+mod folder;
+mod models;
+mod plan;
+mod print;
+mod progress;
+mod report;
+mod session;
+mod upscale;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use failure::{Code, Failure};
+use progress::Progress;
+
+/// Runs the command.
+pub fn main() -> ExitCode {
+    report::catch_panics();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help for a reader that has left is no failure.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    report::start_log(cli.verbose, cli.quiet);
+    // Unwinding, not aborting: what is half written must be removed on the way out.
+    match std::panic::catch_unwind(|| run(&cli)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
+            if failure.code == Code::Closed {
+                log::info!("{failure}");
+            } else {
+                report::line(&failure.to_string());
+            }
+            failure.exit_code()
+        }
+        Err(_) => ExitCode::from(Code::Failed as u8),
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    let progress = Progress { quiet: cli.quiet };
+    match &cli.command {
+        Command::Upscale(args) => upscale::run(args, progress),
+        Command::Plan(args) => plan::run(args),
+        Command::Models(args) => models::run(args),
+        Command::Eval(args) => eval::run(args, progress),
+        Command::Bench(args) => bench::run(args),
+    }
+}

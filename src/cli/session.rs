@@ -1,0 +1,123 @@
+//! A model and the engine prepared for the pictures at hand.
+
+use std::path::Path;
+
+use super::args::EngineArgs;
+use super::failure::{Failure, is_budget};
+use crate::engine::{self, Engine, Options, PrepareError, Report};
+use crate::frame::PixelFormat;
+use crate::geom::Size;
+use crate::model::Model;
+
+/// Threads beyond this help no network this small.
+const MAX_THREADS: usize = 16;
+
+/// A model, how to run it, and the engine of the last frame size.
+pub(super) struct Session<'a> {
+    pub(super) model: Model,
+    args: &'a EngineArgs,
+    prepared: Option<Prepared>,
+}
+
+struct Prepared {
+    size: Size,
+    format: PixelFormat,
+    options: Options,
+    engine: Engine,
+}
+
+impl<'a> Session<'a> {
+    /// Loads the model and checks the scale that was asked for.
+    pub(super) fn open(args: &'a EngineArgs) -> Result<Self, Failure> {
+        let model = load(args.model.model.as_deref())?;
+        let (name, scale) = (&model.metadata().name, model.metadata().scale);
+        match args.scale {
+            Some(wanted) if wanted != scale => {
+                Err(Failure::usage(format!("the model {name} has scale {scale}, not {wanted}; choose another with -m")))
+            }
+            _ => Ok(Self { model, args, prepared: None }),
+        }
+    }
+
+    /// Factor on both sides.
+    pub(super) fn scale(&self) -> usize {
+        self.model.metadata().scale
+    }
+
+    /// The engine for such frames; prepared anew only if the last was different.
+    pub(super) fn engine(&mut self, size: Size, format: PixelFormat) -> Result<&mut Engine, Failure> {
+        let fits = self.prepared.as_ref().is_some_and(|p| p.size == size && p.format == format);
+        if !fits {
+            // The budget is for one engine: the old one goes first.
+            self.prepared = None;
+        }
+        let prepared = match self.prepared.take() {
+            Some(prepared) => prepared,
+            None => {
+                let model = &self.model;
+                let (options, engine) = self.with_threads(size, format, |options| Engine::prepare(model, options))?;
+                Prepared { size, format, options, engine }
+            }
+        };
+        Ok(&mut self.prepared.insert(prepared).engine)
+    }
+
+    /// Options of the prepared engine; defaults before there is one.
+    pub(super) fn options(&self, size: Size, format: PixelFormat) -> Options {
+        self.prepared.as_ref().map_or_else(|| self.options_for(size, format, 1), |p| p.options.clone())
+    }
+
+    /// The plan for such frames.
+    pub(super) fn survey(&self, size: Size, format: PixelFormat) -> Result<Report, Failure> {
+        Ok(self.with_threads(size, format, |options| engine::survey(&self.model, options))?.1)
+    }
+
+    /// Tries the number of threads asked for. If none was, as many as there are processors, then fewer while the
+    /// budget is too small: threads cost memory.
+    fn with_threads<T>(
+        &self,
+        size: Size,
+        format: PixelFormat,
+        prepare: impl Fn(&Options) -> Result<T, PrepareError>,
+    ) -> Result<(Options, T), Failure> {
+        let processors = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS));
+        let mut threads = self.args.threads.map_or(processors, usize::from);
+        loop {
+            let options = self.options_for(size, format, threads);
+            match prepare(&options) {
+                Ok(done) => return Ok((options, done)),
+                Err(error) if is_budget(&error) && self.args.threads.is_none() && threads > 1 => threads /= 2,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn options_for(&self, size: Size, format: PixelFormat, threads: usize) -> Options {
+        let mut options = Options::new(size, format);
+        options.budget = self.args.mem;
+        options.tile = self.args.tile;
+        options.threads = threads;
+        options.branches = self.args.branches;
+        if let Some(level) = self.args.level {
+            options.level = level;
+        }
+        options
+    }
+}
+
+/// A model by name or path; the default without either.
+pub(super) fn load(model: Option<&Path>) -> Result<Model, Failure> {
+    let Some(path) = model else { return Ok(Model::embedded()?) };
+    if let Some(model) = path.to_str().and_then(Model::named) {
+        return Ok(model?);
+    }
+    let looks_like_name = path.components().count() == 1 && path.extension().is_none();
+    if looks_like_name && !path.exists() {
+        let names = Model::EMBEDDED.join(", ");
+        return Err(Failure::usage(format!(
+            "there is no model '{}'; built in are {names}; anything else is the path of an ONNX file",
+            path.display()
+        )));
+    }
+    Ok(Model::open(path)?)
+}

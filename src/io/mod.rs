@@ -1,0 +1,90 @@
+//! Pictures in and out, one row at a time.
+//!
+//! A [`Source`] lends the rows of a picture from top to bottom, a [`Sink`] takes them. PNG, PPM and PGM stream in
+//! both directions, in memory that does not grow with the height, from and to files and pipes. The other formats
+//! (JPEG, WebP, BMP, TIFF, interlaced PNG, text PNM) are held whole, below a limit that is checked against the
+//! header before anything is allocated.
+//!
+//! Samples are 8 bits; deeper ones are rounded to 8 with a warning. Grey stays grey and alpha stays alpha. The
+//! orientation that a camera wrote down is applied, so rows are always in viewing order. ICC profile and EXIF
+//! travel from source to sink where both formats can carry them. Of an animation the first picture is taken.
+
+mod destination;
+mod encoding;
+mod error;
+mod guard;
+mod input;
+mod limits;
+mod output;
+mod place;
+mod png;
+mod pnm;
+mod whole;
+
+pub use encoding::Encoding;
+pub use error::{CreateError, OpenError, ReadError, WriteError};
+pub use guard::decoding;
+pub use input::{Picture, is_picture_name, open, open_stream};
+pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES};
+pub use output::Output;
+pub use place::{Place, same_file};
+
+use crate::frame::PixelFormat;
+use crate::geom::Size;
+
+/// Lends the rows of a picture, top to bottom.
+pub trait Source: Send {
+    /// Width and height.
+    fn size(&self) -> Size;
+
+    /// Layout of the rows; a row is `size().width * format().channels()` bytes.
+    fn format(&self) -> PixelFormat;
+
+    /// What the file carries beside pixels.
+    fn metadata(&self) -> &Metadata;
+
+    /// The next row; `None` once all rows were lent and the end of the picture proved intact.
+    fn next_row(&mut self) -> Result<Option<&[u8]>, ReadError>;
+}
+
+/// Takes the rows of a picture, top to bottom.
+///
+/// A sink that is dropped before [`Sink::finish`] leaves no file behind.
+pub trait Sink: Send {
+    /// Takes the next row.
+    fn write_row(&mut self, row: &[u8]) -> Result<(), WriteError>;
+
+    /// Completes the file and gives it its name.
+    ///
+    /// # Errors
+    ///
+    /// When rows are missing, or the rest cannot be written.
+    fn finish(self: Box<Self>) -> Result<(), WriteError>;
+}
+
+/// What travels with the pixels.
+#[derive(Clone, Debug, Default)]
+pub struct Metadata {
+    /// ICC profile, only if it describes the colours as the rows hold them.
+    pub icc: Option<Vec<u8>>,
+    /// EXIF block as TIFF bytes, its orientation already applied and reset.
+    pub exif: Option<Vec<u8>>,
+    /// Colour chunks of a PNG, which mean something to a PNG only.
+    pub png: PngColour,
+}
+
+/// Colour chunks of a PNG without an ICC profile.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PngColour {
+    gamma: Option<::png::ScaledFloat>,
+    chromaticities: Option<::png::SourceChromaticities>,
+    srgb: Option<::png::SrgbRenderingIntent>,
+}
+
+impl Metadata {
+    /// Drops a profile for another kind of colours than `format`, as that of a CMYK picture given as RGB.
+    fn keep_matching_profile(&mut self, format: PixelFormat) {
+        let space: &[u8] = if format.channels() < 3 { b"GRAY" } else { b"RGB " };
+        self.icc.take_if(|icc| icc.get(16..20) != Some(space));
+    }
+}

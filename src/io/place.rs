@@ -1,0 +1,50 @@
+//! Where a picture comes from or goes to.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A file, or the standard stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Standard input or standard output, written `-`.
+    Pipe,
+    /// A path.
+    File(PathBuf),
+}
+
+impl From<&OsStr> for Place {
+    fn from(text: &OsStr) -> Self {
+        if text == "-" { Self::Pipe } else { Self::File(PathBuf::from(text)) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pipe => f.write_str("-"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Do both paths lead to the same existing file, links of all kinds followed?
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    let canonical = |path: &Path| std::fs::canonicalize(path).ok();
+    match (canonical(a), canonical(b)) {
+        (Some(x), Some(y)) => x == y || same_inode(&x, &y),
+        _ => false,
+    }
+}
+
+#[cfg(unix)]
+fn same_inode(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let inode = |path: &Path| std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
+    inode(a).is_some_and(|id| inode(b) == Some(id))
+}
+
+#[cfg(not(unix))]
+fn same_inode(_: &Path, _: &Path) -> bool {
+    false
+}
