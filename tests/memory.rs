@@ -100,6 +100,7 @@ fn the_engine_holds_no_more_than_it_says() {
 
 #[test]
 fn memory_does_not_grow_with_the_height() {
+    let _alone = ALONE.lock();
     let model = Model::embedded().unwrap();
     let total = |height| {
         let options = Options::new(Size::new(640, height), PixelFormat::Rgb8);
@@ -111,6 +112,7 @@ fn memory_does_not_grow_with_the_height() {
 
 #[test]
 fn the_arena_does_not_grow_unnoticed() {
+    let _alone = ALONE.lock();
     let model = Model::embedded().unwrap();
     for (width, height, most) in [(640, 360, 4 << 20), (1920, 1080, 12 << 20)] {
         let options = Options::new(Size::new(width, height), PixelFormat::Rgb8);
