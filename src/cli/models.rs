@@ -11,7 +11,7 @@ use super::print;
 use super::session::load;
 use crate::bench::scene;
 use crate::engine::{Engine, Options};
-use crate::frame::PixelFormat;
+use crate::frame::{PixelFormat, luma_row};
 use crate::geom::Size;
 use crate::kernels::Level;
 use crate::memory::Budget;
@@ -20,6 +20,11 @@ use crate::tile::Tile;
 
 /// A frame that no grid divides, so that borders and partial tiles take part.
 const VERIFY_SIZE: Size = Size::new(83, 45);
+
+/// A frame on the window grid, small enough for tract's evaluation.
+const JUDGED_SIZE: Size = Size::new(96, 64);
+/// The most that a byte may differ from tract's; beyond one, only one byte in a thousand may.
+const MOST_APART: u8 = 2;
 
 #[derive(Serialize)]
 struct Inspected<'a> {
@@ -86,7 +91,8 @@ fn inspect(model: Option<&Path>, format: Format) -> Result<(), Failure> {
     ))
 }
 
-/// Every level of this processor, in one tile and in small ones, must give the bytes of the plain kernels.
+/// Every level of this processor, in one tile and in small ones, must give the bytes of the plain kernels, and
+/// these must agree with tract's evaluation of the file.
 fn verify(model: Option<&Path>, format: Format) -> Result<(), Failure> {
     let model = load(model)?;
     let name = model.metadata().name.clone();
@@ -102,20 +108,39 @@ fn verify(model: Option<&Path>, format: Format) -> Result<(), Failure> {
             compared.push(what);
         }
     }
+    let share = agreement(&model)?;
+    compared.push(format!("tract's evaluation in f32: {:.2} % equal, none beyond {MOST_APART}", 100.0 * share));
     match format {
         Format::Json => print::json(&Verified { model: &name, ok: true, compared }),
         Format::Text => print::text(&format!("{name}: ok; the same bytes with {}", compared.join("; "))),
     }
 }
 
+/// The share of bytes that are those of tract's evaluation of the file; an error if any is too far away.
+fn agreement(model: &Model) -> Result<f64, Failure> {
+    let size = JUDGED_SIZE;
+    let mut luma = vec![0; size.area()];
+    luma_row(PixelFormat::Rgb8, &scene(size.width, size.height), &mut luma);
+    let judged = model.evaluate(size.width, size.height, &luma)?;
+    let options = Options { level: Level::SCALAR, ..Options::new(size, PixelFormat::Gray8) };
+    let ours = frame(model, &options, &luma)?;
+    let apart = |limit: u8| ours.iter().zip(&judged).filter(|(a, b)| a.abs_diff(**b) > limit).count();
+    if ours.len() != judged.len() || apart(MOST_APART) > 0 || apart(1) * 1000 > ours.len() {
+        let message = format!("{}: the result differs from tract's evaluation of the file", model.metadata().name);
+        return Err(Failure::new(Code::Failed, message));
+    }
+    Ok(1.0 - apart(0) as f64 / ours.len() as f64)
+}
+
 fn output(model: &Model, level: Level, tile: Tile) -> Result<Vec<u8>, Failure> {
-    let mut options = Options::new(VERIFY_SIZE, PixelFormat::Rgb8);
-    options.level = level;
-    options.tile = tile;
-    options.budget = Budget::mib(256);
-    let mut engine = Engine::prepare(model, &options)?;
+    let options = Options { level, tile, budget: Budget::mib(256), ..Options::new(VERIFY_SIZE, PixelFormat::Rgb8) };
+    frame(model, &options, &scene(VERIFY_SIZE.width, VERIFY_SIZE.height))
+}
+
+fn frame(model: &Model, options: &Options, pixels: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut engine = Engine::prepare(model, options)?;
     let mut bytes = Vec::new();
-    for row in scene(VERIFY_SIZE.width, VERIFY_SIZE.height).chunks_exact(3 * VERIFY_SIZE.width) {
+    for row in pixels.chunks_exact(options.format.channels() * options.size.width) {
         let done: Result<(), Infallible> = engine.push(row, |out| {
             bytes.extend_from_slice(out);
             Ok(())

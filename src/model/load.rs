@@ -129,12 +129,12 @@ fn constant(
     if ![1, outputs].contains(&scales.len()) || ![1, outputs].contains(&zeros.len()) {
         return Err(bad("as many scales as outputs are needed"));
     }
-    let each = data.len() / outputs;
+    let each = (data.len() / outputs).max(1);
     let raw = values(&data).ok_or_else(|| bad("the data is not 8-bit"))?;
     let mut real = Vec::with_capacity(raw.len() * 4);
     let mut integers = Vec::with_capacity(raw.len());
     for (i, &v) in raw.iter().enumerate() {
-        let output = if each == 0 { 0 } else { i / each };
+        let output = i / each;
         let w = v - zeros[output % zeros.len()];
         if !(-128.0..=127.0).contains(&w) {
             return Err(bad("weights that need more than 8 signed bits"));

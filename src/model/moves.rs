@@ -60,10 +60,10 @@ fn candidates(from: &[usize], to: &[usize]) -> Vec<Move> {
             found.push(Move::View(View::DepthToSpace(n)));
         }
     }
-    if to[..3] == from[..3] && to[3] > w && to[3] % w == 0 {
+    if to[..3] == from[..3] && to[3] > w && to[3].is_multiple_of(w) {
         found.push(Move::View(View::RepeatColumns(to[3] / w)));
     }
-    if to[1] == c && to[3] == w && to[2] > h && to[2] % h == 0 {
+    if to[1] == c && to[3] == w && to[2] > h && to[2].is_multiple_of(h) {
         found.push(Move::View(View::RepeatRows(to[2] / h)));
     }
     for window in WINDOWS {

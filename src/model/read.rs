@@ -387,8 +387,8 @@ impl Reader<'_> {
             return Err("only means over whole, disjoint groups".into());
         }
         let op = match kernel {
-            [1, n] if PROBE.1 % n == 0 => Op::PoolColumns(*n),
-            [n, 1] if PROBE.0 % n == 0 => Op::PoolRows(*n),
+            [1, n] if PROBE.1.is_multiple_of(*n) => Op::PoolColumns(*n),
+            [n, 1] if PROBE.0.is_multiple_of(*n) => Op::PoolRows(*n),
             _ => return Err(format!("kernel {kernel:?}; only along rows or along columns")),
         };
         if same(spec.dilations.as_deref().unwrap_or(&[1, 1]))? != 1 {

@@ -206,7 +206,7 @@ impl Lowering<'_> {
             return Err("keys and values need zero point 128".into());
         }
         let tokens = window * window;
-        let fits = q.channels == k.channels && [k.channels, v.channels].iter().all(|c| c % 8 == 0) && tokens % 8 == 0;
+        let fits = q.channels == k.channels && [k.channels, v.channels].iter().all(|c| c % 8 == 0) && tokens.is_multiple_of(8);
         if !fits {
             return Err(format!(
                 "{} query, {} key and {} value channels; multiples of 8 are supported",
