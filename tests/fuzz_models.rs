@@ -80,3 +80,25 @@ fn cut_short() {
     assert_eq!(attempt(&[]), "refused");
     assert_eq!(attempt(b"not a model at all"), "refused");
 }
+
+/// The model with the `nth` operator `from` replaced by `to`, a name of the same length.
+fn with_operator(from: &str, to: &str, nth: usize) -> Vec<u8> {
+    // op_type is field 4 of a node: tag, length, name.
+    let tagged = |name: &str| [&[0x22, name.len() as u8], name.as_bytes()].concat();
+    let (from, to) = (tagged(from), tagged(to));
+    let at = MODEL.windows(from.len()).enumerate().filter(|(_, w)| *w == from).nth(nth).expect("the operator").0;
+    let mut bytes = MODEL.to_vec();
+    bytes[at..at + to.len()].copy_from_slice(&to);
+    bytes
+}
+
+#[test]
+fn unsupported_operators_are_named() {
+    for (from, to, nth) in [("Relu", "Sqrt", 0), ("Relu", "Tanh", 3), ("Add", "Sub", 0), ("Mul", "Div", 1)] {
+        let error = Model::parse("changed", &with_operator(from, to, nth)).expect_err(to).to_string();
+        assert!(error.starts_with("model changed: node '") && error.contains(&format!("({to})")), "{to}: {error}");
+    }
+    // An operator that exists nowhere.
+    let error = Model::parse("changed", &with_operator("Conv", "Blur", 2)).expect_err("Blur").to_string();
+    assert!(error.contains("Blur") && error.contains("conv"), "{error}");
+}
