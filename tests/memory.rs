@@ -54,7 +54,12 @@ fn cases() -> Vec<Options> {
 fn frame(engine: &mut Engine, options: &Options, rows: &[u8]) -> usize {
     let mut seen = 0;
     for row in rows.chunks(options.size.width * options.format.channels()) {
-        engine.push(row, |out| Ok::<(), ()>(seen += out.len())).unwrap();
+        engine
+            .push(row, |out| {
+                seen += out.len();
+                Ok::<(), ()>(())
+            })
+            .unwrap();
     }
     seen
 }
