@@ -53,8 +53,8 @@
 //! | [`plan`] | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
 //! | [`tile`] | how a frame is cut, and what cutting costs | geom, memory |
 //! | [`engine`] | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model |
-//! | [`io`] | sources and sinks: files and pipes | frame, geom |
-//! | [`bench`] | measured runs | engine, frame, geom |
+//! | [`io`] | sources and sinks: pictures and video, files and pipes | frame, geom |
+//! | [`mod@bench`] | measured runs | engine, frame, geom |
 //! | [`cli`] | arguments, progress, printing, exit codes | all |
 //!
 //! `tests/rooms.rs` holds the same table and fails when a room reaches where it may not.
