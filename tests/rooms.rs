@@ -14,12 +14,13 @@ const RULES: &[(&str, &[&str])] = &[
     ("tile", &["geom", "memory"]),
     ("engine", &["plan", "tile", "kernels", "memory", "frame", "geom", "model"]),
     ("io", &["frame", "geom"]),
+    ("live", &["engine", "io", "frame", "geom"]),
     ("bench", &["engine", "frame", "geom"]),
-    ("cli", &["engine", "frame", "geom", "io", "kernels", "memory", "model", "plan", "tile", "bench"]),
+    ("cli", &["engine", "frame", "geom", "io", "kernels", "live", "memory", "model", "plan", "tile", "bench"]),
 ];
 
 /// Rooms that may hold unsafe code.
-const UNSAFE: &[&str] = &["kernels/avx2", "kernels/neon", "memory"];
+const UNSAFE: &[&str] = &["kernels/avx2", "kernels/vnni", "kernels/neon", "memory"];
 
 fn sources(folder: &Path, found: &mut Vec<(String, String)>, root: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -7,6 +7,8 @@ use super::{Add, Clamp, Depthwise, Gate, Level, Residual, Weights, Window, scala
 use super::avx2;
 #[cfg(target_arch = "aarch64")]
 use super::neon;
+#[cfg(target_arch = "x86_64")]
+use super::vnni;
 
 /// The kernel of this name at this level. Dot product changes only the dense convolution.
 macro_rules! kernel {
@@ -15,6 +17,8 @@ macro_rules! kernel {
             Kind::Scalar => scalar::$name($($argument),*),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => avx2::$name($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Vnni => vnni::$name($($argument),*),
             #[cfg(target_arch = "aarch64")]
             Kind::Neon | Kind::DotProd => neon::$name($($argument),*),
         }

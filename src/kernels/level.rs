@@ -7,6 +7,8 @@ pub(super) enum Kind {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Vnni,
     #[cfg(target_arch = "aarch64")]
     Neon,
     #[cfg(target_arch = "aarch64")]
@@ -36,6 +38,13 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
             levels.push(Self(Kind::Avx2));
+            let avx512 = std::arch::is_x86_feature_detected!("avx512f")
+                && std::arch::is_x86_feature_detected!("avx512bw")
+                && std::arch::is_x86_feature_detected!("avx512vl")
+                && std::arch::is_x86_feature_detected!("avx512vnni");
+            if avx512 {
+                levels.push(Self(Kind::Vnni));
+            }
         }
         #[cfg(target_arch = "aarch64")]
         {
@@ -63,12 +72,14 @@ impl Level {
         })
     }
 
-    /// `scalar`, `avx2`, `neon` or `dotprod`.
+    /// `scalar`, `avx2`, `vnni`, `neon` or `dotprod`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Vnni => "vnni",
             #[cfg(target_arch = "aarch64")]
             Kind::Neon => "neon",
             #[cfg(target_arch = "aarch64")]

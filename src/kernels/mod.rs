@@ -1,4 +1,4 @@
-//! Kernels: one contract, `scalar` the truth, `avx2` and `neon` the speed, the same bytes from all.
+//! Kernels: one contract, `scalar` the truth, `avx2`, `vnni` and `neon` the speed, the same bytes from all.
 //!
 //! # The contract
 //!
@@ -14,6 +14,8 @@ pub mod scalar;
 mod avx2;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 
 mod dispatch;
 

@@ -1,0 +1,476 @@
+//! Dense convolution and matrix product.
+//!
+//! A vector of sums belongs to one pixel and has a word for each of 16 outputs; each step takes four bytes of every
+//! pixel (one broadcast) and 64 bytes of weights. Sixteen pixels make a block: its sums never leave the registers,
+//! and two dot products a cycle find enough of them to work on. A strip of 16 outputs goes through all pixels before
+//! the next begins.
+//!
+//! With 8 outputs the vector has two words for each output, and a step takes eight bytes of every pixel; with 4
+//! outputs it has four words and a step takes sixteen bytes. The words of an output are added at the end. So all three
+//! shapes do 64 products an instruction. `D` names them: the bytes of a pixel that a step takes. A *group* is `D`
+//! pixels by `64 / D` outputs, a vector of bytes when it is done.
+
+use std::arch::asm;
+use std::arch::x86_64::*;
+
+use super::finish;
+use crate::kernels::dispatch::assert_conv;
+use crate::kernels::{Clamp, Residual, Tap, Weights, Window};
+
+/// One row of `pixels` output pixels, `out_step` bytes apart.
+#[allow(clippy::too_many_arguments)]
+pub fn conv_row(
+    window: &Window,
+    weights: &Weights,
+    clamp: Clamp,
+    residual: Option<&Residual>,
+    rows: &[&[u8]],
+    out: &mut [u8],
+    out_step: usize,
+    pixels: usize,
+) {
+    assert_conv(window, weights, residual, rows, out, out_step, pixels);
+    let row = Row { window, weights, clamp, residual, rows, out: out.as_mut_ptr(), out_step, pixels };
+    // SAFETY: `assert_conv` has just held for exactly these slices, and the level is there (see the module).
+    unsafe { if residual.is_some() { row.run::<true>() } else { row.run::<false>() } }
+}
+
+/// The arguments of [`conv_row`], after [`assert_conv`].
+struct Row<'a> {
+    window: &'a Window<'a>,
+    weights: &'a Weights<'a>,
+    clamp: Clamp,
+    residual: Option<&'a Residual<'a>>,
+    rows: &'a [&'a [u8]],
+    out: *mut u8,
+    out_step: usize,
+    pixels: usize,
+}
+
+/// What a strip of `64 / D` outputs needs at every pixel.
+struct Strip {
+    output: usize,
+    /// What a vector of sums starts from.
+    start: __m512i,
+    /// Requantisation, in the order of [`values`].
+    multiplier: __m512,
+    /// The strip's outputs are all real.
+    full: bool,
+}
+
+impl Row<'_> {
+    /// All strips of outputs. `R`: there is a residual.
+    ///
+    /// # Safety
+    ///
+    /// [`assert_conv`] holds for the row.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn run<const R: bool>(&self) {
+        let padded = self.weights.padded();
+        let mut output = 0;
+        while output < padded {
+            // SAFETY: assert_conv holds, and the strip begins at a multiple of 8 and ends at `padded` at most.
+            unsafe {
+                match (padded - output, self.weights.outputs - output) {
+                    (16.., _) => self.strip::<R, 4>(output),
+                    (_, 5..) => self.strip::<R, 8>(output),
+                    _ => self.strip::<R, 16>(output),
+                }
+            }
+            output += 16;
+        }
+    }
+
+    /// All pixels of `64 / D` outputs, in blocks of 16. The last block may begin earlier and make some pixels again,
+    /// the same as before; only rows shorter than a block need smaller ones.
+    ///
+    /// # Safety
+    ///
+    /// [`assert_conv`] holds for the row, and `output + 64 / D` is at most the padded number of outputs.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn strip<const R: bool, const D: usize>(&self, output: usize) {
+        let count = 64 / D;
+        // SAFETY: `bias` and `multiplier` have the padded number of outputs.
+        let (bias, multiplier) = unsafe {
+            let mask = 0xffff >> (16 - count);
+            (
+                _mm512_maskz_loadu_epi32(mask, self.weights.bias.as_ptr().add(output)),
+                _mm512_maskz_loadu_ps(mask, self.weights.multiplier.as_ptr().add(output)),
+            )
+        };
+        // Each bias goes to the first of its output's words.
+        let (start, multiplier) = match D {
+            4 => (bias, multiplier),
+            8 => {
+                let pairs = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+                let twice = _mm512_setr_epi32(0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7);
+                (_mm512_maskz_permutexvar_epi32(0x5555, pairs, bias), _mm512_permutexvar_ps(twice, multiplier))
+            }
+            _ => {
+                let fours = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+                (_mm512_maskz_permutexvar_epi32(0x1111, fours, bias), _mm512_permutexvar_ps(fours, multiplier))
+            }
+        };
+        let strip = Strip { output, start, multiplier, full: output + count <= self.weights.outputs };
+        let mut x = 0;
+        // SAFETY: assert_conv holds, the outputs are there, and each block's pixels are below `self.pixels`.
+        unsafe {
+            if self.pixels >= 16 {
+                while x < self.pixels {
+                    x = x.min(self.pixels - 16);
+                    self.block::<R, D, 16>(&strip, x);
+                    x += 16;
+                }
+            } else if self.pixels >= 4 {
+                while x < self.pixels {
+                    x = x.min(self.pixels - 4);
+                    self.block::<R, D, 4>(&strip, x);
+                    x += 4;
+                }
+            } else {
+                while x < self.pixels {
+                    self.block::<R, D, 1>(&strip, x);
+                    x += 1;
+                }
+            }
+        }
+    }
+
+    /// `P` pixels from `x`, all outputs of the strip.
+    ///
+    /// # Safety
+    ///
+    /// [`assert_conv`] holds for the row, `x + P` is at most its pixels, and the strip's outputs are there.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    unsafe fn block<const R: bool, const D: usize, const P: usize>(&self, strip: &Strip, x: usize) {
+        let Window { taps, run } = *self.window;
+        let line = self.weights.padded() * 4;
+        let mut sums = [strip.start; P];
+        // SAFETY: the strip begins below the padded number, and a line has four weights for each output.
+        let mut weights = unsafe { self.weights.data.as_ptr().add(strip.output * 4) };
+        for &Tap { row, offset, step } in taps {
+            // SAFETY: the tap's row reaches past the run of the last pixel, and `x` is not behind that pixel.
+            let mut bytes = unsafe { self.rows[row].as_ptr().add(x * step + offset) };
+            // SAFETY: the weights hold taps * run / 4 lines, of which those of 16, 8 or 4 bytes are the next; as many
+            // bytes lie in the runs of the pixels x..x + P, all of them in the row.
+            unsafe {
+                for _ in 0..run / 16 {
+                    multiply::<D, P>(&mut sums, bytes, step, weights, line, 16);
+                    bytes = bytes.wrapping_add(16);
+                    weights = weights.wrapping_add(line * 4);
+                }
+                if run & 8 != 0 {
+                    multiply::<D, P>(&mut sums, bytes, step, weights, line, 8);
+                    bytes = bytes.wrapping_add(8);
+                    weights = weights.wrapping_add(line * 2);
+                }
+                if run & 4 != 0 {
+                    multiply::<D, P>(&mut sums, bytes, step, weights, line, 4);
+                    weights = weights.wrapping_add(line);
+                }
+            }
+        }
+        // SAFETY: passes on what the caller has promised.
+        unsafe { self.finish::<R, D, P>(strip, &sums, x) };
+    }
+
+    /// Requantises the sums of a block, adds the residual and writes the bytes.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Row::block`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    unsafe fn finish<const R: bool, const D: usize, const P: usize>(
+        &self,
+        strip: &Strip,
+        sums: &[__m512i; P],
+        x: usize,
+    ) {
+        let clamp = self.residual.map_or(self.clamp, |r| r.clamp);
+        for first in (0..P).step_by(D) {
+            // Past the last pixel the last one again, which is not stored.
+            let pixels = D.min(P - first);
+            let sums = values::<D>(|p| sums[first + p.min(pixels - 1)]);
+            let value = |v: usize| {
+                let value = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[v]), strip.multiplier);
+                match self.residual {
+                    Some(r) if R => {
+                        let each = D / 4;
+                        // SAFETY: the addend has `outputs` bytes at every pixel.
+                        let skip = unsafe { self.skip::<D>(r, strip, x + first, v * each, pixels) };
+                        finish::add(value, self.clamp, r, skip)
+                    }
+                    _ => value,
+                }
+            };
+            let bytes = finish::place([value(0), value(1), value(2), value(3)], clamp);
+            let bytes = in_order::<D>(bytes);
+            let to = self.out.wrapping_add((x + first) * self.out_step + strip.output);
+            // SAFETY: `out` has `outputs` bytes at each of the pixels, all those of the strip when it is full.
+            unsafe {
+                if pixels == D && strip.full && self.out_step == 64 / D {
+                    _mm512_storeu_si512(to.cast(), bytes);
+                } else if strip.full && D == 4 {
+                    for p in 0..pixels {
+                        _mm_storeu_si128(to.wrapping_add(p * self.out_step).cast(), finish::lane(bytes, p));
+                    }
+                } else if strip.full && D == 8 {
+                    for p in 0..pixels {
+                        let (lane, to) = (finish::lane(bytes, p / 2), to.wrapping_add(p * self.out_step));
+                        if p % 2 == 0 {
+                            _mm_storel_epi64(to.cast(), lane);
+                        } else {
+                            _mm_storeh_pd(to.cast(), _mm_castsi128_pd(lane));
+                        }
+                    }
+                } else {
+                    self.store(strip, bytes, to, 64 / D, pixels);
+                }
+            }
+        }
+    }
+
+    /// Writes the real outputs of each pixel, of which `bytes` has `each`.
+    ///
+    /// # Safety
+    ///
+    /// `to` is where the strip's outputs begin in the first of `pixels` pixels of the row.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    #[cold]
+    #[inline(never)]
+    unsafe fn store(&self, strip: &Strip, bytes: __m512i, to: *mut u8, each: usize, pixels: usize) {
+        let count = each.min(self.weights.outputs - strip.output);
+        let mut array = [0u8; 64];
+        // SAFETY: the array has 64 bytes, `each` for every pixel; `out` has `count` at every pixel of the row.
+        unsafe {
+            _mm512_storeu_si512(array.as_mut_ptr().cast(), bytes);
+            for p in 0..pixels {
+                std::ptr::copy_nonoverlapping(array[p * each..].as_ptr(), to.wrapping_add(p * self.out_step), count);
+            }
+        }
+    }
+
+    /// The addend of [`values`]' vector that begins at pixel `p` of the group of `pixels` pixels from `x`, a byte in
+    /// each word.
+    ///
+    /// # Safety
+    ///
+    /// [`assert_conv`] holds for the row, which has the pixels and whose addend is `r`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    #[inline]
+    unsafe fn skip<const D: usize>(&self, r: &Residual, strip: &Strip, x: usize, p: usize, pixels: usize) -> __m512i {
+        let from = |i: usize| r.skip.as_ptr().wrapping_add((x + (p + i).min(pixels - 1)) * r.skip_step + strip.output);
+        let each = D / 4;
+        // SAFETY: the addend has `outputs` bytes at every pixel, all those of the strip when it is full; `each` pixels
+        // lie side by side when no other bytes lie between and none of them is past the last.
+        let bytes = unsafe {
+            if strip.full && (D == 4 || (r.skip_step == 64 / D && p + each <= pixels)) {
+                _mm_loadu_si128(from(0).cast())
+            } else if strip.full && D == 8 {
+                _mm_unpacklo_epi64(_mm_loadl_epi64(from(0).cast()), _mm_loadl_epi64(from(1).cast()))
+            } else {
+                let count = (64 / D).min(self.weights.outputs - strip.output);
+                let mut array = [0u8; 16];
+                for (i, array) in array.chunks_exact_mut(64 / D).enumerate() {
+                    std::ptr::copy_nonoverlapping(from(i), array.as_mut_ptr(), count);
+                }
+                _mm_loadu_si128(array.as_ptr().cast())
+            }
+        };
+        _mm512_cvtepu8_epi32(match D {
+            4 => bytes,
+            8 => _mm_shuffle_epi8(bytes, _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15)),
+            _ => _mm_shuffle_epi8(bytes, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
+        })
+    }
+}
+
+/// Adds the products of `count` bytes of each pixel, 16, 8 or 4.
+///
+/// # Safety
+///
+/// `count` bytes may be read at `bytes` and at each `step` after it, `P` in all, and the weights of `64 / D` outputs at
+/// `weights` and at each `line` after it, `count / 4` in all.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+unsafe fn multiply<const D: usize, const P: usize>(
+    sums: &mut [__m512i; P],
+    bytes: *const u8,
+    step: usize,
+    weights: *const i8,
+    line: usize,
+    count: usize,
+) {
+    // SAFETY: the caller vouches for the lines of weights, and for the bytes of the pixels: each call takes no more
+    // than are left of them.
+    unsafe {
+        let half = |i: usize| _mm256_loadu_si256(weights.add(i * line).cast());
+        let quarter = |i: usize| _mm_loadu_si128(weights.add(i * line).cast());
+        match D {
+            4 => {
+                for i in 0..count / 4 {
+                    let w = _mm512_loadu_si512(weights.add(i * line).cast());
+                    multiply_one::<4, P>(sums, bytes.add(i * 4), step, w);
+                }
+            }
+            8 => {
+                // Word by word from one line and the next.
+                let mixed = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+                for i in 0..count / 8 {
+                    let w = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(half(i * 2)), half(i * 2 + 1));
+                    multiply_one::<8, P>(sums, bytes.add(i * 8), step, _mm512_permutexvar_epi32(mixed, w));
+                }
+                if count == 4 {
+                    let w = _mm512_permutexvar_epi32(mixed, _mm512_zextsi256_si512(half(0)));
+                    multiply_one::<4, P>(sums, bytes, step, w);
+                }
+            }
+            _ => {
+                let mut w = _mm512_zextsi128_si512(quarter(0));
+                if count >= 8 {
+                    w = _mm512_inserti32x4::<1>(w, quarter(1));
+                }
+                if count == 16 {
+                    w = _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(w, quarter(2)), quarter(3));
+                }
+                let w = finish::transposed(w);
+                match count {
+                    16 => multiply_one::<16, P>(sums, bytes, step, w),
+                    8 => multiply_one::<8, P>(sums, bytes, step, w),
+                    _ => multiply_one::<4, P>(sums, bytes, step, w),
+                }
+            }
+        }
+    }
+}
+
+/// Sixteen broadcasts and dot products. Left alone the compiler makes all broadcasts first, and they and the sums
+/// spill.
+macro_rules! sixteen {
+    ($broadcast:literal, $sums:ident, $bytes:ident, $step:ident, $w:ident) => {{
+        let [s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15] = $sums.as_mut_slice() else {
+            unreachable!()
+        };
+        let (x, y, z): (__m512i, __m512i, __m512i);
+        asm!(
+            concat!($broadcast, " {x}, [{a}]"),
+            concat!($broadcast, " {y}, [{a} + {one}]"),
+            concat!($broadcast, " {z}, [{a} + {one} * 2]"),
+            "vpdpbusd {s0}, {x}, {w}",
+            concat!($broadcast, " {x}, [{a} + {three}]"),
+            "vpdpbusd {s1}, {y}, {w}",
+            concat!($broadcast, " {y}, [{a} + {one} * 4]"),
+            "vpdpbusd {s2}, {z}, {w}",
+            concat!($broadcast, " {z}, [{a} + {five}]"),
+            "vpdpbusd {s3}, {x}, {w}",
+            concat!($broadcast, " {x}, [{a} + {three} * 2]"),
+            "vpdpbusd {s4}, {y}, {w}",
+            concat!($broadcast, " {y}, [{a} + {seven}]"),
+            "vpdpbusd {s5}, {z}, {w}",
+            concat!($broadcast, " {z}, [{b}]"),
+            "vpdpbusd {s6}, {x}, {w}",
+            concat!($broadcast, " {x}, [{b} + {one}]"),
+            "vpdpbusd {s7}, {y}, {w}",
+            concat!($broadcast, " {y}, [{b} + {one} * 2]"),
+            "vpdpbusd {s8}, {z}, {w}",
+            concat!($broadcast, " {z}, [{b} + {three}]"),
+            "vpdpbusd {s9}, {x}, {w}",
+            concat!($broadcast, " {x}, [{b} + {one} * 4]"),
+            "vpdpbusd {s10}, {y}, {w}",
+            concat!($broadcast, " {y}, [{b} + {five}]"),
+            "vpdpbusd {s11}, {z}, {w}",
+            concat!($broadcast, " {z}, [{b} + {three} * 2]"),
+            "vpdpbusd {s12}, {x}, {w}",
+            concat!($broadcast, " {x}, [{b} + {seven}]"),
+            "vpdpbusd {s13}, {y}, {w}",
+            "vpdpbusd {s14}, {z}, {w}",
+            "vpdpbusd {s15}, {x}, {w}",
+            s0 = inout(zmm_reg) *s0, s1 = inout(zmm_reg) *s1, s2 = inout(zmm_reg) *s2, s3 = inout(zmm_reg) *s3,
+            s4 = inout(zmm_reg) *s4, s5 = inout(zmm_reg) *s5, s6 = inout(zmm_reg) *s6, s7 = inout(zmm_reg) *s7,
+            s8 = inout(zmm_reg) *s8, s9 = inout(zmm_reg) *s9, s10 = inout(zmm_reg) *s10, s11 = inout(zmm_reg) *s11,
+            s12 = inout(zmm_reg) *s12, s13 = inout(zmm_reg) *s13, s14 = inout(zmm_reg) *s14, s15 = inout(zmm_reg) *s15,
+            w = in(zmm_reg) $w, x = out(zmm_reg) x, y = out(zmm_reg) y, z = out(zmm_reg) z,
+            a = in(reg) $bytes, b = in(reg) $bytes.wrapping_add($step * 8),
+            one = in(reg) $step, three = in(reg) $step * 3, five = in(reg) $step * 5, seven = in(reg) $step * 7,
+            options(pure, readonly, nostack, preserves_flags)
+        );
+        let _ = (x, y, z);
+    }};
+}
+
+/// Adds to each sum the products of `w` with `B` bytes of a pixel, 4, 8 or 16, repeated.
+///
+/// # Safety
+///
+/// `B` bytes may be read at `bytes` and at each `step` after it, `P` in all.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+unsafe fn multiply_one<const B: usize, const P: usize>(
+    sums: &mut [__m512i; P],
+    bytes: *const u8,
+    step: usize,
+    w: __m512i,
+) {
+    // SAFETY: the caller vouches for `B` bytes at each of P steps; nothing else is touched but registers.
+    unsafe {
+        match (P, B) {
+            (16, 4) => sixteen!("vpbroadcastd", sums, bytes, step, w),
+            (16, 8) => sixteen!("vpbroadcastq", sums, bytes, step, w),
+            (16, _) => sixteen!("vbroadcasti32x4", sums, bytes, step, w),
+            _ => {
+                for (p, sum) in sums.iter_mut().enumerate() {
+                    let from = bytes.wrapping_add(p * step);
+                    let x = match B {
+                        4 => _mm512_set1_epi32(from.cast::<i32>().read_unaligned()),
+                        8 => _mm512_set1_epi64(from.cast::<i64>().read_unaligned()),
+                        _ => _mm512_broadcast_i32x4(_mm_loadu_si128(from.cast())),
+                    };
+                    *sum = _mm512_dpbusd_epi32(*sum, x, w);
+                }
+            }
+        }
+    }
+}
+
+/// The sums of a group, whose pixels' vectors `of` gives, as four vectors with a word for each value: of one pixel, of
+/// two or of four.
+///
+/// Two pixels: each lane has two outputs of the first and the same two of the second. Four pixels: each lane has one
+/// output of the four.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn values<const D: usize>(of: impl Fn(usize) -> __m512i) -> [__m512i; 4] {
+    let pair = |a: __m512i, b: __m512i| {
+        let (a, b) = (_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
+        let (even, odd) = (_mm512_shuffle_ps::<0b10_00_10_00>(a, b), _mm512_shuffle_ps::<0b11_01_11_01>(a, b));
+        _mm512_add_epi32(_mm512_castps_si512(even), _mm512_castps_si512(odd))
+    };
+    let value = |v: usize| match D {
+        4 => of(v),
+        8 => pair(of(v * 2), of(v * 2 + 1)),
+        _ => pair(pair(of(v * 4), of(v * 4 + 1)), pair(of(v * 4 + 2), of(v * 4 + 3))),
+    };
+    [value(0), value(1), value(2), value(3)]
+}
+
+/// The bytes of a group, as [`finish::place`] leaves them after [`values`], in the order of pixels and outputs.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn in_order<const D: usize>(bytes: __m512i) -> __m512i {
+    match D {
+        4 => finish::transposed(bytes),
+        8 => {
+            // Lane `k` has outputs 2k and 2k + 1 of pixel 0, of pixel 1 and so on.
+            let order: [i16; 32] = std::array::from_fn(|i| (i % 4 * 8 + i / 4) as i16);
+            // SAFETY: the array has 64 bytes.
+            _mm512_permutexvar_epi16(unsafe { _mm512_loadu_si512(order.as_ptr().cast()) }, bytes)
+        }
+        _ => {
+            // Lane `k` has output `k` of pixel 0, of pixel 1 and so on.
+            let fours = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            _mm512_shuffle_epi8(finish::transposed(bytes), _mm512_broadcast_i32x4(fours))
+        }
+    }
+}
