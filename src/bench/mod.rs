@@ -21,6 +21,18 @@ pub struct Schedule {
     pub runs: usize,
     /// No frame is begun once the measured ones took this long together.
     pub limit: Duration,
+    /// Also take the time of each Step, which costs two looks at the clock for every Step of a pass.
+    pub profile: bool,
+}
+
+/// Milliseconds of each measured frame.
+#[derive(Clone, Debug, Default)]
+pub struct Runs {
+    /// Whole frames, from the first row given to the last row taken.
+    pub frames: Vec<f64>,
+    /// The same frames, Step by Step in the order of [`crate::engine::Report::steps`]; empty without
+    /// [`Schedule::profile`].
+    pub steps: Vec<Vec<f64>>,
 }
 
 /// Milliseconds of a frame over all runs; percentiles are measured values (nearest rank), never interpolated.
@@ -54,19 +66,32 @@ impl Latency {
     }
 }
 
-/// Runs whole frames of `pixels`, rows of `row_bytes`, and returns the milliseconds of each measured one.
-pub fn measure(engine: &mut Engine, pixels: &[u8], row_bytes: usize, schedule: Schedule) -> Vec<f64> {
+/// Runs whole frames of `pixels`, rows of `row_bytes`.
+pub fn measure(engine: &mut Engine, pixels: &[u8], row_bytes: usize, schedule: Schedule) -> Runs {
     for _ in 0..schedule.warmup {
         run(engine, pixels, row_bytes);
     }
-    let mut millis = Vec::with_capacity(schedule.runs);
+    if schedule.profile {
+        engine.start_profile();
+    }
+    let mut before = engine.profile().to_vec();
+    let mut runs = Runs { frames: Vec::with_capacity(schedule.runs.min(1 << 16)), steps: vec![vec![]; before.len()] };
     let begin = Instant::now();
-    while millis.is_empty() || (millis.len() < schedule.runs && begin.elapsed() < schedule.limit) {
+    while runs.frames.is_empty() || (runs.frames.len() < schedule.runs && begin.elapsed() < schedule.limit) {
         let frame = Instant::now();
         run(engine, pixels, row_bytes);
-        millis.push(frame.elapsed().as_secs_f64() * 1e3);
+        runs.frames.push(millis(frame.elapsed()));
+        // The engine adds up over frames.
+        for ((step, total), before) in runs.steps.iter_mut().zip(engine.profile()).zip(&mut before) {
+            step.push(millis(*total - *before));
+            *before = *total;
+        }
     }
-    millis
+    runs
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 fn run(engine: &mut Engine, pixels: &[u8], row_bytes: usize) {

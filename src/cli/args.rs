@@ -212,8 +212,8 @@ Examples:
   bifocal eval Set5/
   bifocal eval Set14/ --format csv > set14.csv
 
-Each picture is shrunk by antialiased bicubic (Matlab's imresize), upscaled as `upscale` does it, and compared on
-the luma of BT.601 studio swing (grey pictures as they are) with a border of `scale` pixels cut.")]
+Each picture is shrunk by antialiased bicubic (Matlab's imresize) and its luma upscaled; the result is compared on
+BT.601 studio swing (grey pictures as they are) with a border of `scale` pixels cut.")]
 pub(super) struct Eval {
     /// Folder of high-resolution pictures
     pub(super) folder: PathBuf,
@@ -230,7 +230,9 @@ pub(super) struct Eval {
 #[command(after_help = "\
 Examples:
   bifocal bench
-  bifocal bench --size 1280x720 -j 4 --num-runs 50 --format json")]
+  bifocal bench --size 1280x720 -j 4 --num-runs 50 --format json
+  bifocal bench --profile
+  bifocal bench --format json > old.json; bifocal bench --compare old.json")]
 pub(super) struct Bench {
     /// Size of the input frame
     #[arg(long, value_name = "WxH", default_value = "640x360", value_parser = parse_size)]
@@ -248,12 +250,33 @@ pub(super) struct Bench {
     #[arg(long, value_name = "S", default_value_t = 20)]
     pub(super) max_secs: u64,
 
+    /// Pixels of the frame
+    #[arg(long, value_enum, default_value_t = Pixels::Rgb)]
+    pub(super) pixels: Pixels,
+
+    /// Take the time of each Step, too; not with --format csv
+    #[arg(long)]
+    pub(super) profile: bool,
+
+    /// Result of an earlier run, made by --format json, to compare with; not with --format csv
+    #[arg(long, value_name = "OLD.JSON")]
+    pub(super) compare: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) engine: EngineArgs,
 
     /// How to print
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub(super) format: TableFormat,
+}
+
+/// Pixels of the frame that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Pixels {
+    /// Luma only: the network and nothing else
+    Gray,
+    /// With colour, as pictures have it
+    Rgb,
 }
 
 fn parse_size(text: &str) -> Result<Size, String> {
