@@ -1,0 +1,104 @@
+"""Training pairs from a folder of photographs, and the luma that the network sees."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .drawings import sheet
+from .resize import downscale
+
+Image.MAX_IMAGE_PIXELS = None
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+
+
+def pictures(folder):
+    return sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES)
+
+
+def luma(rgb):
+    """Full-range BT.601 luma, 0..255, of an H x W x 3 array."""
+    return rgb @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def load(path):
+    """The picture's luma as float 0..255."""
+    image = Image.open(path)
+    if image.mode == "L":
+        return np.asarray(image, dtype=np.float32)
+    return luma(np.asarray(image.convert("RGB"), dtype=np.float32))
+
+
+def pair(hr, scale):
+    """(LR, HR) as u8 from float luma, cut to a multiple of the scale."""
+    hr, lr = downscale(hr, scale)
+    return tuple(np.clip(np.round(p), 0, 255).astype(np.uint8) for p in (lr, hr))
+
+
+class Crops:
+    """Random crops of photographs, of the same at half size (sharper, busier), and of drawn sheets.
+
+    Places are chosen by gradient: the steepest half of a picture, steeper ones more often. The sequence is a
+    function of the seed and of the step alone, so a run that is taken up again sees what it would have seen.
+    """
+
+    SHEETS = 24
+
+    def __init__(self, folder, scale, size, batch, seed, halved=0.0, drawn=0.0):
+        """`halved` and `drawn` are the shares of the crops that come from there; the rest is full size."""
+        self.scale, self.size, self.batch, self.seed = scale, size, batch, seed
+        self.pairs, self.places, self.chances = [], [], []
+        photos = [load(p) for p in pictures(folder)]
+        self._collect(photos, 1 - halved - drawn)
+        self._collect((downscale(p, 2)[1] for p in photos), halved)
+        self._collect((sheet(i) for i in range(self.SHEETS)), drawn)
+        self.places = np.concatenate(self.places)
+        self.cumulative = np.cumsum(np.concatenate(self.chances))
+
+    def _collect(self, images, share, keep=0.5):
+        places, chances = [], []
+        for hr in images if share else ():
+            lr, hr = pair(hr, self.scale)
+            if min(lr.shape) < self.size:
+                continue
+            self.pairs.append((lr, hr))
+            y, x, energy = self._steep(lr, keep)
+            places.append(np.stack([np.full_like(y, len(self.pairs) - 1), y, x], 1))
+            chances.append(energy / energy.mean() * np.sqrt(len(energy)) * (0.25 + energy.mean()))
+        if places:
+            chances = np.concatenate(chances)
+            self.places.append(np.concatenate(places))
+            self.chances.append(chances / chances.sum() * share)
+
+    def _steep(self, lr, keep):
+        step = self.size // 2
+        f = lr.astype(np.float32)
+        g = np.zeros_like(f)
+        g[:, 1:] += np.abs(np.diff(f, axis=1))
+        g[1:] += np.abs(np.diff(f, axis=0))
+        total = np.pad(g.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        y, x = np.mgrid[0 : lr.shape[0] - self.size + 1 : step, 0 : lr.shape[1] - self.size + 1 : step]
+        y, x, n = y.ravel(), x.ravel(), self.size
+        energy = total[y + n, x + n] - total[y, x + n] - total[y + n, x] + total[y, x]
+        energy = np.sqrt(np.maximum(energy / n**2, 0) / 16)
+        steep = energy >= np.quantile(energy, 1 - keep)
+        return y[steep], x[steep], energy[steep]
+
+    def __call__(self, step):
+        rng = np.random.default_rng((self.seed, step))
+        n, s = self.size, self.scale
+        inputs = np.empty((self.batch, 1, n, n), np.uint8)
+        targets = np.empty((self.batch, 1, n * s, n * s), np.uint8)
+        for i, place in enumerate(np.searchsorted(self.cumulative, rng.random(self.batch))):
+            which, y, x = self.places[min(place, len(self.places) - 1)]
+            lr, hr = self.pairs[which]
+            y = min(max(0, y + rng.integers(-n // 4, n // 4 + 1)), lr.shape[0] - n)
+            x = min(max(0, x + rng.integers(-n // 4, n // 4 + 1)), lr.shape[1] - n)
+            a, b = lr[y : y + n, x : x + n], hr[y * s : (y + n) * s, x * s : (x + n) * s]
+            turns, flip = rng.integers(4), rng.integers(2)
+            a, b = np.rot90(a, turns), np.rot90(b, turns)
+            if flip:
+                a, b = a[:, ::-1], b[:, ::-1]
+            inputs[i, 0], targets[i, 0] = a, b
+        return torch.from_numpy(inputs).float() / 255, torch.from_numpy(targets).float() / 255

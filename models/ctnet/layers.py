@@ -1,0 +1,222 @@
+"""Layers with quantisers, and the operations that the network is written in.
+
+The network (`network.py`) is one program over `Ops`. `TorchOps` runs it (float, or with simulated int8), and
+`export.OnnxOps` writes the same program down as a QDQ file, so the two cannot drift apart.
+
+Layouts are NCHW. An activation is u8 with zero point 0 (`unsigned`, after a ReLU) or 128 (`signed`).
+A weight is s8, symmetric, one scale per output channel.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+WINDOW = 8  # tokens on a side: 16 input pixels, since the Transformer branch runs at half resolution
+
+
+class Round(torch.autograd.Function):
+    """Round half to even; the gradient passes straight through."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return torch.round(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+class FakeQuantise(torch.autograd.Function):
+    """Round x / scale to a step within low..high and scale back.
+
+    Written by hand because it runs after every layer: the gradient passes straight through inside the range and
+    stops outside, and the scale learns from the rounding and clipping errors (learned step size quantisation).
+    """
+
+    @staticmethod
+    def forward(ctx, x, scale, low, high):
+        steps = x / scale
+        rounded = steps.round().clamp_(low, high)
+        ctx.save_for_backward(steps, rounded)
+        return rounded * scale
+
+    @staticmethod
+    def backward(ctx, gradient):
+        steps, rounded = ctx.saved_tensors
+        error = rounded - steps
+        inside = error.abs() <= 0.5
+        slope = torch.where(inside, error, rounded)
+        return gradient * inside, torch.dot(gradient.flatten(), slope.flatten()), None, None
+
+
+class Quantiser(nn.Module):
+    """Scale and zero point of one activation tensor, or of several that are concatenated."""
+
+    def __init__(self, signed=False, scale=None):
+        super().__init__()
+        self.zero_point = 128 if signed else 0
+        self.fixed = scale is not None
+        value = torch.tensor(float(scale or 1 / 255)).log()
+        self.log_scale = nn.Parameter(value, requires_grad=not self.fixed)
+        self.calibrating = False
+        self.seen = 0.0
+
+    @property
+    def scale(self):
+        return float(self.log_scale.detach().double().exp())
+
+    def observe(self, x):
+        """Widen the range to the 99.99th percentile of what was seen."""
+        flat = x.detach().flatten().abs()
+        k = max(1, int(flat.numel() * 0.9999))
+        self.seen = max(self.seen, float(flat.kthvalue(k).values))
+
+    def settle(self):
+        """Turn the range seen while calibrating into the scale."""
+        if not self.fixed and self.seen > 0:
+            steps = 127 if self.zero_point else 255
+            with torch.no_grad():
+                self.log_scale.fill_(torch.tensor(self.seen / steps).log())
+        self.seen = 0.0
+
+    def forward(self, x):
+        return FakeQuantise.apply(x, self.log_scale.exp(), -self.zero_point, 255 - self.zero_point)
+
+
+def weight_scales(w):
+    """One scale per output channel: |w| <= 127, and |w0| + |w1| <= 128 for neighbours in the kernels' order.
+
+    Pairs that sum to at most 128 cannot saturate an 8-bit multiply-add: 255 * 128 < 32768. The order is
+    channels within a tap; with a single input channel it is the taps of a row. Depth-wise weights are
+    multiplied in 16 bits and need no such care.
+    """
+    w = w.detach()
+    largest = w.abs().flatten(1).amax(1)
+    runs = w if w.shape[1] == 1 else w.permute(0, 2, 3, 1)  # last axis: neighbours in memory
+    if runs.shape[-1] % 2:
+        runs = F.pad(runs, (0, 1))
+    pairs = runs.abs().reshape(w.shape[0], -1, 2).sum(-1).amax(1)
+    # Rounding may add half a step to each of the two, hence 127 for the sum.
+    return torch.maximum(largest / 127, pairs / 127).clamp_min(1e-8)
+
+
+def depthwise_scales(w):
+    return (w.detach().abs().flatten(1).amax(1) / 127).clamp_min(1e-8)
+
+
+class Conv(nn.Module):
+    """2-D convolution, stride 1, zero padding that keeps the size."""
+
+    def __init__(self, cin, cout, kernel=1, dilation=1, depthwise=False):
+        super().__init__()
+        self.kernel, self.dilation = kernel, dilation
+        self.groups = cin if depthwise else 1
+        self.weight = nn.Parameter(torch.empty(cout, 1 if depthwise else cin, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(cout))
+        nn.init.kaiming_normal_(self.weight, a=0.5)
+
+    @property
+    def padding(self):
+        return self.dilation * (self.kernel // 2)
+
+    def scales(self, weight):
+        return depthwise_scales(weight) if self.groups > 1 else weight_scales(weight)
+
+    def effective(self, factor=None):
+        """Weight and bias as they are deployed: `factor`, one value per output channel, is folded in."""
+        if factor is None:
+            return self.weight, self.bias
+        return self.weight * factor.view(-1, 1, 1, 1), self.bias * factor
+
+
+class TorchOps:
+    """Runs the program in PyTorch; `quantised` simulates int8.
+
+    `leak` is the slope that a ReLU keeps below nought. Early in training it lets a unit that has fallen silent
+    find its way back; deployed networks have none. `excess` sums up how far signed tensors go beyond `bound`: a
+    loss on it keeps two branches from growing apart and cancelling, which 8 bits cannot follow.
+    """
+
+    def __init__(self, quantised=False, calibrate=False, leak=0.0, bound=0.0):
+        self.quantised, self.calibrate, self.leak = quantised, calibrate, leak
+        self.bound, self.excess = bound, 0.0
+
+    def _relu(self, x):
+        return F.leaky_relu(x, self.leak) if self.leak else F.relu(x)
+
+    def _out(self, x, q):
+        if self.calibrate:
+            q.observe(x)
+        if self.bound and q.zero_point:
+            self.excess = self.excess + F.relu(x.abs() - self.bound).square().mean()
+        return q(x) if self.quantised else x
+
+    def input(self, x, q):
+        return self._out(x, q)
+
+    def _conv(self, layer, x, factor=None):
+        w, b = layer.effective(factor)
+        if self.quantised:
+            s = layer.scales(w).view(-1, 1, 1, 1)
+            w = Round.apply(w / s) * s
+        return F.conv2d(x, w, b, padding=layer.padding, dilation=layer.dilation, groups=layer.groups)
+
+    def conv(self, layer, x, q, relu=False, name=None, factor=None):
+        y = self._conv(layer, x, factor)
+        return self._out(self._relu(y) if relu else y, q)
+
+    def add(self, a, b, q, relu=False, name=None):
+        y = a + b
+        return self._out(self._relu(y) if relu else y, q)
+
+    def concat(self, parts, q):
+        return torch.cat(parts, 1)
+
+    # Tensors are N x C x H x W, but lie in memory with the channels last, which is what the views below are
+    # cheapest on and what 3x3 convolutions of few channels run fastest on.
+
+    def space_to_depth(self, x):
+        n, c, h, w = x.shape
+        x = x.permute(0, 2, 3, 1).reshape(n, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 2, 4, 5)
+        return x.reshape(n, h // 2, w // 2, 4 * c).permute(0, 3, 1, 2)
+
+    def depth_to_space(self, x):
+        n, c, h, w = x.shape
+        x = x.permute(0, 2, 3, 1).reshape(n, h, w, 2, 2, c // 4).permute(0, 1, 3, 2, 4, 5)
+        return x.reshape(n, 2 * h, 2 * w, c // 4).permute(0, 3, 1, 2)
+
+    def attention(self, q, k, v, scores, out, shift, name=None):
+        """ReLU attention within windows; `shift` tokens of edge padding move the window grid."""
+        q, k, v = (self._windows(t, shift) for t in (q, k, v))
+        s = self._out(self._relu(q @ k.transpose(-1, -2)), scores)
+        return self._merge(self._out(s @ v, out), shift)
+
+    def _windows(self, x, shift):
+        if shift:
+            x = F.pad(x, (shift,) * 4, mode="replicate")
+        n, c, h, w = x.shape
+        x = x.permute(0, 2, 3, 1).reshape(n, h // WINDOW, WINDOW, w // WINDOW, WINDOW, c).permute(0, 1, 3, 2, 4, 5)
+        return x.reshape(n, h // WINDOW, w // WINDOW, WINDOW * WINDOW, c)
+
+    def _merge(self, x, shift):
+        n, hw, ww, _, c = x.shape
+        x = x.view(n, hw, ww, WINDOW, WINDOW, c).permute(0, 1, 3, 2, 4, 5)
+        x = x.reshape(n, hw * WINDOW, ww * WINDOW, c).permute(0, 3, 1, 2)
+        return x[:, :, shift:-shift, shift:-shift] if shift else x
+
+    def pool(self, x, q, along):
+        """Mean over the window's columns (`along` = "x") or rows ("y")."""
+        return self._out(F.avg_pool2d(x, (1, WINDOW) if along == "x" else (WINDOW, 1)), q)
+
+    def gate(self, x, g, q, along):
+        """Multiply by a gate that is constant along a window's columns or rows."""
+        g = g.repeat_interleave(WINDOW, 3 if along == "x" else 2)
+        return self._out(x * g, q)
+
+    def unit(self, layer, x, q):
+        """1x1 convolution clipped to 0..1."""
+        return self._out(torch.clamp(self._conv(layer, x), 0, 1), q)
+
+    def output(self, residual, y, q):
+        """Nearest anchor, pixel shuffle, clip: the picture in 0..1."""
+        return torch.clamp(self.depth_to_space(self._out(residual + y, q)), 0, 1)

@@ -1,0 +1,206 @@
+"""Staged training that can be interrupted: branches alone, fusion, end to end, quantisation-aware.
+
+    models/train --photos FOLDER --name ctnet-tiny-x2 --out models/checkpoints
+
+A checkpoint holds weights, optimiser, average and step; a run that finds one goes on from there.
+"""
+
+import argparse
+import copy
+import math
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .data import Crops
+from .evaluate import mean_psnr
+from .layers import TorchOps
+from .network import CONFIGS, CTNet
+from .soap import Soap
+
+SAVE_EVERY = 600.0  # seconds
+
+
+@dataclass
+class Stage:
+    name: str
+    share: float  # of all steps
+    rate: float  # highest learning rate; cosine to a hundredth of it
+    branches: dict  # probability of each choice
+    frozen: tuple = ()  # prefixes of parameters that stand still
+    leak: float = 0.1  # slope of the ReLUs below nought at first; nought after three fifths of the stage
+    bound: float = 0.0  # signed tensors beyond it cost: see TorchOps
+    quantised: bool = False
+
+
+# What stands still while the parts that join the branches are trained for the first time.
+TRUNK = ("head", "dense1", "dense2", "embed", "block1", "block2")
+
+ALL = {"both": 0.72, "cnn": 0.08, "transformer": 0.2}
+STAGES = (
+    Stage("cnn", 0.05, 3e-3, {"cnn": 1.0}),
+    Stage("transformer", 0.10, 3e-3, {"transformer": 1.0}),
+    Stage("fusion", 0.03, 3e-3, {"both": 1.0}, frozen=TRUNK, bound=1.5),
+    Stage("end-to-end", 0.70, 3e-3, ALL, bound=1.5),
+    Stage("quantised", 0.12, 5e-4, ALL, leak=0.0, quantised=True),
+)
+
+
+EXCESS = 0.02  # weight of what goes beyond the bound
+
+
+def charbonnier(a, b, eps=1e-3):
+    return torch.sqrt((a - b) ** 2 + eps**2).mean()
+
+
+def spans(total, stages):
+    """[(first, last, stage)] in steps."""
+    shares = np.cumsum([0.0] + [s.share for s in stages])
+    edges = [round(total * float(e / shares[-1])) for e in shares]
+    return list(zip(edges[:-1], edges[1:], stages))
+
+
+class Run:
+    def __init__(self, name, crops, total, folder, seed=1, stages=STAGES):
+        torch.manual_seed(seed)
+        self.net = CTNet(CONFIGS[name]).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.net)
+        self.crops, self.total, self.seed, self.stages = crops, total, seed, stages
+        self.path = Path(folder) / f"{name}.pt"
+        self.step, self.seconds = 0, 0.0
+        self.optimiser = None
+
+    def new_optimiser(self, stage):
+        """For what the stage may move: the trunk may stand still, and scales learn only when they are used."""
+        moving = []
+        for name, p in self.net.named_parameters():
+            frozen = any(name == f or name.startswith(f + ".") for f in stage.frozen)
+            unused = name.endswith("log_scale") and not stage.quantised
+            if p.requires_grad and not frozen and not unused:
+                moving.append(p)
+        return Soap(moving, lr=stage.rate)
+
+    def save(self):
+        state = {"step": self.step, "seconds": self.seconds}
+        state |= {"net": self.net.state_dict(), "average": self.average.state_dict()}
+        state["optimiser"] = self.optimiser.state_dict() if self.optimiser else None
+        partial = self.path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.rename(self.path)
+
+    def load(self):
+        """Take up the checkpoint, if there is one, at its place in data and schedule."""
+        if not self.path.exists():
+            return
+        state = torch.load(self.path, weights_only=True)
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        for first, last, stage in spans(self.total, self.stages):
+            if first < self.step < last:
+                self.optimiser = self.new_optimiser(stage)
+                self.optimiser.load_state_dict(state["optimiser"])
+
+    def start_from(self, path):
+        """Begin with the average of another run."""
+        weights = torch.load(path, weights_only=True)["average"]
+        self.net.load_state_dict(weights)
+        self.average.load_state_dict(weights)
+
+    def calibrate(self):
+        """Ranges of all activations from 64 batches of the average's own."""
+        self.net.load_state_dict(self.average.state_dict())
+        ops = TorchOps(calibrate=True)
+        with torch.no_grad():
+            for i in range(64):
+                self.net(ops, self.crops(i)[0])
+        for q in self.net.quantisers():
+            q.settle()
+        self.average.load_state_dict(self.net.state_dict())
+
+    def _step(self, stage, first, last):
+        at = (self.step - first) / (last - first)
+        cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * at))
+        for group in self.optimiser.param_groups:
+            group["lr"] = stage.rate * cosine * min(1.0, (self.step - first + 1) / 200)
+        ops = TorchOps(stage.quantised, leak=stage.leak * max(0.0, 1 - at / 0.6), bound=stage.bound)
+        choices, chances = zip(*stage.branches.items())
+        branches = str(np.random.default_rng((self.seed, self.step, 1)).choice(choices, p=chances))
+        x, y = self.crops(self.step)
+        loss = charbonnier(self.net(ops, x, branches), y) + EXCESS * ops.excess
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], 0.5)
+        if torch.isfinite(norm):
+            self.optimiser.step()
+        self.step += 1
+        decay = min(0.999, (self.step - first + 1) / (self.step - first + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.net.parameters()), 1 - decay)
+
+    def train(self, report=lambda run, stage: None, seconds=float("inf")):
+        """Go on to the end, or for `seconds`."""
+        began, before, saved = time.monotonic(), self.seconds, time.monotonic()
+        for first, last, stage in spans(self.total, self.stages):
+            if self.step == first:
+                if stage.quantised:
+                    self.calibrate()
+                self.optimiser = self.new_optimiser(stage)
+            while first <= self.step < last:
+                self._step(stage, first, last)
+                now = time.monotonic()
+                self.seconds = before + now - began
+                if self.step == last:
+                    self.net.load_state_dict(self.average.state_dict())
+                if self.step % 1000 == 0 or self.step == last:
+                    report(self, stage)
+                if self.step == last or now - saved > SAVE_EVERY or now - began > seconds:
+                    self.save()
+                    saved = now
+                if now - began > seconds:
+                    return
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", required=True, help="folder of photographs to learn from")
+    parser.add_argument("--name", default="ctnet-tiny-x2", choices=sorted(CONFIGS))
+    parser.add_argument("--out", default=Path(__file__).resolve().parents[1] / "checkpoints", type=Path)
+    parser.add_argument("--watch", help="folder to measure on while training; never learnt from")
+    parser.add_argument("--steps", type=int, default=60000)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--crop", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop, to be taken up later, after so long")
+    parser.add_argument("--from", dest="start", help="checkpoint whose weights a new run begins with")
+    parser.add_argument("--stages", default=",".join(s.name for s in STAGES), help="stages to run, without leak when begun from weights")
+    args = parser.parse_args()
+    stages = tuple(s for s in STAGES if s.name in args.stages.split(","))
+    if args.start:
+        stages = tuple(replace(s, leak=0.0) for s in stages)
+    torch.set_num_threads(args.threads)
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    crops = Crops(args.photos, CONFIGS[args.name].scale, args.crop, args.batch, args.seed)
+    run = Run(args.name, crops, args.steps, args.out, args.seed, stages)
+    if args.start:
+        run.start_from(args.start)
+    run.load()
+    print(f"{args.name}: {run.net.parameters_deployed()} parameters, {len(crops.places)} places, step {run.step}", flush=True)
+    start = time.monotonic()
+
+    def report(run, stage):
+        line = f"{run.step} {stage.name} {time.monotonic() - start:.0f} s"
+        if args.watch and (run.step % 3000 == 0 or run.step == run.total):
+            only = next(iter(stage.branches)) if len(stage.branches) == 1 else "both"
+            line += f" {mean_psnr(run.average, args.watch, TorchOps(stage.quantised), only):.3f} dB"
+        print(line, flush=True)
+
+    run.train(report, args.seconds)
+
+
+if __name__ == "__main__":
+    main()
