@@ -49,11 +49,12 @@
 //! | [`frame`] | pixel formats, luma, colour | geom |
 //! | [`memory`] | budget, sharing by lifetime, arena | - |
 //! | [`model`] | ONNX to `Graph`, through tract; the only room that names tract | geom |
-//! | [`kernels`] | the kernel contract and `Level`; `scalar` the truth, `neon` and `avx2` the speed | geom |
+//! | [`kernels`] | the kernel contract and `Level`; `scalar` the truth, `neon`, `avx2` and `vnni` the speed | geom |
 //! | [`plan`] | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
 //! | [`tile`] | how a frame is cut, and what cutting costs | geom, memory |
 //! | [`engine`] | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model |
 //! | [`io`] | sources and sinks: pictures and video, files and pipes | frame, geom |
+//! | [`live`] | capture, upscale, show: queues, drop policy, statistics | engine, io, frame, geom |
 //! | [`mod@bench`] | measured runs | engine, frame, geom |
 //! | [`cli`] | arguments, progress, printing, exit codes | all |
 //!
@@ -66,6 +67,7 @@ pub mod frame;
 pub mod geom;
 pub mod io;
 pub mod kernels;
+pub mod live;
 pub mod memory;
 pub mod model;
 pub mod plan;

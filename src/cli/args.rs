@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::geom::Size;
-use crate::io::{Encoding, MAX_SIDE};
+use crate::io::{Encoding, MAX_SIDE, parse_duration};
 use crate::kernels::Level;
 use crate::memory::Budget;
 use crate::model::Branches;
@@ -42,6 +43,8 @@ Exit codes: 0 done, 1 failed, 2 command line or input is wrong, 3 memory budget 
 pub(super) enum Command {
     /// Upscale a picture, a folder of pictures, or a pipe
     Upscale(Upscale),
+    /// Upscale video as it comes: a file, a pipe, a test picture
+    Live(Live),
     /// Print the tile and memory plan, run nothing
     Plan(Plan),
     /// List, inspect or verify models
@@ -100,6 +103,73 @@ impl Upscale {
         let given = |a: &Option<OsString>, b: &Option<OsString>| a.clone().or_else(|| b.clone()).unwrap_or_default();
         (given(&self.input, &self.input_flag), given(&self.output, &self.output_flag))
     }
+}
+
+const LIVE_EXAMPLES: &str = "\
+Examples:
+  bifocal live clip.y4m large.y4m
+  bifocal live 'test://bars?width=320&height=180' null:// --stats 1s --duration 10s
+  bifocal live file://frames/%05d.png 'file://large/%05d.png'
+  ffmpeg -i in.mp4 -f yuv4mpegpipe - | bifocal live - - | ffmpeg -i - out.mp4
+  rpicam-vid --codec yuv420 -o - | bifocal live '-?format=yuv420p&width=640&height=360' - | ffplay -
+
+Sources: test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuyv|gray|rgb24&width=&height=), numbered
+pictures. Options: fps=, matrix=bt601|bt709, range=limited|full. Sinks: file://NAME.y4m, - (raw with ?format=),
+numbered pictures, null:// (?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at once.";
+
+#[derive(Debug, Args)]
+#[command(after_help = LIVE_EXAMPLES)]
+pub(super) struct Live {
+    /// Where frames come from
+    #[arg(value_name = "SOURCE_URI", allow_hyphen_values = true)]
+    pub(super) source: String,
+
+    /// Where frames go to
+    #[arg(value_name = "SINK_URI", allow_hyphen_values = true)]
+    pub(super) sink: String,
+
+    #[command(flatten)]
+    pub(super) engine: EngineArgs,
+
+    /// Frames that may wait for the network, 1 to 16
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(super) queue: u8,
+
+    /// Which frame goes when the queue is full [default: oldest for live sources, never for files and pipes]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(super) drop: Option<Policy>,
+
+    /// Print statistics on standard error this often, as 1s
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(super) stats: Option<Duration>,
+
+    /// End after this time, as 10s
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(super) duration: Option<Duration>,
+
+    /// End after so many frames of the source
+    #[arg(long, value_name = "N")]
+    pub(super) frames: Option<u64>,
+
+    /// Show the bicubic filter on the left half
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(super) compare: Option<Compare>,
+
+    /// How to print statistics on standard error
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Policy {
+    Oldest,
+    Newest,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Compare {
+    Split,
 }
 
 /// How the engine runs.

@@ -5,6 +5,7 @@ mod bench;
 mod eval;
 mod failure;
 mod folder;
+mod live;
 mod models;
 mod plan;
 mod print;
@@ -52,6 +53,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let progress = Progress { quiet: cli.quiet };
     match &cli.command {
         Command::Upscale(args) => upscale::run(args, progress),
+        Command::Live(args) => live::run(args, cli.quiet),
         Command::Plan(args) => plan::run(args),
         Command::Models(args) => models::run(args),
         Command::Eval(args) => eval::run(args, progress),

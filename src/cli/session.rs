@@ -74,7 +74,7 @@ impl<'a> Session<'a> {
 
     /// Tries the number of threads asked for. If none was, as many as there are processors, then fewer while the
     /// budget is too small: threads cost memory.
-    fn with_threads<T>(
+    pub(super) fn with_threads<T>(
         &self,
         size: Size,
         format: PixelFormat,

@@ -2,9 +2,13 @@
 
 mod colour;
 mod luma;
+mod plane;
+mod yuv;
 
 pub use colour::Colour;
 pub use luma::luma_row;
+pub use plane::{Axis, PlaneFilter};
+pub use yuv::{Conversion, FrameFormat, Layout, Matrix, Range, Siting};
 
 /// Interleaved 8-bit pixel formats; a row is `width * channels` bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

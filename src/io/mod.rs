@@ -9,6 +9,7 @@
 //! orientation that a camera wrote down is applied, so rows are always in viewing order. ICC profile and EXIF
 //! travel from source to sink where both formats can carry them. Of an animation the first picture is taken.
 
+mod clip;
 mod destination;
 mod encoding;
 mod error;
@@ -16,21 +17,34 @@ mod guard;
 mod input;
 mod limits;
 mod output;
+mod pattern;
 mod place;
 mod png;
 mod pnm;
+mod raw;
+mod sequence;
+mod uri;
 mod whole;
+mod y4m;
 
+pub use clip::{Clip, FrameSink, FrameSource, Rate};
 pub use encoding::Encoding;
 pub use error::{CreateError, OpenError, ReadError, WriteError};
 pub use guard::decoding;
 pub use input::{Picture, is_picture_name, open, open_stream};
 pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES};
 pub use output::Output;
+pub use pattern::{TestSource, read_counter};
 pub use place::{Place, same_file};
+pub use raw::RawFormat;
+pub use uri::{SinkUri, SourceUri, UriError, parse_duration};
+pub use y4m::Y4mSource;
 
 use crate::frame::PixelFormat;
 use crate::geom::Size;
+
+/// Bytes of the buffer in front of a file or pipe of frames.
+pub const PORT_BYTES: usize = 1 << 16;
 
 /// Lends the rows of a picture, top to bottom.
 pub trait Source: Send {

@@ -1,0 +1,231 @@
+//! `bifocal live`.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::args::{Compare, Format, Live as Args, Policy};
+use super::failure::{Code, Failure};
+use super::report;
+use super::session::Session;
+use crate::engine::Engine;
+use crate::frame::FrameFormat;
+use crate::io::{Clip, SinkUri, SourceUri, UriError};
+use crate::live::{self, DropPolicy, LiveError, Options, Stats, Upscaler, Wish};
+
+/// A line of `--format json`, on standard error.
+#[derive(Serialize)]
+struct Line<'a> {
+    kind: &'static str,
+    #[serde(flatten)]
+    stats: &'a Stats,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<Run<'a>>,
+}
+
+/// What was run, in the summary only.
+#[derive(Clone, Copy, Serialize)]
+struct Run<'a> {
+    model: &'a str,
+    threads: usize,
+    queue: usize,
+    budget_bytes: usize,
+    total_bytes: usize,
+}
+
+pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
+    let source_uri: SourceUri = args.source.parse()?;
+    let sink_uri: SinkUri = args.sink.parse()?;
+    sink_uri.check(&source_uri)?;
+    let source = source_uri.open()?;
+    let clip = *source.clip();
+    let options = options(args, &clip);
+
+    let session = Session::open(&args.engine)?;
+    let scaled = FrameFormat { size: clip.format.size.scaled(session.scale()), ..clip.format };
+    let to = sink_uri.takes(&scaled)?;
+    let beside = live::bytes_beside_engine(&options, &clip.format, &to);
+    let format = live::engine_format(&clip.format);
+    let (engine_options, engine) = session
+        .with_threads(clip.format.size, format, |o| live::within(o, beside, |o| Engine::prepare(&session.model, o)))?;
+    let total_bytes = engine.report().total_bytes + beside;
+    let upscaler = Upscaler::new(engine, clip.format, to, options.compare);
+
+    // Before the sink makes its file: a signal must find somebody who removes it.
+    let mut control = Control::new(&source_uri)?;
+    let sink = sink_uri.create(&Clip { format: to, ..clip })?;
+    let mut printer = Printer { every: args.stats, next: Instant::now(), format: args.format, line: String::new() };
+    printer.start();
+    let done = live::run(&options, upscaler, source, sink, |live| {
+        if printer.due() {
+            printer.print("stats", &live.interval(), None);
+        }
+        control.wish()
+    });
+    drop(control);
+    let stats = done?;
+    if !quiet {
+        let (model, threads) = (session.model.metadata().name.as_str(), engine_options.threads);
+        let budget_bytes = args.engine.mem.0;
+        let run = Run { model, threads, queue: options.queue, budget_bytes, total_bytes };
+        printer.print("summary", &stats, Some(run));
+    }
+    Ok(())
+}
+
+fn options(args: &Args, clip: &Clip) -> Options {
+    // A camera goes on whether or not anybody looks; a file waits.
+    let usual = if clip.live { DropPolicy::Oldest } else { DropPolicy::Never };
+    let policy = args.drop.map_or(usual, |policy| match policy {
+        Policy::Oldest => DropPolicy::Oldest,
+        Policy::Newest => DropPolicy::Newest,
+        Policy::Never => DropPolicy::Never,
+    });
+    Options {
+        queue: args.queue.into(),
+        drop: policy,
+        compare: args.compare == Some(Compare::Split),
+        frames: args.frames,
+        duration: args.duration,
+    }
+}
+
+/// Prints statistics on standard error; standard output may be the video.
+struct Printer {
+    every: Option<Duration>,
+    next: Instant,
+    format: Format,
+    line: String,
+}
+
+impl Printer {
+    fn start(&mut self) {
+        self.next = Instant::now() + self.every.unwrap_or_default();
+    }
+
+    fn due(&mut self) -> bool {
+        let now = Instant::now();
+        let Some(every) = self.every.filter(|_| now >= self.next) else { return false };
+        self.next = (self.next + every).max(now);
+        true
+    }
+
+    fn print(&mut self, kind: &'static str, stats: &Stats, run: Option<Run>) {
+        if self.format == Format::Json {
+            let json = serde_json::to_string(&Line { kind, stats, run }).unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "{json}");
+        } else {
+            use std::fmt::Write;
+            self.line.clear();
+            let _ = write!(self.line, "{stats}");
+            report::line(&self.line);
+        }
+    }
+}
+
+/// Listens for signals and for `q` on the terminal.
+#[cfg(unix)]
+struct Control {
+    signals: signal_hook::iterator::Signals,
+    keys: Option<Keys>,
+    asked: usize,
+}
+
+#[cfg(unix)]
+impl Control {
+    fn new(source: &SourceUri) -> Result<Self, Failure> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+            .map_err(|error| Failure::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
+        let keys = if source.is_pipe() { None } else { Keys::open() };
+        Ok(Self { signals, keys, asked: 0 })
+    }
+
+    /// The first signal or `q` ends cleanly, the second at once.
+    fn wish(&mut self) -> Wish {
+        self.asked += self.signals.pending().count();
+        self.asked += self.keys.as_mut().map_or(0, Keys::quits);
+        match self.asked {
+            0 => Wish::Run,
+            1 => Wish::Stop,
+            _ => Wish::Abandon,
+        }
+    }
+}
+
+/// The terminal, giving keys as they are pressed and showing none of them; as it was once this is dropped.
+#[cfg(unix)]
+struct Keys {
+    before: rustix::termios::Termios,
+}
+
+#[cfg(unix)]
+impl Keys {
+    /// `None` where standard input is no terminal, or not ours because the program runs in the background.
+    fn open() -> Option<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
+        let stdin = std::io::stdin();
+        let before = tcgetattr(&stdin).ok()?;
+        if tcgetpgrp(&stdin).ok()? != rustix::process::getpgrp() {
+            return None;
+        }
+        let mut keys = before.clone();
+        keys.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+        tcsetattr(&stdin, OptionalActions::Now, &keys).ok()?;
+        Some(Self { before })
+    }
+
+    /// How often `q` was pressed since the last call.
+    fn quits(&mut self) -> usize {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let stdin = std::io::stdin();
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut keys = [0; 16];
+        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&now)) {
+            Ok(1) => {
+                let read = rustix::io::read(&stdin, &mut keys).unwrap_or(0);
+                keys[..read].iter().filter(|key| matches!(key, b'q' | b'Q')).count()
+            }
+            _ => 0,
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Keys {
+    fn drop(&mut self) {
+        let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.before);
+    }
+}
+
+/// Other systems end the program themselves.
+#[cfg(not(unix))]
+struct Control;
+
+#[cfg(not(unix))]
+impl Control {
+    fn new(_: &SourceUri) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    fn wish(&mut self) -> Wish {
+        Wish::Run
+    }
+}
+
+impl From<UriError> for Failure {
+    fn from(error: UriError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<LiveError> for Failure {
+    fn from(error: LiveError) -> Self {
+        match error {
+            LiveError::Read(error) => error.into(),
+            LiveError::Write(error) => error.into(),
+            other => Self::new(Code::Failed, other.to_string()),
+        }
+    }
+}

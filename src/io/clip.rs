@@ -1,0 +1,88 @@
+//! Sources and sinks of whole frames.
+
+use std::str::FromStr;
+
+use super::{ReadError, WriteError};
+use crate::frame::FrameFormat;
+
+/// What a stream of frames says of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Clip {
+    /// Its frames.
+    pub format: FrameFormat,
+    /// Frames a second, as the source says; nothing is paced by it.
+    pub rate: Rate,
+    /// Width over height of a pixel; `(0, 0)` is unknown.
+    pub aspect: (u32, u32),
+    /// Do frames go by whether or not anybody takes them?
+    pub live: bool,
+}
+
+/// Frames a second as a fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Frames.
+    pub frames: u32,
+    /// In so many seconds; not zero.
+    pub seconds: u32,
+}
+
+impl Rate {
+    /// 25 frames a second, where a source does not say.
+    pub const USUAL: Self = Self { frames: 25, seconds: 1 };
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    /// `30`, `29.97`, `30000/1001`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("'{text}' is not a frame rate; write 30, 29.97 or 30000/1001");
+        if let Some((frames, seconds)) = text.split_once(['/', ':']) {
+            let (frames, seconds) = (frames.parse().map_err(|_| wrong())?, seconds.parse().map_err(|_| wrong())?);
+            return if seconds > 0 { Ok(Self { frames, seconds }) } else { Err(wrong()) };
+        }
+        match text.parse::<f64>() {
+            Ok(v) if v == v.trunc() && (0.0..1e6).contains(&v) => Ok(Self { frames: v as u32, seconds: 1 }),
+            Ok(v) if (0.0..1e6).contains(&v) => Ok(Self { frames: (v * 1000.0).round() as u32, seconds: 1000 }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// Gives frames, first to last.
+pub trait FrameSource: Send {
+    /// What comes.
+    fn clip(&self) -> &Clip;
+
+    /// Fills `frame`, which has `clip().format.bytes()` bytes, and waits for it if it must; `false` once there are
+    /// no more.
+    fn read(&mut self, frame: &mut [u8]) -> Result<bool, ReadError>;
+}
+
+/// Takes frames, first to last.
+///
+/// A sink that is dropped before [`FrameSink::finish`] leaves no unfinished file behind.
+pub trait FrameSink: Send {
+    /// Takes a frame of the format that the sink was made for; returns once it is handed on.
+    fn write(&mut self, frame: &[u8]) -> Result<(), WriteError>;
+
+    /// Completes the file and gives it its name.
+    fn finish(self: Box<Self>) -> Result<(), WriteError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates() {
+        let rate = |frames, seconds| Ok(Rate { frames, seconds });
+        assert_eq!("30".parse(), rate(30, 1));
+        assert_eq!("29.97".parse(), rate(29_970, 1000));
+        assert_eq!("30000/1001".parse(), rate(30_000, 1001));
+        for wrong in ["", "x", "-1", "1/0", "1e9", "nan"] {
+            assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Capture, upscale, show: three threads, joined by queues of fixed capacity.
+//!
+//! ```text
+//! capture --(queue of N frames)--> infer --(1 frame)--> sink
+//!    ^------- N + 2 frames --------'  ^---- 2 frames ----'
+//! ```
+//!
+//! Every frame lives in one of two pools that are allocated in PREPARE. The network takes an empty output frame
+//! before it takes the next input, so nothing is upscaled that would only wait: with a sink or network of D per
+//! frame a frame waits at most N D in the queue, D in the network's hands and D in the sink's. Latency is at most
+//! (N + 2) frame times, for ever.
+
+mod queue;
+mod stages;
+mod stats;
+mod upscaler;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use queue::{Counts, DropPolicy, MOST_QUEUE, Pushed, Queue};
+pub use stats::{Drops, Latency, Stages, Stats};
+pub use upscaler::{Upscaler, engine_format};
+
+use crate::engine::{self, PrepareError};
+use crate::frame::FrameFormat;
+use crate::io::{FrameSink, FrameSource, PORT_BYTES, ReadError, WriteError};
+use stages::{Frame, Shared};
+
+/// Stack of each of the three threads.
+const STACK: usize = 512 << 10;
+/// Files' buffers, thread names and the like.
+const FIXED: usize = 2 * PORT_BYTES + (32 << 10);
+/// How often the run looks up.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Frames that may wait for the network, 1 to [`MOST_QUEUE`].
+    pub queue: usize,
+    /// Who gives way when they are too many.
+    pub drop: DropPolicy,
+    /// Left half bicubic, right half network.
+    pub compare: bool,
+    /// End after so many captured frames.
+    pub frames: Option<u64>,
+    /// End after this time.
+    pub duration: Option<Duration>,
+}
+
+/// What the caller wants at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Go on.
+    Run,
+    /// Capture no more; show what is on its way, and end.
+    Stop,
+    /// End at once.
+    Abandon,
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The source failed, or holds no valid video.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The sink failed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The system gave no thread.
+    #[error("cannot start a thread: {0}")]
+    Spawn(std::io::Error),
+    /// The caller would not wait.
+    #[error("ended at once: {0} frames on their way were dropped, and the output is not complete")]
+    Abandoned(u64),
+}
+
+/// Bytes that a run takes beside the engine: frames, queues, filters, stacks, buffers.
+pub fn bytes_beside_engine(options: &Options, from: &FrameFormat, to: &FrameFormat) -> usize {
+    let inputs = (options.queue + 2).saturating_mul(from.bytes());
+    let outputs = to.bytes().saturating_mul(2);
+    let queues = 4 * Queue::<Frame>::BYTES + stats::Meter::BYTES;
+    let rest = queues + Upscaler::bytes(from, to, options.compare) + 3 * STACK + FIXED;
+    inputs.saturating_add(outputs).saturating_add(rest)
+}
+
+/// Runs `prepare` with what `beside` bytes leave of the budget. When that is too little, the error's least budget
+/// has room for both.
+///
+/// # Errors
+///
+/// As `prepare`.
+pub fn within<T>(
+    options: &engine::Options,
+    beside: usize,
+    prepare: impl FnOnce(&engine::Options) -> Result<T, PrepareError>,
+) -> Result<T, PrepareError> {
+    let given = options.budget.0;
+    let mut rest = options.clone();
+    rest.budget.0 = given.saturating_sub(beside);
+    prepare(&rest).map_err(|error| match error {
+        PrepareError::Budget { needed, .. } => PrepareError::Budget { needed: needed.saturating_add(beside), given },
+        other => other,
+    })
+}
+
+/// What `watch` can ask while frames go by.
+pub struct Live<'a>(&'a Shared);
+
+impl Live<'_> {
+    /// Numbers since the last call.
+    pub fn interval(&self) -> Stats {
+        self.0.meter.interval(self.0.input.counts())
+    }
+}
+
+/// Runs until the source ends, `options` or `watch` say so, or the sink's reader leaves, which is no error.
+///
+/// `watch` is called some twenty times a second. With [`Wish::Stop`] the frames on their way are still shown.
+///
+/// # Errors
+///
+/// When source or sink fail; then no file is left behind.
+pub fn run(
+    options: &Options,
+    mut upscaler: Upscaler,
+    mut source: Box<dyn FrameSource>,
+    sink: Box<dyn FrameSink>,
+    mut watch: impl FnMut(&Live) -> Wish,
+) -> Result<Stats, LiveError> {
+    let shared = Arc::new(Shared::new(options, &upscaler));
+    let limits = (options.drop, options.frames.unwrap_or(u64::MAX));
+    let capture = start("capture", &shared, move |shared| stages::capture(&mut *source, shared, limits))?;
+    let infer = start("infer", &shared, move |shared| stages::infer(&mut upscaler, shared))?;
+    let show = start("sink", &shared, move |shared| stages::show(sink, shared))?;
+
+    let begin = Instant::now();
+    while !shared.wait_end(TICK) {
+        let over = options.duration.is_some_and(|limit| begin.elapsed() >= limit);
+        match watch(&Live(&shared)) {
+            Wish::Abandon => {
+                shared.close();
+                return Err(LiveError::Abandoned(shared.meter.summary(shared.input.counts()).dropped.ended));
+            }
+            Wish::Run if !over => {}
+            _ => shared.input.close(),
+        }
+    }
+    join(infer);
+    join(show)?;
+    // The capture thread may wait for a source that never gives another frame; it is left to that, and holds no
+    // frame that counts.
+    let patience = Instant::now() + TICK;
+    while !capture.is_finished() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if capture.is_finished() {
+        join(capture);
+    }
+    shared.take_failure().map_or(Ok(()), |error| Err(LiveError::Read(error)))?;
+    Ok(shared.meter.summary(shared.input.counts()))
+}
+
+type Handle<T> = std::thread::JoinHandle<T>;
+
+fn start<T: Send + 'static>(
+    name: &str,
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Shared) -> T + Send + 'static,
+) -> Result<Handle<T>, LiveError> {
+    let own = Arc::clone(shared);
+    let thread = std::thread::Builder::new().name(format!("bifocal-{name}")).stack_size(STACK);
+    let handle = thread.spawn(move || work(&own));
+    handle.map_err(|error| {
+        shared.close();
+        LiveError::Spawn(error)
+    })
+}
+
+/// A panic of a thread goes on in this one.
+fn join<T>(handle: Handle<T>) -> T {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -1,0 +1,167 @@
+//! The three threads. Each ends when the queue before it is closed and empty, and closes the one behind it, even
+//! when it panics.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::queue::{DropPolicy, Pushed, Queue};
+use super::stats::{Meter, Stage};
+use super::upscaler::Upscaler;
+use super::{LiveError, Options};
+use crate::io::{FrameSink, FrameSource, ReadError};
+
+/// A frame of one of the pools.
+#[derive(Debug)]
+pub(super) struct Frame {
+    bytes: Vec<u8>,
+    /// When the source had given it.
+    captured: Instant,
+}
+
+/// What the threads share.
+pub(super) struct Shared {
+    pub(super) input: Queue<Frame>,
+    input_spare: Queue<Frame>,
+    output: Queue<Frame>,
+    output_spare: Queue<Frame>,
+    pub(super) meter: Meter,
+    failure: Mutex<Option<ReadError>>,
+    ended: Mutex<bool>,
+    end: Condvar,
+}
+
+impl Shared {
+    /// Allocates all frames.
+    pub(super) fn new(options: &Options, upscaler: &Upscaler) -> Self {
+        let (inputs, outputs) = (options.queue + 2, 2);
+        let (from, to) = upscaler.frame_bytes();
+        Self {
+            input: Queue::new(options.queue),
+            input_spare: pool(inputs, from),
+            output: Queue::new(1),
+            output_spare: pool(outputs, to),
+            meter: Meter::new(),
+            failure: Mutex::new(None),
+            ended: Mutex::new(false),
+            end: Condvar::new(),
+        }
+    }
+
+    /// Ends all threads as soon as they look.
+    pub(super) fn close(&self) {
+        for queue in [&self.input, &self.input_spare, &self.output, &self.output_spare] {
+            queue.close();
+        }
+    }
+
+    /// Has the last thread ended? Waits for it for a while.
+    pub(super) fn wait_end(&self, time: Duration) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.end.wait_timeout_while(ended, time, |ended| !*ended);
+        *result.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn announce_end(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.end.notify_all();
+    }
+
+    /// What the source died of.
+    pub(super) fn take_failure(&self) -> Option<ReadError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+fn pool(frames: usize, bytes: usize) -> Queue<Frame> {
+    let pool = Queue::new(frames);
+    for _ in 0..frames {
+        pool.push(Frame { bytes: vec![0; bytes], captured: Instant::now() }, DropPolicy::Never);
+    }
+    pool
+}
+
+/// Calls its function when it goes, panic or not.
+struct Last<F: Fn()>(F);
+
+impl<F: Fn()> Drop for Last<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Fills frames from the source until it ends, fails or has given `most` frames.
+pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, (policy, most): (DropPolicy, u64)) {
+    let _last = Last(|| shared.input.close());
+    let Some(mut frame) = shared.input_spare.pop() else { return };
+    for _ in 0..most {
+        // Where nothing may be dropped, a frame is read when it can go on at once: waiting would make it old.
+        if policy == DropPolicy::Never && !shared.input.wait_room() {
+            break;
+        }
+        let begin = Instant::now();
+        match source.read(&mut frame.bytes) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                *shared.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                break;
+            }
+        }
+        frame.captured = Instant::now();
+        shared.meter.stage(Stage::Capture, frame.captured - begin);
+        frame = match shared.input.push(frame, policy) {
+            Pushed::Kept => match shared.input_spare.pop() {
+                Some(spare) => spare,
+                None => break,
+            },
+            Pushed::Replaced(frame) | Pushed::Refused(frame) => frame,
+            Pushed::Closed(_) => break,
+        };
+    }
+}
+
+/// Upscales frames. The empty output frame comes first: while the sink is busy, newer frames may still replace the
+/// one that would be taken now.
+pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
+    let _last = Last(|| shared.output.close());
+    while let Some(mut out) = shared.output_spare.pop() {
+        let Some(frame) = shared.input.pop() else { break };
+        let begin = Instant::now();
+        shared.meter.stage(Stage::Wait, begin - frame.captured);
+        upscaler.run(&frame.bytes, &mut out.bytes);
+        out.captured = frame.captured;
+        shared.meter.stage(Stage::Infer, begin.elapsed());
+        shared.input_spare.push(frame, DropPolicy::Never);
+        if let Pushed::Closed(_) = shared.output.push(out, DropPolicy::Never) {
+            break;
+        }
+    }
+}
+
+/// Hands frames to the sink, and finishes it unless something failed.
+pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared) -> Result<(), LiveError> {
+    let _last = Last(|| {
+        shared.close();
+        shared.announce_end();
+    });
+    while let Some(frame) = shared.output.pop() {
+        let begin = Instant::now();
+        match sink.write(&frame.bytes) {
+            Ok(()) => {}
+            // The reader has what it wanted.
+            Err(error) if error.is_closed_pipe() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        shared.meter.stage(Stage::Sink, begin.elapsed());
+        shared.meter.shown(frame.captured.elapsed());
+        shared.output_spare.push(frame, DropPolicy::Never);
+    }
+    if !shared.has_failed() {
+        sink.finish().or_else(|error| if error.is_closed_pipe() { Ok(()) } else { Err(error) })?;
+    }
+    Ok(())
+}

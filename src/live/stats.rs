@@ -1,0 +1,244 @@
+//! What is counted and timed; nothing here grows or allocates while frames go by.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::queue::Counts;
+
+/// Steps of a power of two: percentiles are at most 1/32 too high.
+const STEPS: usize = 32;
+/// From a microsecond to more than an hour.
+const BUCKETS: usize = 32 * STEPS;
+
+/// Durations by size.
+struct Histogram {
+    buckets: Box<[u32; BUCKETS]>,
+    count: u64,
+    max: Duration,
+}
+
+impl Histogram {
+    fn new() -> Self {
+        Self { buckets: Box::new([0; BUCKETS]), count: 0, max: Duration::ZERO }
+    }
+
+    fn clear(&mut self) {
+        self.buckets.fill(0);
+        (self.count, self.max) = (0, Duration::ZERO);
+    }
+
+    fn add(&mut self, duration: Duration) {
+        let micros = (duration.as_micros() as u64).clamp(1, 1 << 36);
+        let power = micros.ilog2() as usize;
+        let step = ((micros << 5 >> power) as usize) & (STEPS - 1);
+        self.buckets[(power * STEPS + step).min(BUCKETS - 1)] += 1;
+        self.count += 1;
+        self.max = self.max.max(duration);
+    }
+
+    /// Milliseconds that `percent` of the durations did not exceed.
+    fn percentile(&self, percent: u64) -> f64 {
+        let rank = (self.count * percent).div_ceil(100);
+        let mut seen = 0;
+        for (i, count) in self.buckets.iter().enumerate() {
+            seen += u64::from(*count);
+            if seen >= rank && seen > 0 {
+                let upper = (STEPS + i % STEPS + 1) as f64 / STEPS as f64 * (1u64 << (i / STEPS)) as f64;
+                return (upper / 1e3).min(millis(self.max));
+            }
+        }
+        0.0
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// Where a frame's time goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Waiting for the source and reading from it.
+    Capture,
+    /// Waiting for the network.
+    Wait,
+    /// Upscaling.
+    Infer,
+    /// Handing to the sink.
+    Sink,
+}
+
+/// Frames and times of a stretch of the run.
+struct Tally {
+    begin: Instant,
+    latency: Histogram,
+    stages: [(Duration, u32); 4],
+    counts: Counts,
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self { begin: Instant::now(), latency: Histogram::new(), stages: Default::default(), counts: Counts::default() }
+    }
+
+    fn report(&self, counts: Counts, ended: u64) -> Stats {
+        let shown = self.latency.count;
+        let seconds = self.begin.elapsed().as_secs_f64();
+        let stage = |i: usize| millis(self.stages[i].0) / f64::from(self.stages[i].1.max(1));
+        let latency = |percent| self.latency.percentile(percent);
+        Stats {
+            seconds,
+            fps: shown as f64 / seconds.max(1e-9),
+            latency_ms: Latency { p50: latency(50), p99: latency(99), max: millis(self.latency.max) },
+            stage_ms: Stages { capture: stage(0), wait: stage(1), infer: stage(2), sink: stage(3) },
+            captured: counts.arrived - self.counts.arrived,
+            shown,
+            dropped: Drops {
+                replaced: counts.replaced - self.counts.replaced,
+                refused: counts.refused - self.counts.refused,
+                ended,
+            },
+        }
+    }
+}
+
+/// From capture until the sink had accepted the frame, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Latency {
+    /// Half of the frames.
+    pub p50: f64,
+    /// 99 of 100 frames.
+    pub p99: f64,
+    /// Slowest.
+    pub max: f64,
+}
+
+/// Mean milliseconds of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Stages {
+    /// Waiting for the source and reading.
+    pub capture: f64,
+    /// Waiting for the network.
+    pub wait: f64,
+    /// Upscaling.
+    pub infer: f64,
+    /// Until the sink accepted.
+    pub sink: f64,
+}
+
+/// Frames that were captured and not shown, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Drops {
+    /// A newer frame took its place in the queue.
+    pub replaced: u64,
+    /// The queue was full.
+    pub refused: u64,
+    /// On their way when the run ended early: the reader left, or somebody would not wait.
+    pub ended: u64,
+}
+
+impl Drops {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.replaced + self.refused + self.ended
+    }
+}
+
+/// Numbers of a stretch of the run, or of all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Stats {
+    /// Length.
+    pub seconds: f64,
+    /// Frames shown a second.
+    pub fps: f64,
+    /// Latency of the frames shown.
+    pub latency_ms: Latency,
+    /// Where their time went.
+    pub stage_ms: Stages,
+    /// Frames that came from the source.
+    pub captured: u64,
+    /// Frames that the sink accepted.
+    pub shown: u64,
+    /// The others; in the end `captured` is `shown` and all drops.
+    pub dropped: Drops,
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fps, latency_ms: l, stage_ms: s, captured, shown, dropped, .. } = self;
+        write!(f, "{fps:.1} fps, latency p50 {:.1} ms p99 {:.1} max {:.1}, ", l.p50, l.p99, l.max)?;
+        write!(f, "capture {:.1} wait {:.1} infer {:.1} sink {:.1} ms, ", s.capture, s.wait, s.infer, s.sink)?;
+        write!(f, "{shown} of {captured} shown, dropped {}", dropped.total())?;
+        if dropped.total() > 0 {
+            let Drops { replaced, refused, ended } = dropped;
+            write!(f, " ({replaced} replaced by newer, {refused} refused, {ended} at the end)")?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the times of all threads.
+pub(super) struct Meter(Mutex<[Tally; 2]>);
+
+impl Meter {
+    /// Bytes that a meter allocates.
+    pub(super) const BYTES: usize = 2 * (BUCKETS * size_of::<u32>() + size_of::<Tally>());
+
+    pub(super) fn new() -> Self {
+        Self(Mutex::new([Tally::new(), Tally::new()]))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, [Tally; 2]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn stage(&self, stage: Stage, time: Duration) {
+        for tally in self.lock().iter_mut() {
+            let (sum, count) = &mut tally.stages[stage as usize];
+            *sum += time;
+            *count += 1;
+        }
+    }
+
+    pub(super) fn shown(&self, latency: Duration) {
+        self.lock().iter_mut().for_each(|tally| tally.latency.add(latency));
+    }
+
+    /// Numbers since the last call.
+    pub(super) fn interval(&self, counts: Counts) -> Stats {
+        let tally = &mut self.lock()[1];
+        let stats = tally.report(counts, 0);
+        tally.latency.clear();
+        (tally.begin, tally.stages, tally.counts) = (Instant::now(), Default::default(), counts);
+        stats
+    }
+
+    /// Numbers of the whole run, once it is over. What was captured and neither shown nor dropped was on its way.
+    pub(super) fn summary(&self, counts: Counts) -> Stats {
+        let tally = &self.lock()[0];
+        let ended = counts.arrived - counts.replaced - counts.refused - tally.latency.count;
+        tally.report(counts, ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_close() {
+        let mut histogram = Histogram::new();
+        assert_eq!(histogram.percentile(50), 0.0);
+        (1..=1000).for_each(|i| histogram.add(Duration::from_micros(100 * i)));
+        for (percent, expected) in [(50, 50.0), (99, 99.0), (100, 100.0)] {
+            let found = histogram.percentile(percent);
+            assert!((expected..=expected * 1.035).contains(&found), "p{percent}: {found}");
+        }
+        histogram.add(Duration::from_secs(1 << 30));
+        histogram.add(Duration::ZERO);
+        assert_eq!(histogram.count, 1002);
+    }
+}

@@ -1,0 +1,162 @@
+//! One whole frame: luma through the network, chroma through the bicubic filter, conversion where the sink asks.
+
+use std::convert::Infallible;
+
+use crate::engine::Engine;
+use crate::frame::{Axis, Conversion, FrameFormat, Layout, PixelFormat, PlaneFilter, luma_row};
+
+/// How the engine has to be prepared for frames of `from`: it sees grey, or RGB where there is no luma.
+pub fn engine_format(from: &FrameFormat) -> PixelFormat {
+    if from.layout == Layout::Rgb { PixelFormat::Rgb8 } else { PixelFormat::Gray8 }
+}
+
+/// Upscales frames; allocates nothing after it is made.
+pub struct Upscaler {
+    engine: Engine,
+    from: FrameFormat,
+    to: FrameFormat,
+    /// For both chroma planes; nothing where the result has none.
+    chroma: Option<PlaneFilter>,
+    /// For the left half of the picture when it is compared.
+    bicubic: Option<PlaneFilter>,
+    work: RowWork,
+}
+
+/// What a finished row of the engine goes through.
+struct RowWork {
+    conversion: Option<Conversion>,
+    /// Luma of the source's range in that of the result.
+    range: Option<Box<[u8; 256]>>,
+    /// One enlarged row of Cb and of Cr, for RGB.
+    chroma: [Vec<u8>; 2],
+    /// The row with its bicubic half.
+    split: Vec<u8>,
+}
+
+/// Factors between frames of `from` and frames of `to`.
+fn scale(from: &FrameFormat, to: &FrameFormat) -> usize {
+    to.size.width / from.size.width
+}
+
+impl Upscaler {
+    /// Bytes that an upscaler takes beside its engine.
+    pub fn bytes(from: &FrameFormat, to: &FrameFormat, compare: bool) -> usize {
+        let (across, down) = from.chroma_axes(to.layout, scale(from, to));
+        let chroma = PlaneFilter::bytes(1, from.chroma(), across, down) + 2 * to.size.width;
+        let axis = Axis::centred(scale(from, to));
+        let channels = engine_format(from).channels();
+        let split = PlaneFilter::bytes(channels, from.size, axis, axis) + to.size.width * channels;
+        chroma + if compare { split } else { 0 } + Conversion::BYTES + 256
+    }
+
+    /// `engine` is prepared for `from.size` and [`engine_format`], `to` is what a sink takes of its output.
+    pub fn new(engine: Engine, from: FrameFormat, to: FrameFormat, compare: bool) -> Self {
+        let times = scale(&from, &to);
+        let (across, down) = from.chroma_axes(to.layout, times);
+        let converted = from.layout.has_chroma() && to.layout == Layout::Rgb;
+        let kept = from.layout.has_chroma() && from.layout == to.layout;
+        let size = if converted { to.size } else { to.chroma() };
+        let chroma = (converted || kept).then(|| PlaneFilter::new(1, from.chroma(), size, across, down));
+        let channels = engine_format(&from).channels();
+        let axis = Axis::centred(times);
+        let bicubic = compare.then(|| PlaneFilter::new(channels, from.size, to.size, axis, axis));
+        let conversion = match (from.layout, to.layout) {
+            (Layout::Rgb, Layout::Yuv444) => Some(Conversion::from_rgb(to.matrix, to.range)),
+            _ if converted => Some(Conversion::to_rgb(from.matrix, from.range)),
+            _ => None,
+        };
+        let range = (to.layout == Layout::Gray && from.range != to.range).then(|| Box::new(from.range.to_full()));
+        let row = |used: bool, bytes: usize| vec![0; if used { bytes } else { 0 }];
+        let pair = [row(converted, to.size.width), row(converted, to.size.width)];
+        let split = row(compare, to.size.width * channels);
+        Self { engine, from, to, chroma, bicubic, work: RowWork { conversion, range, chroma: pair, split } }
+    }
+
+    /// Bytes of the frames that go in and come out.
+    pub fn frame_bytes(&self) -> (usize, usize) {
+        (self.from.bytes(), self.to.bytes())
+    }
+
+    /// Upscales `frame` into `out`; both have the bytes of their formats.
+    pub fn run(&mut self, frame: &[u8], out: &mut [u8]) {
+        let Self { engine, from, to, chroma, bicubic, work } = self;
+        let [first, cb, cr] = from.planes(frame);
+        let planes = from.layout == to.layout;
+        let mut out = to.planes_mut(out);
+        if let (true, Some(filter)) = (planes, chroma.as_mut()) {
+            filter.plane(cb, out[1]);
+            filter.plane(cr, out[2]);
+        }
+        let channels = engine_format(from).channels();
+        let mut y = 0;
+        for row in first.chunks_exact(from.size.width * channels) {
+            let Ok(()) = engine.push(row, |row| -> Result<(), Infallible> {
+                let split = std::mem::take(&mut work.split);
+                let split = half(row, bicubic.as_mut(), first, y, channels, split, |row| {
+                    if let (false, Some(filter)) = (planes, chroma.as_mut()) {
+                        filter.row(cb, y, &mut work.chroma[0]);
+                        filter.row(cr, y, &mut work.chroma[1]);
+                    }
+                    work.finish(from, to, row, y, &mut out);
+                });
+                work.split = split;
+                y += 1;
+                Ok(())
+            });
+        }
+    }
+}
+
+/// Calls `then` with the row, its left half bicubic if there is a filter for it. Gives `buffer` back.
+fn half(
+    row: &[u8],
+    filter: Option<&mut PlaneFilter>,
+    source: &[u8],
+    y: usize,
+    channels: usize,
+    mut buffer: Vec<u8>,
+    then: impl FnOnce(&[u8]),
+) -> Vec<u8> {
+    match filter {
+        None => then(row),
+        Some(filter) => {
+            filter.row(source, y, &mut buffer);
+            let middle = buffer.len() / channels / 2 * channels;
+            buffer[middle..].copy_from_slice(&row[middle..]);
+            then(&buffer);
+        }
+    }
+    buffer
+}
+
+impl RowWork {
+    /// Writes row `y` of the engine into the planes of the result.
+    fn finish(&mut self, from: &FrameFormat, to: &FrameFormat, row: &[u8], y: usize, out: &mut [&mut [u8]; 3]) {
+        let width = to.size.width;
+        let [first, second, third] = out;
+        match (from.layout, to.layout, &self.conversion) {
+            (Layout::Rgb, Layout::Yuv444, Some(conversion)) => {
+                let at = y * width;
+                for (x, pixel) in row.chunks_exact(3).enumerate() {
+                    let [luma, cb, cr] = conversion.pixel([pixel[0], pixel[1], pixel[2]]);
+                    (first[at + x], second[at + x], third[at + x]) = (luma, cb, cr);
+                }
+            }
+            (_, Layout::Rgb, Some(conversion)) => {
+                let pixels = first[3 * y * width..][..3 * width].chunks_exact_mut(3);
+                let chroma = self.chroma[0].iter().zip(&self.chroma[1]);
+                for ((pixel, luma), (cb, cr)) in pixels.zip(row).zip(chroma) {
+                    pixel.copy_from_slice(&conversion.pixel([*luma, *cb, *cr]));
+                }
+            }
+            (Layout::Rgb, Layout::Gray, _) => luma_row(PixelFormat::Rgb8, row, &mut first[y * width..][..width]),
+            _ => {
+                let target = &mut first[y * row.len()..][..row.len()];
+                target.copy_from_slice(row);
+                if let Some(range) = &self.range {
+                    target.iter_mut().for_each(|v| *v = range[usize::from(*v)]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! `bifocal live` and the room behind it: bytes, order, bounds, allocations, ends.
+
+use std::alloc::{GlobalAlloc, Layout as Block, System};
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bifocal::engine::{self, Engine};
+use bifocal::frame::{FrameFormat, Layout, PixelFormat, PlaneFilter};
+use bifocal::geom::Size;
+use bifocal::io::{Clip, FrameSink, FrameSource, SinkUri, SourceUri, WriteError, Y4mSource, read_counter};
+use bifocal::live::{self, DropPolicy, Options, Stats, Upscaler, Wish};
+use bifocal::model::Model;
+
+/// The system's allocator, counting.
+struct Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code)]
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Block) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        HELD.fetch_add(layout.size(), Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Block) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The counters, the clock and the processors are everybody's: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const OPTIONS: Options = Options { queue: 1, drop: DropPolicy::Never, compare: false, frames: None, duration: None };
+
+fn prepare(options: &Options, from: FrameFormat, to: FrameFormat) -> (Upscaler, usize) {
+    let model = Model::embedded().unwrap();
+    let beside = live::bytes_beside_engine(options, &from, &to);
+    let wanted = engine::Options::new(from.size, live::engine_format(&from));
+    let engine = live::within(&wanted, beside, |o| Engine::prepare(&model, o)).unwrap();
+    let said = engine.report().total_bytes + beside;
+    (Upscaler::new(engine, from, to, options.compare), said)
+}
+
+fn run(options: &Options, source: &str, sink: Box<dyn FrameSink>) -> Stats {
+    let source = source.parse::<SourceUri>().unwrap().open().unwrap();
+    let from = source.clip().format;
+    let (upscaler, _) = prepare(options, from, FrameFormat { size: from.size.scaled(2), ..from });
+    live::run(options, upscaler, source, sink, |_| Wish::Run).unwrap()
+}
+
+/// Looks at each frame; keeps nothing else.
+struct Look<F>(F, Duration);
+
+impl<F: FnMut(&[u8]) + Send> FrameSink for Look<F> {
+    fn write(&mut self, frame: &[u8]) -> Result<(), WriteError> {
+        std::thread::sleep(self.1);
+        (self.0)(frame);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), WriteError> {
+        Ok(())
+    }
+}
+
+fn bifocal(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bifocal"));
+    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn y4m(kind: &str, format: &FrameFormat, frames: usize) -> Vec<u8> {
+    let Size { width, height } = format.size;
+    let mut bytes = format!("YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C{kind} XCOLORRANGE=LIMITED\n").into_bytes();
+    let mut grain = 0x1234_5677_u32;
+    for frame in 0..frames {
+        bytes.extend(b"FRAME\n");
+        for i in 0..format.bytes() {
+            grain ^= grain << 13;
+            grain ^= grain >> 17;
+            grain ^= grain << 5;
+            bytes.push((i % width * 3 + i / width * 2 + frame * 9 + (grain & 15) as usize) as u8);
+        }
+    }
+    bytes
+}
+
+fn frames_of(bytes: &[u8]) -> (Clip, Vec<Vec<u8>>) {
+    let mut source = Y4mSource::open(bytes, "x").unwrap();
+    let clip = *source.clip();
+    let mut frame = vec![0; clip.format.bytes()];
+    let mut frames = Vec::new();
+    while source.read(&mut frame).unwrap() {
+        frames.push(frame.clone());
+    }
+    (clip, frames)
+}
+
+/// The frame as the engine and the filter make it, without `live`.
+fn expected(model: &Model, from: &FrameFormat, frame: &[u8]) -> Vec<u8> {
+    let mut engine = Engine::prepare(model, &engine::Options::new(from.size, PixelFormat::Gray8)).unwrap();
+    let [luma, cb, cr] = from.planes(frame);
+    let mut out = Vec::new();
+    for row in luma.chunks(from.size.width) {
+        engine
+            .push(row, |row| {
+                out.extend_from_slice(row);
+                Ok::<(), ()>(())
+            })
+            .unwrap();
+    }
+    if from.layout.has_chroma() {
+        let to = FrameFormat { size: from.size.scaled(2), ..*from };
+        let (across, down) = from.chroma_axes(from.layout, 2);
+        let mut filter = PlaneFilter::new(1, from.chroma(), to.chroma(), across, down);
+        for plane in [cb, cr] {
+            let mut large = vec![0; to.chroma().area()];
+            filter.plane(plane, &mut large);
+            out.extend(large);
+        }
+    }
+    out
+}
+
+#[test]
+fn y4m_is_upscaled_plane_by_plane() {
+    let _alone = alone();
+    let model = Model::embedded().unwrap();
+    for kind in ["420jpeg", "420mpeg2", "420paldv", "422", "444", "mono"] {
+        for size in [Size::new(33, 17), Size::new(48, 32), Size::new(1, 1)] {
+            let header = format!("YUV4MPEG2 W{} H{} C{kind}\n", size.width, size.height);
+            let from = Y4mSource::open(header.as_bytes(), "x").unwrap().clip().format;
+            let input = y4m(kind, &from, 4);
+            let mut child = bifocal(&["live", "-", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            let bytes = input.clone();
+            let feeder = std::thread::spawn(move || stdin.write_all(&bytes).unwrap());
+            let output = child.wait_with_output().unwrap();
+            feeder.join().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+            let (clip, frames) = frames_of(&output.stdout);
+            assert!(output.stdout.starts_with(b"YUV4MPEG2 ") && clip.format.size == size.scaled(2));
+            assert_eq!(clip.format.siting, from.siting);
+            let (_, given) = frames_of(&input);
+            assert_eq!(frames.len(), given.len());
+            for (number, (frame, given)) in frames.iter().zip(&given).enumerate() {
+                assert!(*frame == expected(&model, &from, given), "C{kind} {size}, frame {number}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_counter_is_read_from_upscaled_frames_in_order() {
+    let _alone = alone();
+    let size = Size::new(88, 24);
+    let numbers = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&numbers);
+    let look = move |frame: &[u8]| seen.lock().unwrap().push(read_counter(frame, size, 2).expect("a counter"));
+    let uri = "test://bars?width=88&height=24&fps=0&frames=60";
+    let stats = run(&OPTIONS, uri, Box::new(Look(look, Duration::ZERO)));
+    assert_eq!(*numbers.lock().unwrap(), (0..60).collect::<Vec<u16>>());
+    assert_eq!((stats.captured, stats.shown, stats.dropped.total()), (60, 60, 0));
+}
+
+#[test]
+fn a_slow_sink_bounds_latency_and_drops_are_counted() {
+    let _alone = alone();
+    let delay = Duration::from_millis(20);
+    for (queue, policy) in [(1, DropPolicy::Oldest), (4, DropPolicy::Oldest), (2, DropPolicy::Newest)] {
+        let options = Options { queue, drop: policy, frames: Some(300), ..OPTIONS };
+        let numbers = Arc::new(Mutex::new(Vec::with_capacity(400)));
+        let seen = Arc::clone(&numbers);
+        // The slowest frame time that was: the system's timer and other programs add to the sink's own.
+        let slowest = Arc::new(AtomicUsize::new(0));
+        let (mut last, gaps) = (Instant::now(), Arc::clone(&slowest));
+        let look = move |frame: &[u8]| {
+            seen.lock().unwrap().push(read_counter(frame, Size::new(48, 16), 2).unwrap());
+            gaps.fetch_max(last.elapsed().as_micros() as usize, Ordering::Relaxed);
+            last = Instant::now();
+        };
+        let stats = run(&options, "test://bars?width=48&height=16&fps=200", Box::new(Look(look, delay)));
+        let numbers = numbers.lock().unwrap();
+        assert!(numbers.is_sorted() && numbers.len() as u64 == stats.shown, "{policy:?}: {numbers:?}");
+        assert_eq!(stats.captured, 300);
+        assert_eq!(stats.shown + stats.dropped.total(), stats.captured);
+        assert_eq!(stats.dropped.ended, 0, "what is on its way is shown");
+        assert!(stats.dropped.total() > 100);
+        let times = (queue + 2) as f64;
+        let (usual, slowest) = (times * stats.stage_ms.sink, times * slowest.load(Ordering::Relaxed) as f64 / 1e3);
+        assert!(stats.latency_ms.p50 <= usual * 1.1 + 3.0, "{policy:?} {queue}: {stats} over {usual}");
+        assert!(stats.latency_ms.max <= slowest + 5.0, "{policy:?} {queue}: {stats} over {slowest}");
+    }
+}
+
+/// Allocations and memory between frame 20 and the last but 20, before threads end.
+fn steady(source: Box<dyn FrameSource>, mut sink: Box<dyn FrameSink>, to: FrameFormat, compare: bool, frames: u64) {
+    let options = Options { compare, ..OPTIONS };
+    let from = source.clip().format;
+    let before = HELD.load(Ordering::Relaxed);
+    let (upscaler, said) = prepare(&options, from, to);
+    let marks = Arc::new([const { AtomicUsize::new(0) }; 5]);
+    let own = Arc::clone(&marks);
+    let count = move |frame: &[u8]| {
+        sink.write(frame).unwrap();
+        let number = own[4].fetch_add(1, Ordering::Relaxed);
+        for (at, mark) in [(20, 0), (frames as usize - 20, 2)] {
+            if number == at {
+                own[mark].store(CALLS.load(Ordering::Relaxed), Ordering::Relaxed);
+                own[mark + 1].store(HELD.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+    };
+    let sink = Box::new(Look(count, Duration::ZERO));
+    let stats = live::run(&options, upscaler, source, sink, |_| Wish::Run).unwrap();
+    assert_eq!(stats.shown, frames);
+    let [calls, held, last_calls, last_held, _] = marks.each_ref().map(|m| m.load(Ordering::Relaxed));
+    assert_eq!((last_calls - calls, last_held), (0, held), "{from:?} to {to:?}");
+    assert!(last_held - before <= said, "{} held, {said} said", last_held - before);
+}
+
+#[test]
+fn frames_allocate_nothing() {
+    let _alone = alone();
+    let open = |uri: &str| uri.parse::<SourceUri>().unwrap().open().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (query, sink) in
+        [("yuv420p", "out.y4m"), ("yuv444p", "out.y4m"), ("rgb24", "out.y4m"), ("yuv422p", "o?format=rgb24")]
+    {
+        let source = open(&format!("test://bars?width=51&height=19&fps=0&frames=400&format={query}"));
+        let clip = *source.clip();
+        let uri: SinkUri = folder.path().join(sink).to_str().unwrap().parse().unwrap();
+        let to = uri.takes(&FrameFormat { size: clip.format.size.scaled(2), ..clip.format }).unwrap();
+        let sink = uri.create(&Clip { format: to, ..clip }).unwrap();
+        steady(source, sink, to, query == "yuv444p", 400);
+    }
+    let from = FrameFormat { layout: Layout::Yuv420, ..FrameFormat::picture(Size::new(48, 32), Layout::Yuv420) };
+    let path = folder.path().join("in.y4m");
+    std::fs::write(&path, y4m("420jpeg", &from, 300)).unwrap();
+    let source = open(path.to_str().unwrap());
+    let to = FrameFormat { size: from.size.scaled(2), ..source.clip().format };
+    let null = "null://".parse::<SinkUri>().unwrap().create(source.clip()).unwrap();
+    steady(source, null, to, false, 300);
+}
+
+#[test]
+fn compare_shows_the_filter_on_the_left() {
+    let _alone = alone();
+    let pictures = Arc::new(Mutex::new(Vec::<Vec<u8>>::new()));
+    for compare in [false, true] {
+        let seen = Arc::clone(&pictures);
+        let look = move |frame: &[u8]| seen.lock().unwrap().push(frame.to_vec());
+        let options = Options { compare, ..OPTIONS };
+        run(
+            &options,
+            "test://bars?width=50&height=20&fps=0&frames=1&format=gray",
+            Box::new(Look(look, Duration::ZERO)),
+        );
+    }
+    let pictures = pictures.lock().unwrap();
+    let half = |picture: usize, right: bool| -> Vec<u8> {
+        pictures[picture]
+            .chunks(100)
+            .flat_map(|row| if right { row[50..].to_vec() } else { row[..50].to_vec() })
+            .collect()
+    };
+    assert_eq!(half(0, true), half(1, true));
+    assert_ne!(half(0, false), half(1, false));
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_run() {
+    let _alone = alone();
+    let mut child = bifocal(&["live", "test://bars?width=64&height=32&fps=0", "-"]).spawn().unwrap();
+    let mut some = [0; 50_000];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut some).unwrap();
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_end_cleanly_and_the_file_is_whole() {
+    let _alone = alone();
+    for signal in ["INT", "TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out.y4m");
+        let args = ["live", "test://bars?width=64&height=32&fps=50", out.to_str().unwrap(), "--format", "json"];
+        let child = bifocal(&args).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(!out.exists(), "the file has its name once it is complete");
+        let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let summary: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+        let (_, frames) = frames_of(&std::fs::read(&out).unwrap());
+        assert_eq!(summary["shown"], frames.len());
+        assert!(frames.len() > 5 && std::fs::read_dir(folder.path()).unwrap().count() == 1);
+    }
+}
+
+#[test]
+fn a_source_that_never_gives_a_frame_does_not_hold_the_end() {
+    let _alone = alone();
+    let begin = Instant::now();
+    let mut child = bifocal(&["live", "-", "null://", "--duration", "300ms"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"YUV4MPEG2 W48 H32 Cmono\nFRAME\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn pictures_and_raw_video_travel() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let go = |source: &str, sink: &str| {
+        let output = bifocal(&["live", source, sink, "-q"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{source}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let bars = "test://bars?width=52&height=20&fps=0&frames=3";
+    go(bars, &at("a/%03d.png"));
+    let first = image::open(at("a/001.png")).unwrap();
+    assert_eq!((first.width(), first.height()), (104, 40));
+    go(&at("a/%03d.png"), &at("b/%d.png"));
+    assert_eq!(image::open(at("b/3.png")).unwrap().width(), 208);
+    go(&at("a/%03d.png"), &at("c.y4m"));
+    assert_eq!(frames_of(&std::fs::read(at("c.y4m")).unwrap()).0.format.layout, Layout::Yuv444);
+    go(bars, &at("n?format=nv12"));
+    assert_eq!(std::fs::metadata(at("n")).unwrap().len(), 3 * 104 * 40 * 3 / 2);
+    go(&at("n?format=nv12&width=104&height=40"), &at("p?format=yuv420p"));
+}
+
+#[test]
+fn mistakes_are_one_line_and_exit_2() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.y4m");
+    std::fs::write(&text, "no video\n").unwrap();
+    let text = text.to_str().unwrap();
+    for (source, sink, reason) in [
+        ("gopher://x", "null://", "not supported"),
+        ("test://dots", "null://", "test://bars"),
+        ("test://bars?widht=3", "null://", "widht"),
+        ("test://bars?width=10", "null://", "44x4"),
+        ("file://missing.y4m", "null://", "missing.y4m"),
+        ("file://missing/%05d.png", "null://", "no picture"),
+        ("-?format=nv12", "null://", "width="),
+        ("-?format=p010&width=4&height=4", "null://", "nv12"),
+        (text, "null://", "ffmpeg"),
+        (text, text, "not a Y4M"),
+        ("test://bars", "out.mp4", ".y4m"),
+        ("test://bars", "null://?delay=soon", "soon"),
+        ("test://bars?format=gray", "-?format=nv12", "4:2:0"),
+    ] {
+        let output = bifocal(&["live", source, sink]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        if source == sink {
+            assert!(said.contains("never overwritten"), "{said}");
+        } else {
+            assert!(said.contains(reason), "{source}: {said}");
+        }
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{source} {sink}: {said}");
+    }
+    let output = bifocal(&["live", "test://bars", "null://", "--mem", "1MiB"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let least = said.trim().rsplit(' ').next().unwrap();
+    let output = bifocal(&["live", "test://bars?fps=0", "null://", "--frames", "1", "--mem", least]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
