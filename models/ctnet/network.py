@@ -31,16 +31,17 @@ class Config:
     scale: int = 2
     width: int = 16  # channels of the CNN trunk
     growth: int = 8  # channels that each dense layer adds
-    dense: int = 2  # dense layers in a residual dense block
+    dense: tuple = (2, 3)  # dense layers in the residual dense blocks before and after the exchange
     tokens: int = 16  # channels of the Transformer branch
     keys: int = 8  # channels of queries and keys
-    hidden: int = 32  # channels inside the feed-forward layer
+    hidden: int = 8  # channels inside the feed-forward layer
+    context: int = 8  # channels of the CNN's features, aligned for the exchange
     squeeze: int = 8  # channels inside coordinate attention
 
 
 CONFIGS = {
     "ctnet-tiny-x2": Config("ctnet-tiny-x2"),
-    "ctnet-small-x2": Config("ctnet-small-x2", width=24, growth=16, dense=3, tokens=24, keys=16, hidden=48, squeeze=8),
+    "ctnet-small-x2": Config("ctnet-small-x2", width=24, growth=16, dense=(3, 4), tokens=24, keys=16, hidden=16, context=16),
 }
 
 
@@ -66,14 +67,19 @@ class ResidualDense(nn.Module):
 
 
 class Attention(nn.Module):
-    """Window attention: queries from one tensor, keys and values from the same or another."""
+    """Window attention: queries from one tensor of `c` channels, keys and values from it or another of `context`."""
 
-    def __init__(self, c, keys):
+    def __init__(self, c, context, keys, values):
         super().__init__()
-        self.query, self.key, self.value = Conv(c, keys), Conv(c, keys), Conv(c, c)
+        self.query, self.key, self.value = Conv(c, keys), Conv(context, keys), Conv(context, values)
         with torch.no_grad():
-            # Alike tokens match from the start: scores that begin below nought would stay silent for ever.
-            self.key.weight.copy_(self.query.weight)
+            # Scores that begin below nought would stay silent for ever: where both see the same, alike tokens
+            # match from the start; elsewhere (inputs are not negative) positive weights see to it.
+            if c == context:
+                self.key.weight.copy_(self.query.weight)
+            else:
+                self.query.weight.abs_()
+                self.key.weight.abs_()
         self.qq, self.qk, self.qv = (Quantiser(signed=True) for _ in range(3))
         self.q_scores, self.q_out = Quantiser(), Quantiser(signed=True)
 
@@ -88,15 +94,18 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Convolutional position embedding, window attention, feed-forward; each with a residual."""
+    """Convolutional position embedding, window attention, feed-forward; each with a residual.
+
+    The feed-forward layer is a thin 3x3 and a 1x1: mixing neighbours across channels is worth more than width.
+    """
 
     def __init__(self, c, keys, hidden, shift):
         super().__init__()
         self.shift = shift
         self.position = Conv(c, c, 3, depthwise=True)
-        self.attention = Attention(c, keys)
+        self.attention = Attention(c, c, keys, c)
         self.project = Conv(c, c)
-        self.widen, self.narrow = Conv(c, hidden), Conv(hidden, c)
+        self.widen, self.narrow = Conv(c, hidden, 3), Conv(hidden, c)
         with torch.no_grad():
             for layer in (self.position, self.project, self.narrow):
                 layer.weight.mul_(0.3)
@@ -157,17 +166,17 @@ class CTNet(nn.Module):
         super().__init__()
         self.config = c = config
         self.head = Conv(1, c.width, 3)
-        self.dense1 = ResidualDense(c.width, c.growth, c.dense)
-        self.dense2 = ResidualDense(c.width, c.growth, c.dense)
+        self.dense1 = ResidualDense(c.width, c.growth, c.dense[0])
+        self.dense2 = ResidualDense(c.width, c.growth, c.dense[1])
         self.embed = Conv(4, c.tokens, 3)
         self.block1 = Block(c.tokens, c.keys, c.hidden, 0)
         self.block2 = Block(c.tokens, c.keys, c.hidden, WINDOW // 2)
-        self.align = Conv(4 * c.width, c.tokens)
-        self.coordinate = CoordinateAttention(c.tokens, c.squeeze)
-        self.to_cnn = Attention(c.tokens, c.keys)
-        self.to_cnn_up = Conv(c.tokens, 4 * c.width)
-        self.to_transformer = Attention(c.tokens, c.keys)
-        self.to_transformer_project = Conv(c.tokens, c.tokens)
+        self.align = Conv(4 * c.width, c.context)
+        self.coordinate = CoordinateAttention(c.context, c.squeeze)
+        self.to_cnn = Attention(c.context, c.tokens, c.keys, c.context)
+        self.to_cnn_up = Conv(c.context, 4 * c.width)
+        self.to_transformer = Attention(c.tokens, c.context, c.keys, c.context)
+        self.to_transformer_project = Conv(c.context, c.tokens)
         self.pyramid = Pyramid(c.tokens)
         # alpha in 0..1, one per channel: y = alpha * y_cnn + (1 - alpha) * y_transformer
         self.alpha = nn.Parameter(torch.zeros(c.width))
