@@ -59,7 +59,9 @@ struct Measured {
 
 pub(super) fn run(args: &Bench) -> Result<(), Failure> {
     if args.format == TableFormat::Csv && (args.profile || args.compare.is_some()) {
-        return Err(Failure::usage("--format csv prints one line of figures; --profile and --compare need text or json"));
+        return Err(Failure::usage(
+            "--format csv prints one line of figures; --profile and --compare need text or json",
+        ));
     }
     // Before anything is measured: a wrong path should not cost the time of a run.
     let old = args.compare.as_deref().map(compare::read).transpose()?;
