@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bifocal::kernels::{Add, Clamp, Depthwise, Gate, Level, Residual, Tap, Weights, Window};
+use bifocal::kernels::{Add, Attend, Clamp, Depthwise, Gate, Level, Residual, Room, Tap, Weights, Window};
 
 /// Numbers that look random and are the same every time (SplitMix64).
 struct Rng(u64);
@@ -330,6 +330,31 @@ fn sums_of_rows() {
 }
 
 #[test]
+fn sums_with_a_shared_byte() {
+    let mut rng = Rng(8);
+    for repeat in [1, 3, 4, 9, 16] {
+        for pixels in PIXELS.into_iter().chain([100]) {
+            let add = Add { zeros: [rng.next() as u8, rng.next() as u8], ratios: [0.731, 1.9], clamp: rng.clamp() };
+            let (a, b) = (rng.bytes(pixels * repeat), rng.bytes(pixels));
+            compare(&(repeat, pixels, add), a.len(), |level, out| level.add_spread_row(&add, repeat, &a, &b, out));
+        }
+    }
+}
+
+#[test]
+fn shuffles() {
+    let mut rng = Rng(9);
+    for n in [1, 2, 3, 4] {
+        for pixels in PIXELS.into_iter().chain([100]) {
+            let x: Vec<u8> = (0..pixels * n * n).map(|_| rng.next() as u8).collect();
+            for y in 0..n {
+                compare(&(n, y, pixels), pixels * n, |level, out| level.shuffle_row(n, y, &x, out));
+            }
+        }
+    }
+}
+
+#[test]
 fn gates() {
     let mut rng = Rng(4);
     let all: (Vec<u8>, Vec<u8>) = (0..1 << 16).map(|i: u32| (i as u8, (i >> 8) as u8)).unzip();
@@ -409,6 +434,33 @@ fn products_of_activations() {
                 Weights { data: &data, bias: &bias, multiplier: &multiplier, outputs: tokens, pairs_fit: false };
             level.conv_row(&window, &weights, clamp, None, &[&a], out, tokens, tokens);
         });
+    }
+}
+
+#[test]
+fn attention() {
+    let mut rng = Rng(10);
+    for (tokens, keys, values) in [(64, 8, 16), (64, 12, 24), (64, 4, 8), (64, 20, 48), (16, 8, 16), (256, 8, 16)] {
+        for _ in 0..4 {
+            let a = Attend {
+                tokens,
+                keys,
+                values,
+                query_zero: rng.pick(&[0, 128, 131, 255]),
+                score_multiplier: rng.multipliers(1, spread(keys))[0],
+                scores: rng.clamp(),
+                multiplier: rng.multipliers(1, spread(tokens))[0],
+                clamp: rng.clamp(),
+            };
+            let [q, k, v] = [keys, keys, values].map(|each| rng.bytes(tokens * each));
+            compare(&a, tokens * values, |level, out| {
+                let (mut packed, mut scores) = (vec![1; tokens * keys.max(values)], vec![2; tokens * tokens]);
+                let (mut sums, mut multiplier) = (vec![3; tokens.max(values)], vec![4.0; tokens.max(values)]);
+                let mut room =
+                    Room { packed: &mut packed, sums: &mut sums, multiplier: &mut multiplier, scores: &mut scores };
+                level.attention_window(&a, &q, &k, &v, &mut room, out);
+            });
+        }
     }
 }
 

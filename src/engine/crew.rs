@@ -38,6 +38,8 @@ pub struct Crew {
     /// Units of the current Step that are done.
     done: AtomicUsize,
     failed: AtomicBool,
+    /// Helper threads that have begun.
+    begun: AtomicUsize,
 }
 
 impl Crew {
@@ -51,6 +53,19 @@ impl Crew {
             current: AtomicU64::new(0),
             done: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
+            begun: AtomicUsize::new(0),
+        }
+    }
+
+    /// A helper thread has begun: what it allocates to begin is behind it.
+    pub fn begin(&self) {
+        self.begun.fetch_add(1, Ordering::Release);
+    }
+
+    /// Waits until `helpers` helper threads have begun, so that starting them is a part of PREPARE.
+    pub fn wait_for(&self, helpers: usize) {
+        while self.begun.load(Ordering::Acquire) < helpers {
+            std::thread::yield_now();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Runs units of Steps: borrows rows, calls kernels.
 
 use super::layout::Layout;
-use crate::kernels::{Depthwise as DepthwiseWeights, Level, Residual, Tap, Weights, Window};
+use crate::kernels::{Attend, Depthwise as DepthwiseWeights, Level, Residual, Room, Weights, Window};
 use crate::memory::{Arena, RowRead, RowWrite};
 use crate::plan::{Attention, Buffer, Conv, Depthwise, Fused, Kind, MOST_ROWS, Plan, Read, Step};
 
@@ -21,8 +21,6 @@ pub struct Site<'a> {
 /// A thread's own memory, made in PREPARE.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// A row of a broadcast addend.
-    spread: Vec<u8>,
     query: Vec<u8>,
     tokens: Vec<u8>,
     scores: Vec<u8>,
@@ -33,25 +31,19 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// For all Steps of `plan`, at this width.
-    pub fn new(plan: &Plan, width: usize) -> Self {
+    /// For all Steps of `plan`.
+    pub fn new(plan: &Plan) -> Self {
         let mut s = Self::default();
         for step in &plan.steps {
-            match &step.kind {
-                Kind::Add { broadcast: true, .. } => {
-                    grow(&mut s.spread, plan.buffers[step.write].columns.of(width) * plan.buffers[step.write].stride)
-                }
-                Kind::Attention(a) => {
-                    let (t, widest) = (a.tokens(), a.keys.max(a.values));
-                    grow(&mut s.query, t * a.keys);
-                    grow(&mut s.tokens, t * widest);
-                    grow(&mut s.scores, t * t);
-                    grow(&mut s.attended, t * a.values);
-                    grow(&mut s.packed, t * widest);
-                    grow(&mut s.sums, t.max(a.values));
-                    grow(&mut s.multiplier, t.max(a.values));
-                }
-                _ => {}
+            if let Kind::Attention(a) = &step.kind {
+                let (t, widest) = (a.tokens(), a.keys.max(a.values));
+                grow(&mut s.query, t * a.keys);
+                grow(&mut s.tokens, t * (a.keys + a.values));
+                grow(&mut s.scores, t * t);
+                grow(&mut s.attended, t * a.values);
+                grow(&mut s.packed, t * widest);
+                grow(&mut s.sums, t.max(a.values));
+                grow(&mut s.multiplier, t.max(a.values));
             }
         }
         s
@@ -59,7 +51,7 @@ impl Scratch {
 
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
-        let bytes = self.spread.len() + self.query.len() + self.tokens.len() + self.scores.len() + self.attended.len();
+        let bytes = self.query.len() + self.tokens.len() + self.scores.len() + self.attended.len();
         bytes + self.packed.len() + 4 * (self.sums.len() + self.multiplier.len())
     }
 }
@@ -82,7 +74,7 @@ impl<'a> Site<'a> {
             Kind::Conv(conv) => self.conv(step, conv, unit),
             Kind::Depthwise(depthwise) => self.depthwise(step, depthwise, unit),
             Kind::Attention(attention) => self.attention(step, attention, unit, part, scratch),
-            _ => self.elementwise(step, unit, scratch),
+            _ => self.elementwise(step, unit),
         }
     }
 
@@ -198,7 +190,7 @@ impl<'a> Site<'a> {
         &row[b.pixel(0)..b.pixel(b.columns.of(self.width))]
     }
 
-    fn elementwise(&self, step: &Step, unit: usize, scratch: &mut Scratch) {
+    fn elementwise(&self, step: &Step, unit: usize) {
         let mut guards = Rows::new();
         step.reads.iter().for_each(|read| self.collect(&mut guards, read, unit));
         let inputs: heapless::Vec<&[u8], MOST_ROWS> = {
@@ -210,9 +202,7 @@ impl<'a> Site<'a> {
         if let Kind::Shuffle(n) = step.kind {
             for y in 0..n {
                 let mut out = self.row_mut(step.write, unit * n + y);
-                for (out, depth) in out[range.clone()].chunks_exact_mut(n).zip(inputs[0].chunks_exact(n * n)) {
-                    out.copy_from_slice(&depth[y * n..][..n]);
-                }
+                self.level.shuffle_row(n, y, inputs[0], &mut out[range.clone()]);
             }
             return;
         }
@@ -221,11 +211,7 @@ impl<'a> Site<'a> {
         match &step.kind {
             Kind::Add { add, broadcast: false } => self.level.add_row(add, inputs[0], inputs[1], out),
             Kind::Add { add, broadcast: true } => {
-                let spread = &mut scratch.spread[..out.len()];
-                for (pixel, byte) in spread.chunks_exact_mut(buffer.stride).zip(inputs[1]) {
-                    pixel.fill(*byte);
-                }
-                self.level.add_row(add, inputs[0], spread, out);
+                self.level.add_spread_row(add, buffer.stride, inputs[0], inputs[1], out);
             }
             Kind::Gate(gate) => self.level.gate_row(gate, buffer.stride, inputs[0], inputs[1], out),
             Kind::Pool { count, columns: true, bias, multiplier, clamp } => {
@@ -284,52 +270,26 @@ impl<'a> Site<'a> {
 
     /// One window: `gather` fills its argument with queries (0), keys (1) or values (2), token by token.
     fn window(&self, a: &Attention, gather: impl Fn(usize, &mut [u8]), s: &mut Scratch) {
-        let (tokens, level) = (a.tokens(), self.level);
-        gather(0, &mut s.query[..tokens * a.keys]);
-        gather(1, &mut s.tokens[..tokens * a.keys]);
-        level.pack_columns(
-            &s.tokens[..tokens * a.keys],
+        let tokens = a.tokens();
+        let (query, rest) = (&mut s.query[..tokens * a.keys], &mut s.tokens[..tokens * (a.keys + a.values)]);
+        let (keys, values) = rest.split_at_mut(tokens * a.keys);
+        gather(0, query);
+        gather(1, keys);
+        gather(2, values);
+        let attend = Attend {
             tokens,
-            a.keys,
-            &mut s.packed[..tokens * a.keys],
-            &mut s.sums[..tokens],
-        );
-        let zero = i32::from(a.query_zero);
-        s.sums[..tokens].iter_mut().for_each(|sum| *sum = level.bias(-zero * *sum, *sum));
-        s.multiplier[..tokens].fill(a.score_multiplier);
-        let product = |keys: usize,
-                       outputs: usize,
-                       sums: &[i32],
-                       multiplier: &[f32],
-                       packed: &[i8],
-                       clamp,
-                       left: &[u8],
-                       out: &mut [u8]| {
-            let taps = [Tap { row: 0, offset: 0, step: keys }];
-            let weights = Weights {
-                data: &packed[..outputs * keys],
-                bias: &sums[..outputs],
-                multiplier: &multiplier[..outputs],
-                outputs,
-                pairs_fit: false,
-            };
-            level.conv_row(&Window { taps: &taps, run: keys }, &weights, clamp, None, &[left], out, outputs, tokens);
+            keys: a.keys,
+            values: a.values,
+            query_zero: a.query_zero,
+            score_multiplier: a.score_multiplier,
+            scores: a.scores,
+            multiplier: a.multiplier,
+            clamp: a.clamp,
         };
-        let scores = &mut s.scores[..tokens * tokens];
-        product(a.keys, tokens, &s.sums, &s.multiplier, &s.packed, a.scores, &s.query[..tokens * a.keys], scores);
-        gather(2, &mut s.tokens[..tokens * a.values]);
-        level.pack_rows(
-            &s.tokens[..tokens * a.values],
-            a.values,
-            tokens,
-            &mut s.packed[..tokens * a.values],
-            &mut s.sums[..a.values],
-        );
-        let zero = i32::from(a.scores.zero_point);
-        s.sums[..a.values].iter_mut().for_each(|sum| *sum = level.bias(-zero * *sum, *sum));
-        s.multiplier[..a.values].fill(a.multiplier);
+        let mut room =
+            Room { packed: &mut s.packed, sums: &mut s.sums, multiplier: &mut s.multiplier, scores: &mut s.scores };
         let out = &mut s.attended[..tokens * a.values];
-        product(tokens, a.values, &s.sums, &s.multiplier, &s.packed, a.clamp, scores, out);
+        self.level.attention_window(&attend, query, keys, values, &mut room, out);
     }
 }
 

@@ -86,7 +86,7 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
         layout.lag + 4
     };
     let kept = kept.min(options.size.height);
-    let scratch = Scratch::new(plan, size.width).bytes();
+    let scratch = Scratch::new(plan).bytes();
     let colour = Colour::bytes(options.format, options.size.width, plan.scale, kept);
     let out = plan.scale * options.size.width * options.format.channels();
     let threads = options.threads * scratch + (options.threads - 1) * STACK;

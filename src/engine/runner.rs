@@ -67,6 +67,7 @@ impl Shared {
             }
         }
         let _alarm = Alarm(&self.crew);
+        self.crew.begin();
         loop {
             self.crew.wait(&mut order);
             if order.quit {
@@ -105,7 +106,7 @@ impl Runner {
         let progress = Progress::new(&plan);
         let crew = Crew::new(threads, progress.clone());
         let shared = Arc::new(Shared { plan, layout, arena, level, crew });
-        let scratch = Scratch::new(&shared.plan, size.width);
+        let scratch = Scratch::new(&shared.plan);
         let mut runner = Self {
             shared,
             helpers: vec![],
@@ -120,12 +121,13 @@ impl Runner {
         };
         for thread in 1..threads {
             let shared = Arc::clone(&runner.shared);
-            let scratch = Scratch::new(&shared.plan, size.width);
+            let scratch = Scratch::new(&shared.plan);
             let order = Order { number: 0, size, progress: runner.progress.clone(), turn: 0, quit: false };
             let name = format!("bifocal-{thread}");
             let helper = std::thread::Builder::new().name(name).stack_size(STACK);
             runner.helpers.push(helper.spawn(move || shared.help(order, scratch))?);
         }
+        runner.shared.crew.wait_for(runner.helpers.len());
         Ok(runner)
     }
 

@@ -1,7 +1,7 @@
 //! The level's kernels behind one set of names, and the bounds that the fast ones stand on.
 
 use super::level::Kind;
-use super::{Add, Clamp, Depthwise, Gate, Level, Residual, Weights, Window, scalar};
+use super::{Add, Attend, Clamp, Depthwise, Gate, Level, Residual, Room, Weights, Window, attention, scalar};
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
@@ -69,6 +69,16 @@ impl Level {
         kernel!(self, add_row(add, a, b, out));
     }
 
+    /// Sum of two rows, where `repeat` bytes of `a` share a byte of `b`.
+    pub fn add_spread_row(self, add: &Add, repeat: usize, a: &[u8], b: &[u8], out: &mut [u8]) {
+        kernel!(self, add_spread_row(add, repeat, a, b, out));
+    }
+
+    /// Row `y` of the `n` rows of one-byte pixels that a row of pixels of `n * n` bytes shuffles to.
+    pub fn shuffle_row(self, n: usize, y: usize, x: &[u8], out: &mut [u8]) {
+        kernel!(self, shuffle_row(n, y, x, out));
+    }
+
     /// Product of a row with a gate, `channels` bytes a pixel.
     pub fn gate_row(self, gate: &Gate, channels: usize, x: &[u8], gates: &[u8], out: &mut [u8]) {
         kernel!(self, gate_row(gate, channels, x, gates, out));
@@ -102,6 +112,25 @@ impl Level {
     /// Packs activations of zero point 128, `[depth][outputs]`, as weights; `sums` receives each output's sum.
     pub fn pack_rows(self, b: &[u8], outputs: usize, depth: usize, data: &mut [i8], sums: &mut [i32]) {
         kernel!(self, pack_rows(b, outputs, depth, data, sums));
+    }
+
+    /// One window of attention: `query`, `keys` and `values` lie token by token, and so does `out`.
+    pub fn attention_window(
+        self,
+        a: &Attend,
+        query: &[u8],
+        keys: &[u8],
+        values: &[u8],
+        room: &mut Room,
+        out: &mut [u8],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if self.0 == Kind::Vnni && a.tokens == 64 {
+            vnni::scores(a, query, keys, room);
+            return attention::weighted(self, a, values, room, out);
+        }
+        attention::scores(self, a, query, keys, room);
+        attention::weighted(self, a, values, room, out);
     }
 }
 

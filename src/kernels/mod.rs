@@ -7,6 +7,7 @@
 //! (nearest even), times an f32 multiplier, rounded to the nearest even integer, plus the zero point, clamped.
 //! Every step of it is an IEEE 754 single operation, so it gives the same bytes on every processor.
 
+mod attention;
 mod level;
 pub mod scalar;
 
@@ -149,4 +150,41 @@ pub struct Gate {
     pub clamp: Clamp,
     /// Pixels of the row that share a pixel of the gate.
     pub repeat: usize,
+}
+
+/// Attention within a window, for [`Level::attention_window`]: scores of every query with every key, requantised, and
+/// with them the weighted sums of the values, requantised.
+///
+/// Keys and values have zero point 128; keys are a multiple of 4 bytes, tokens and values of 8.
+#[derive(Clone, Copy, Debug)]
+pub struct Attend {
+    /// Tokens of the window.
+    pub tokens: usize,
+    /// Bytes of a query and of a key.
+    pub keys: usize,
+    /// Bytes of a value and of what comes out for a token.
+    pub values: usize,
+    /// Zero point of the queries.
+    pub query_zero: u8,
+    /// Requantisation of the scores.
+    pub score_multiplier: f32,
+    /// Where a score may lie.
+    pub scores: Clamp,
+    /// Requantisation of the weighted sums.
+    pub multiplier: f32,
+    /// Where a weighted sum may lie.
+    pub clamp: Clamp,
+}
+
+/// Memory that [`Level::attention_window`] works in; what it holds before and after means nothing.
+#[derive(Debug)]
+pub struct Room<'a> {
+    /// `tokens` times the greater of `keys` and `values`.
+    pub packed: &'a mut [i8],
+    /// The greater of `tokens` and `values`.
+    pub sums: &'a mut [i32],
+    /// The greater of `tokens` and `values`.
+    pub multiplier: &'a mut [f32],
+    /// `tokens` times `tokens`.
+    pub scores: &'a mut [u8],
 }

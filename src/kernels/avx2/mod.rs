@@ -13,5 +13,5 @@ mod pack;
 
 pub(super) use conv::conv_row;
 pub(super) use depthwise::depthwise_row;
-pub(super) use elementwise::{add_row, gate_row, pool_columns, pool_rows};
+pub(super) use elementwise::{add_row, add_spread_row, gate_row, pool_columns, pool_rows, shuffle_row};
 pub(super) use pack::{pack_columns, pack_rows};

@@ -28,12 +28,72 @@ fn add_blocks(add: &Add, a: &[u8], b: &[u8], out: &mut [u8]) {
     }
 }
 
+/// `out = a + b`, where `repeat` bytes of `a` share a byte of `b`.
+pub fn add_spread_row(add: &Add, repeat: usize, a: &[u8], b: &[u8], out: &mut [u8]) {
+    if repeat != 4 {
+        return scalar::add_spread_row(add, repeat, a, b, out);
+    }
+    let whole = out.len().min(a.len()).min(b.len() * 4) / 32 * 32;
+    // SAFETY: NEON is there (see the module).
+    unsafe { add_spread_blocks(add, &a[..whole], &b[..whole / 4], &mut out[..whole]) };
+    scalar::add_spread_row(add, repeat, &a[whole..], &b[whole / 4..], &mut out[whole..]);
+}
+
+/// [`add_spread_row`] by fours, for lengths of a multiple of 32, 8 and 32.
+#[target_feature(enable = "neon")]
+fn add_spread_blocks(add: &Add, a: &[u8], b: &[u8], out: &mut [u8]) {
+    for ((a, b), out) in a.chunks_exact(32).zip(b.chunks_exact(8)).zip(out.chunks_exact_mut(32)) {
+        let b = finish::scaled(eight(b, 0), add.zeros[1], add.ratios[1]);
+        let sum = |at: usize, first: float32x4_t, second: float32x4_t| -> Eight {
+            let a = finish::scaled(eight(a, at), add.zeros[0], add.ratios[0]);
+            [vaddq_f32(a[0], first), vaddq_f32(a[1], second)]
+        };
+        for (half, b) in b.into_iter().enumerate() {
+            let at = half * 16;
+            let low = sum(at, vdupq_laneq_f32::<0>(b), vdupq_laneq_f32::<1>(b));
+            let high = sum(at + 8, vdupq_laneq_f32::<2>(b), vdupq_laneq_f32::<3>(b));
+            let bytes = finish::place([low, high], add.clamp);
+            write(bytes[0], out, at);
+            write(bytes[1], out, at + 8);
+        }
+    }
+}
+
+/// Row `y` of the `n` rows that a row of `n * n` channels shuffles to: pixel `x` becomes `n` pixels of one byte.
+pub fn shuffle_row(n: usize, y: usize, x: &[u8], out: &mut [u8]) {
+    if n != 2 {
+        return scalar::shuffle_row(n, y, x, out);
+    }
+    let whole = out.len().min(x.len() / 2) / 16 * 16;
+    // SAFETY: NEON is there (see the module).
+    unsafe { shuffle_blocks(y, &x[..whole * 2], &mut out[..whole]) };
+    scalar::shuffle_row(n, y, &x[whole * 2..], &mut out[whole..]);
+}
+
+/// [`shuffle_row`] for pixels of four bytes: keeps the first two of each or the last two. `x` has twice the length of
+/// `out`, a multiple of 16.
+#[target_feature(enable = "neon")]
+fn shuffle_blocks(y: usize, x: &[u8], out: &mut [u8]) {
+    for (x, out) in x.chunks_exact(32).zip(out.chunks_exact_mut(16)) {
+        // SAFETY: `x` is a chunk of 32 bytes.
+        let (a, b) = unsafe { (vld1q_u8(x.as_ptr()), vld1q_u8(x[16..].as_ptr())) };
+        let (a, b) = (vreinterpretq_u16_u8(a), vreinterpretq_u16_u8(b));
+        let halves = if y == 0 { vuzp1q_u16(a, b) } else { vuzp2q_u16(a, b) };
+        // SAFETY: `out` is a chunk of 16 bytes.
+        unsafe { vst1q_u8(out.as_mut_ptr(), vreinterpretq_u8_u16(halves)) };
+    }
+}
+
 /// `out = x * gate`; pixels are `channels` bytes, and `repeat` of them share a pixel of the gate.
 pub fn gate_row(gate: &Gate, channels: usize, x: &[u8], gates: &[u8], out: &mut [u8]) {
     if channels == 0 || !channels.is_multiple_of(8) {
         return scalar::gate_row(gate, channels, x, gates, out);
     }
     let bytes = x.len().min(out.len()) / channels * channels;
+    if gate.repeat == 1 {
+        // SAFETY: NEON is there (see the module).
+        return unsafe { gate_bytes(gate, &x[..bytes], &gates[..bytes], &mut out[..bytes]) };
+    }
     let shared = gate.repeat * channels;
     for (i, (x, out)) in x[..bytes].chunks(shared).zip(out[..bytes].chunks_mut(shared)).enumerate() {
         // SAFETY: NEON is there (see the module).
@@ -61,6 +121,23 @@ fn gate_pixels(gate: &Gate, x: &[u8], g: &[u8], out: &mut [u8]) {
             write(bytes[0], out, at(0));
             write(bytes[1], out, at(1));
         }
+    }
+}
+
+/// [`gate_row`] without repetition, for slices of the same length, a multiple of eight.
+#[target_feature(enable = "neon")]
+fn gate_bytes(gate: &Gate, x: &[u8], g: &[u8], out: &mut [u8]) {
+    let multiplier = vdupq_n_f32(gate.multiplier);
+    for ((x, g), out) in x.chunks(16).zip(g.chunks(16)).zip(out.chunks_mut(16)) {
+        // Past the last eight bytes those again.
+        let second = x.len() - 8;
+        let value = |at: usize| -> Eight {
+            let (x, g) = (finish::centred(eight(x, at), gate.zeros[0]), finish::centred(eight(g, at), gate.zeros[1]));
+            [0, 1].map(|half| vmulq_f32(vmulq_f32(x[half], g[half]), multiplier))
+        };
+        let bytes = finish::place([value(0), value(second)], gate.clamp);
+        write(bytes[0], out, 0);
+        write(bytes[1], out, second);
     }
 }
 

@@ -11,6 +11,24 @@ pub fn add_row(add: &Add, a: &[u8], b: &[u8], out: &mut [u8]) {
     }
 }
 
+/// `out = a + b`, where `repeat` bytes of `a` share a byte of `b`.
+pub fn add_spread_row(add: &Add, repeat: usize, a: &[u8], b: &[u8], out: &mut [u8]) {
+    for ((a, &b), out) in a.chunks(repeat).zip(b).zip(out.chunks_mut(repeat)) {
+        for (&a, out) in a.iter().zip(out) {
+            let a = (i32::from(a) - i32::from(add.zeros[0])) as f32 * add.ratios[0];
+            let b = (i32::from(b) - i32::from(add.zeros[1])) as f32 * add.ratios[1];
+            *out = place(a + b, add.clamp);
+        }
+    }
+}
+
+/// Row `y` of the `n` rows that a row of `n * n` channels shuffles to: pixel `x` becomes `n` pixels of one byte.
+pub fn shuffle_row(n: usize, y: usize, x: &[u8], out: &mut [u8]) {
+    for (depth, out) in x.chunks_exact(n * n).zip(out.chunks_exact_mut(n)) {
+        out.copy_from_slice(&depth[y * n..][..n]);
+    }
+}
+
 /// `out = x * gate`; pixels are `channels` bytes, and `repeat` of them share a pixel of the gate.
 pub fn gate_row(gate: &Gate, channels: usize, x: &[u8], gates: &[u8], out: &mut [u8]) {
     for (i, (x, out)) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)).enumerate() {

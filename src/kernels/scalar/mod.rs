@@ -7,5 +7,5 @@ mod pack;
 
 pub use conv::conv_row;
 pub use depthwise::depthwise_row;
-pub use elementwise::{add_row, gate_row, pool_columns, pool_rows};
+pub use elementwise::{add_row, add_spread_row, gate_row, pool_columns, pool_rows, shuffle_row};
 pub use pack::{pack_columns, pack_rows};

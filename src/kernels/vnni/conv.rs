@@ -12,10 +12,14 @@
 
 use std::arch::asm;
 use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
 
-use super::finish;
+use super::finish::{self, Rule};
 use crate::kernels::dispatch::assert_conv;
-use crate::kernels::{Clamp, Residual, Tap, Weights, Window};
+use crate::kernels::{Clamp, Residual, Tap, Weights, Window, avx2};
+
+/// Steps for which a strip of 8 or 4 outputs can prepare weights.
+const MOST_STEPS: usize = 256;
 
 /// One row of `pixels` output pixels, `out_step` bytes apart.
 #[allow(clippy::too_many_arguments)]
@@ -29,6 +33,10 @@ pub fn conv_row(
     out_step: usize,
     pixels: usize,
 ) {
+    // At most four bytes a step; a strip of 16 outputs needs no array.
+    if !weights.padded().is_multiple_of(16) && window.taps.len() * window.run / 4 > MOST_STEPS {
+        return avx2::conv_row(window, weights, clamp, residual, rows, out, out_step, pixels);
+    }
     assert_conv(window, weights, residual, rows, out, out_step, pixels);
     let row = Row { window, weights, clamp, residual, rows, out: out.as_mut_ptr(), out_step, pixels };
     // SAFETY: `assert_conv` has just held for exactly these slices, and the level is there (see the module).
@@ -50,16 +58,24 @@ struct Row<'a> {
 /// What a strip of `64 / D` outputs needs at every pixel.
 struct Strip {
     output: usize,
+    /// A vector of weights for each step, and the bytes from one to the next.
+    weights: *const i8,
+    line: usize,
     /// What a vector of sums starts from.
     start: __m512i,
     /// Requantisation, in the order of [`values`].
     multiplier: __m512,
-    /// The strip's outputs are all real.
-    full: bool,
+    rule: Rule,
+    /// Where the strip's outputs begin in the addend's first pixel, and the bytes of its pixels.
+    skip: *const u8,
+    skip_step: usize,
+    out: *mut u8,
+    out_step: usize,
 }
 
 impl Row<'_> {
-    /// All strips of outputs. `R`: there is a residual.
+    /// All strips of outputs. `R`: there is a residual; `F`: the outputs of a strip are all real, so that whole vectors
+    /// may be read and written.
     ///
     /// # Safety
     ///
@@ -72,9 +88,12 @@ impl Row<'_> {
             // SAFETY: assert_conv holds, and the strip begins at a multiple of 8 and ends at `padded` at most.
             unsafe {
                 match (padded - output, self.weights.outputs - output) {
-                    (16.., _) => self.strip::<R, 4>(output),
-                    (_, 5..) => self.strip::<R, 8>(output),
-                    _ => self.strip::<R, 16>(output),
+                    (16.., 16..) => self.strip::<R, 4, true>(output),
+                    (16.., _) => self.strip::<R, 4, false>(output),
+                    (_, 8) => self.strip::<R, 8, true>(output),
+                    (_, 5..) => self.strip::<R, 8, false>(output),
+                    (_, 4) => self.strip::<R, 16, true>(output),
+                    _ => self.strip::<R, 16, false>(output),
                 }
             }
             output += 16;
@@ -88,7 +107,7 @@ impl Row<'_> {
     ///
     /// [`assert_conv`] holds for the row, and `output + 64 / D` is at most the padded number of outputs.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    unsafe fn strip<const R: bool, const D: usize>(&self, output: usize) {
+    unsafe fn strip<const R: bool, const D: usize, const F: bool>(&self, output: usize) {
         let count = 64 / D;
         // SAFETY: `bias` and `multiplier` have the padded number of outputs.
         let (bias, multiplier) = unsafe {
@@ -97,6 +116,14 @@ impl Row<'_> {
                 _mm512_maskz_loadu_epi32(mask, self.weights.bias.as_ptr().add(output)),
                 _mm512_maskz_loadu_ps(mask, self.weights.multiplier.as_ptr().add(output)),
             )
+        };
+        let mut prepared = [const { MaybeUninit::uninit() }; MOST_STEPS];
+        let (weights, line) = if D == 4 {
+            (self.weights.data[output * 4..].as_ptr(), self.weights.padded() * 4)
+        } else {
+            // SAFETY: the strip's outputs are there.
+            unsafe { self.prepare::<D>(output, &mut prepared) };
+            (prepared.as_ptr().cast(), 64)
         };
         // Each bias goes to the first of its output's words.
         let (start, multiplier) = match D {
@@ -111,27 +138,66 @@ impl Row<'_> {
                 (_mm512_maskz_permutexvar_epi32(0x1111, fours, bias), _mm512_permutexvar_ps(fours, multiplier))
             }
         };
-        let strip = Strip { output, start, multiplier, full: output + count <= self.weights.outputs };
+        let rule = Rule::new(self.clamp, self.residual);
+        let (skip, skip_step) = self.residual.map_or(([].as_ptr(), 0), |r| (r.skip.as_ptr(), r.skip_step));
+        let (skip, out, out_step) = (skip.wrapping_add(output), self.out.wrapping_add(output), self.out_step);
+        let strip = Strip { output, weights, line, start, multiplier, rule, skip, skip_step, out, out_step };
         let mut x = 0;
         // SAFETY: assert_conv holds, the outputs are there, and each block's pixels are below `self.pixels`.
         unsafe {
             if self.pixels >= 16 {
                 while x < self.pixels {
                     x = x.min(self.pixels - 16);
-                    self.block::<R, D, 16>(&strip, x);
+                    self.block::<R, D, F, 16>(&strip, x);
                     x += 16;
                 }
             } else if self.pixels >= 4 {
                 while x < self.pixels {
                     x = x.min(self.pixels - 4);
-                    self.block::<R, D, 4>(&strip, x);
+                    self.block::<R, D, F, 4>(&strip, x);
                     x += 4;
                 }
             } else {
                 while x < self.pixels {
-                    self.block::<R, D, 1>(&strip, x);
+                    self.block::<R, D, F, 1>(&strip, x);
                     x += 1;
                 }
+            }
+        }
+    }
+
+    /// Weights of `64 / D` outputs, 8 or 4, for each step: the words of an output lie together.
+    ///
+    /// # Safety
+    ///
+    /// [`assert_conv`] holds for the row, `output + 64 / D` is at most the padded number of outputs, and there are no
+    /// more steps than vectors.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn prepare<const D: usize>(&self, output: usize, into: &mut [MaybeUninit<__m512i>]) {
+        let (run, line) = (self.window.run, self.weights.padded() * 4);
+        let mut into = into.iter_mut();
+        let mut weights = self.weights.data[output * 4..].as_ptr();
+        for _ in self.window.taps {
+            let mut left = run / 4;
+            while left > 0 {
+                // As many lines as `block` takes at once.
+                let lines = if left >= D / 4 { D / 4 } else { 1 << left.ilog2() };
+                let mut words = [0i32; 16];
+                for (i, words) in words.chunks_exact_mut(64 / D).take(lines).enumerate() {
+                    // SAFETY: the weights hold `run / 4` lines for each tap, with four of them for each output.
+                    unsafe { weights.add(i * line).cast::<u8>().copy_to(words.as_mut_ptr().cast(), 256 / D) };
+                }
+                // SAFETY: the array has 64 bytes.
+                let lines_of = unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
+                let mixed = match D {
+                    8 => _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15),
+                    _ => _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+                };
+                if let Some(into) = into.next() {
+                    into.write(_mm512_permutexvar_epi32(mixed, lines_of));
+                }
+                weights = weights.wrapping_add(lines * line);
+                left -= lines;
             }
         }
     }
@@ -143,91 +209,100 @@ impl Row<'_> {
     /// [`assert_conv`] holds for the row, `x + P` is at most its pixels, and the strip's outputs are there.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     #[inline]
-    unsafe fn block<const R: bool, const D: usize, const P: usize>(&self, strip: &Strip, x: usize) {
+    unsafe fn block<const R: bool, const D: usize, const F: bool, const P: usize>(&self, strip: &Strip, x: usize) {
         let Window { taps, run } = *self.window;
-        let line = self.weights.padded() * 4;
         let mut sums = [strip.start; P];
-        // SAFETY: the strip begins below the padded number, and a line has four weights for each output.
-        let mut weights = unsafe { self.weights.data.as_ptr().add(strip.output * 4) };
+        let mut weights = strip.weights;
         for &Tap { row, offset, step } in taps {
             // SAFETY: the tap's row reaches past the run of the last pixel, and `x` is not behind that pixel.
             let mut bytes = unsafe { self.rows[row].as_ptr().add(x * step + offset) };
-            // SAFETY: the weights hold taps * run / 4 lines, of which those of 16, 8 or 4 bytes are the next; as many
-            // bytes lie in the runs of the pixels x..x + P, all of them in the row.
-            unsafe {
-                for _ in 0..run / 16 {
-                    multiply::<D, P>(&mut sums, bytes, step, weights, line, 16);
-                    bytes = bytes.wrapping_add(16);
-                    weights = weights.wrapping_add(line * 4);
+            let mut step_of = |count: usize| {
+                // SAFETY: the strip has a vector of weights for each step, of which this is the next; `count` bytes are
+                // left in the runs of the pixels x..x + P, all of them in the row.
+                unsafe {
+                    let w = _mm512_loadu_si512(weights.cast());
+                    match count {
+                        16 => multiply::<16, P>(&mut sums, bytes, step, w),
+                        8 => multiply::<8, P>(&mut sums, bytes, step, w),
+                        _ => multiply::<4, P>(&mut sums, bytes, step, w),
+                    }
                 }
-                if run & 8 != 0 {
-                    multiply::<D, P>(&mut sums, bytes, step, weights, line, 8);
-                    bytes = bytes.wrapping_add(8);
-                    weights = weights.wrapping_add(line * 2);
-                }
-                if run & 4 != 0 {
-                    multiply::<D, P>(&mut sums, bytes, step, weights, line, 4);
-                    weights = weights.wrapping_add(line);
-                }
+                bytes = bytes.wrapping_add(count);
+                weights = weights.wrapping_add(strip.line);
+            };
+            for _ in 0..run / D {
+                step_of(D);
+            }
+            if D > 8 && run & 8 != 0 {
+                step_of(8);
+            }
+            if D > 4 && run & 4 != 0 {
+                step_of(4);
             }
         }
-        // SAFETY: passes on what the caller has promised.
-        unsafe { self.finish::<R, D, P>(strip, &sums, x) };
+        // Past the last pixel the last one again, which is not stored. Each group's sums are copied, or else the
+        // compiler keeps all of them in memory.
+        let group = |first: usize| values::<D>(|p| sums[(first + p).min(P - 1)]);
+        // SAFETY: the groups' pixels are those of the block.
+        unsafe {
+            if P < D {
+                self.finish::<R, D, F, P>(strip, group(0), x);
+            } else {
+                self.finish::<R, D, F, D>(strip, group(0), x);
+            }
+            if P > D {
+                self.finish::<R, D, F, D>(strip, group(D), x + D);
+            }
+            if P > D * 2 {
+                self.finish::<R, D, F, D>(strip, group(D * 2), x + D * 2);
+                self.finish::<R, D, F, D>(strip, group(D * 3), x + D * 3);
+            }
+        }
     }
 
-    /// Requantises the sums of a block, adds the residual and writes the bytes.
+    /// Requantises the sums of the `P` pixels of a group from `x`, adds the residual and writes the bytes.
     ///
     /// # Safety
     ///
-    /// As for [`Row::block`].
+    /// [`assert_conv`] holds for the row, `x + P` is at most its pixels, and the strip's outputs are there.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     #[inline]
-    unsafe fn finish<const R: bool, const D: usize, const P: usize>(
+    unsafe fn finish<const R: bool, const D: usize, const F: bool, const P: usize>(
         &self,
         strip: &Strip,
-        sums: &[__m512i; P],
+        sums: [__m512i; 4],
         x: usize,
     ) {
-        let clamp = self.residual.map_or(self.clamp, |r| r.clamp);
-        for first in (0..P).step_by(D) {
-            // Past the last pixel the last one again, which is not stored.
-            let pixels = D.min(P - first);
-            let sums = values::<D>(|p| sums[first + p.min(pixels - 1)]);
-            let value = |v: usize| {
-                let value = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[v]), strip.multiplier);
-                match self.residual {
-                    Some(r) if R => {
-                        let each = D / 4;
-                        // SAFETY: the addend has `outputs` bytes at every pixel.
-                        let skip = unsafe { self.skip::<D>(r, strip, x + first, v * each, pixels) };
-                        finish::add(value, self.clamp, r, skip)
-                    }
-                    _ => value,
+        let value = |v: usize| {
+            let value = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[v]), strip.multiplier);
+            if R {
+                // SAFETY: the addend has `outputs` bytes at every pixel.
+                strip.rule.add(value, unsafe { self.skip::<D, F, P>(strip, x, v * (D / 4)) })
+            } else {
+                value
+            }
+        };
+        let bytes = in_order::<D>(strip.rule.place([value(0), value(1), value(2), value(3)]));
+        let to = |p: usize| strip.out.wrapping_add((x + p) * strip.out_step);
+        // SAFETY: `out` has `outputs` bytes at each of the pixels, all those of the strip when it is full.
+        unsafe {
+            if P == D && F && strip.out_step == 64 / D {
+                _mm512_storeu_si512(to(0).cast(), bytes);
+            } else if F && D == 4 {
+                for p in 0..P {
+                    _mm_storeu_si128(to(p).cast(), finish::lane(bytes, p));
                 }
-            };
-            let bytes = finish::place([value(0), value(1), value(2), value(3)], clamp);
-            let bytes = in_order::<D>(bytes);
-            let to = self.out.wrapping_add((x + first) * self.out_step + strip.output);
-            // SAFETY: `out` has `outputs` bytes at each of the pixels, all those of the strip when it is full.
-            unsafe {
-                if pixels == D && strip.full && self.out_step == 64 / D {
-                    _mm512_storeu_si512(to.cast(), bytes);
-                } else if strip.full && D == 4 {
-                    for p in 0..pixels {
-                        _mm_storeu_si128(to.wrapping_add(p * self.out_step).cast(), finish::lane(bytes, p));
+            } else if F && D == 8 {
+                for p in 0..P {
+                    let lane = finish::lane(bytes, p / 2);
+                    if p % 2 == 0 {
+                        _mm_storel_epi64(to(p).cast(), lane);
+                    } else {
+                        _mm_storeh_pd(to(p).cast(), _mm_castsi128_pd(lane));
                     }
-                } else if strip.full && D == 8 {
-                    for p in 0..pixels {
-                        let (lane, to) = (finish::lane(bytes, p / 2), to.wrapping_add(p * self.out_step));
-                        if p % 2 == 0 {
-                            _mm_storel_epi64(to.cast(), lane);
-                        } else {
-                            _mm_storeh_pd(to.cast(), _mm_castsi128_pd(lane));
-                        }
-                    }
-                } else {
-                    self.store(strip, bytes, to, 64 / D, pixels);
                 }
+            } else {
+                self.store(strip, bytes, to(0), 64 / D, P);
             }
         }
     }
@@ -252,23 +327,22 @@ impl Row<'_> {
         }
     }
 
-    /// The addend of [`values`]' vector that begins at pixel `p` of the group of `pixels` pixels from `x`, a byte in
-    /// each word.
+    /// The addend of [`values`]' vector that begins at pixel `p` of the group of `P` pixels from `x`, a byte in each
+    /// word.
     ///
     /// # Safety
     ///
-    /// [`assert_conv`] holds for the row, which has the pixels and whose addend is `r`.
+    /// [`assert_conv`] holds for the row, which has the pixels and an addend.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     #[inline]
-    unsafe fn skip<const D: usize>(&self, r: &Residual, strip: &Strip, x: usize, p: usize, pixels: usize) -> __m512i {
-        let from = |i: usize| r.skip.as_ptr().wrapping_add((x + (p + i).min(pixels - 1)) * r.skip_step + strip.output);
-        let each = D / 4;
-        // SAFETY: the addend has `outputs` bytes at every pixel, all those of the strip when it is full; `each` pixels
-        // lie side by side when no other bytes lie between and none of them is past the last.
+    unsafe fn skip<const D: usize, const F: bool, const P: usize>(&self, strip: &Strip, x: usize, p: usize) -> __m512i {
+        let from = |i: usize| strip.skip.wrapping_add((x + (p + i).min(P - 1)) * strip.skip_step);
+        // SAFETY: the addend has `outputs` bytes at every pixel, all those of the strip when it is full. Several pixels
+        // are read at once when no other bytes lie between, and none of them is past the last.
         let bytes = unsafe {
-            if strip.full && (D == 4 || (r.skip_step == 64 / D && p + each <= pixels)) {
+            if F && (D == 4 || (P == D && strip.skip_step == 64 / D)) {
                 _mm_loadu_si128(from(0).cast())
-            } else if strip.full && D == 8 {
+            } else if F && D == 8 {
                 _mm_unpacklo_epi64(_mm_loadl_epi64(from(0).cast()), _mm_loadl_epi64(from(1).cast()))
             } else {
                 let count = (64 / D).min(self.weights.outputs - strip.output);
@@ -284,65 +358,6 @@ impl Row<'_> {
             8 => _mm_shuffle_epi8(bytes, _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15)),
             _ => _mm_shuffle_epi8(bytes, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
         })
-    }
-}
-
-/// Adds the products of `count` bytes of each pixel, 16, 8 or 4.
-///
-/// # Safety
-///
-/// `count` bytes may be read at `bytes` and at each `step` after it, `P` in all, and the weights of `64 / D` outputs at
-/// `weights` and at each `line` after it, `count / 4` in all.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-#[inline]
-unsafe fn multiply<const D: usize, const P: usize>(
-    sums: &mut [__m512i; P],
-    bytes: *const u8,
-    step: usize,
-    weights: *const i8,
-    line: usize,
-    count: usize,
-) {
-    // SAFETY: the caller vouches for the lines of weights, and for the bytes of the pixels: each call takes no more
-    // than are left of them.
-    unsafe {
-        let half = |i: usize| _mm256_loadu_si256(weights.add(i * line).cast());
-        let quarter = |i: usize| _mm_loadu_si128(weights.add(i * line).cast());
-        match D {
-            4 => {
-                for i in 0..count / 4 {
-                    let w = _mm512_loadu_si512(weights.add(i * line).cast());
-                    multiply_one::<4, P>(sums, bytes.add(i * 4), step, w);
-                }
-            }
-            8 => {
-                // Word by word from one line and the next.
-                let mixed = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
-                for i in 0..count / 8 {
-                    let w = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(half(i * 2)), half(i * 2 + 1));
-                    multiply_one::<8, P>(sums, bytes.add(i * 8), step, _mm512_permutexvar_epi32(mixed, w));
-                }
-                if count == 4 {
-                    let w = _mm512_permutexvar_epi32(mixed, _mm512_zextsi256_si512(half(0)));
-                    multiply_one::<4, P>(sums, bytes, step, w);
-                }
-            }
-            _ => {
-                let mut w = _mm512_zextsi128_si512(quarter(0));
-                if count >= 8 {
-                    w = _mm512_inserti32x4::<1>(w, quarter(1));
-                }
-                if count == 16 {
-                    w = _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(w, quarter(2)), quarter(3));
-                }
-                let w = finish::transposed(w);
-                match count {
-                    16 => multiply_one::<16, P>(sums, bytes, step, w),
-                    8 => multiply_one::<8, P>(sums, bytes, step, w),
-                    _ => multiply_one::<4, P>(sums, bytes, step, w),
-                }
-            }
-        }
     }
 }
 
@@ -407,12 +422,7 @@ macro_rules! sixteen {
 /// `B` bytes may be read at `bytes` and at each `step` after it, `P` in all.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-unsafe fn multiply_one<const B: usize, const P: usize>(
-    sums: &mut [__m512i; P],
-    bytes: *const u8,
-    step: usize,
-    w: __m512i,
-) {
+unsafe fn multiply<const B: usize, const P: usize>(sums: &mut [__m512i; P], bytes: *const u8, step: usize, w: __m512i) {
     // SAFETY: the caller vouches for `B` bytes at each of P steps; nothing else is touched but registers.
     unsafe {
         match (P, B) {

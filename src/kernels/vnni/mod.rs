@@ -8,8 +8,14 @@
 
 #![allow(unsafe_code)]
 
+mod attention;
 mod conv;
+mod depthwise;
+mod elementwise;
 mod finish;
 
-pub(super) use super::avx2::{add_row, depthwise_row, gate_row, pack_columns, pack_rows, pool_columns, pool_rows};
+pub(super) use super::avx2::{pack_columns, pack_rows, pool_columns, pool_rows, shuffle_row};
+pub(super) use attention::scores;
 pub(super) use conv::conv_row;
+pub(super) use depthwise::depthwise_row;
+pub(super) use elementwise::{add_row, add_spread_row, gate_row};
