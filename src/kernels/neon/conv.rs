@@ -16,7 +16,7 @@
 
 use std::arch::aarch64::*;
 
-use super::finish::{self, Eight};
+use super::finish::{self, Eight, Rule};
 use crate::kernels::dispatch::assert_conv;
 use crate::kernels::{Clamp, Residual, Tap, Weights, Window};
 
@@ -35,7 +35,14 @@ pub fn conv_row(
     let row = Row::new(window, weights, clamp, residual, rows, out, out_step, pixels);
     for output in (0..weights.padded()).step_by(8) {
         // SAFETY: the strip ends at `padded` at most, and NEON is there (see the module above).
-        unsafe { if row.count(output) > 4 { row.strip::<4, 4>(output) } else { row.strip::<2, 8>(output) } };
+        unsafe {
+            match (row.count(output), residual.is_some()) {
+                (8, false) => row.strip::<false, true, 4, 4>(output),
+                (8, true) => row.strip::<true, true, 4, 4>(output),
+                (5.., _) => row.strip::<true, false, 4, 4>(output),
+                _ => row.strip::<true, false, 2, 8>(output),
+            }
+        }
     }
 }
 
@@ -68,27 +75,29 @@ impl<'a> Row<'a> {
         Self { window, weights, rows, pixels, clamp, residual, out: out.as_mut_ptr(), out_step }
     }
 
-    /// All pixels of `V * 2` outputs, in blocks of `P`. The last block may begin earlier and make some pixels again,
+    /// All pixels of `V * 2` outputs, in blocks of `P`. `R`: there may be a residual; `F`: the outputs are all real, so
+    /// that whole vectors may be read and written. The last block may begin earlier and make some pixels again,
     /// the same as before; only rows shorter than a block go pixel by pixel.
     ///
     /// # Safety
     ///
     /// `output + V * 2` is at most the padded number of outputs.
     #[target_feature(enable = "neon")]
-    unsafe fn strip<const V: usize, const P: usize>(&self, output: usize) {
+    unsafe fn strip<const R: bool, const F: bool, const V: usize, const P: usize>(&self, output: usize) {
         // SAFETY: the outputs are there, and each block's pixels are below `self.pixels`.
         unsafe {
             let start = self.start::<V>(output);
+            let last = self.last::<1>(output);
             let mut x = 0;
             if self.pixels >= P {
                 while x < self.pixels {
                     x = x.min(self.pixels - P);
-                    self.block::<V, P>(output, x, start);
+                    self.block::<R, F, V, P>(output, x, start, &last);
                     x += P;
                 }
             } else {
                 while x < self.pixels {
-                    self.block::<V, 1>(output, x, start);
+                    self.block::<R, F, V, 1>(output, x, start, &last);
                     x += 1;
                 }
             }
@@ -129,7 +138,13 @@ impl<'a> Row<'a> {
     /// `x + P` is at most the row's pixels, and `output + V * 2` at most the padded number of outputs.
     #[target_feature(enable = "neon")]
     #[inline]
-    unsafe fn block<const V: usize, const P: usize>(&self, output: usize, x: usize, start: [int32x4_t; V]) {
+    unsafe fn block<const R: bool, const F: bool, const V: usize, const P: usize>(
+        &self,
+        output: usize,
+        x: usize,
+        start: [int32x4_t; V],
+        last: &Last<1>,
+    ) {
         let Window { taps, run } = *self.window;
         let line = self.weights.padded() * 4;
         let mut sums = [start; P];
@@ -158,7 +173,7 @@ impl<'a> Row<'a> {
         };
         let sums: [_; P] = std::array::from_fn(|p| [four(&sums[p], 0), four(&sums[p], 2)]);
         // SAFETY: passes on what the caller has promised.
-        unsafe { self.finish(&sums, output, x) };
+        unsafe { self.finish::<R, F, 1, P>(last, 0, &sums, x) };
     }
 
     /// How many of the 8 outputs from `first` are real.
@@ -167,40 +182,107 @@ impl<'a> Row<'a> {
         self.weights.outputs.saturating_sub(first).min(8)
     }
 
-    /// Requantises the sums of `P` pixels by 8 outputs, adds the residual and writes the bytes.
+    /// What the end of `W * 8` outputs from `output` needs.
     ///
     /// # Safety
     ///
-    /// `x + P` is at most the row's pixels, and `output + 8` at most the padded number of outputs.
+    /// `output + W * 8` is at most the padded number of outputs.
     #[target_feature(enable = "neon")]
     #[inline]
-    pub unsafe fn finish<const P: usize>(&self, sums: &[[int32x4_t; 2]; P], output: usize, x: usize) {
+    pub unsafe fn last<const W: usize>(&self, output: usize) -> Last<W> {
         // SAFETY: `multiplier` has the padded number of outputs.
-        let multipliers = unsafe { finish::load_eight(self.weights.multiplier.as_ptr().add(output)) };
-        let count = self.count(output);
-        let clamp = self.residual.map_or(self.clamp, |r| r.clamp);
+        let multiplier = |w| unsafe { finish::load_eight(self.weights.multiplier.as_ptr().add(output + w * 8)) };
+        let (skip, skip_step) = self.residual.map_or(([].as_ptr(), 0), |r| (r.skip.as_ptr(), r.skip_step));
+        Last {
+            multipliers: std::array::from_fn(multiplier),
+            rule: Rule::new(self.clamp, self.residual),
+            added: self.residual.is_some(),
+            skip: skip.wrapping_add(output),
+            skip_step,
+            out: self.out.wrapping_add(output),
+            out_step: self.out_step,
+            count: self.weights.outputs - output,
+        }
+    }
+
+    /// Requantises the sums of `P` pixels by the `w`th 8 outputs, adds the residual and writes the bytes.
+    ///
+    /// # Safety
+    ///
+    /// `x + P` is at most the row's pixels, and `last` is of this row, for outputs of which all are real if `F`.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    pub unsafe fn finish<const R: bool, const F: bool, const W: usize, const P: usize>(
+        &self,
+        last: &Last<W>,
+        w: usize,
+        sums: &[[int32x4_t; 2]; P],
+        x: usize,
+    ) {
+        let count = if F { 8 } else { last.count.saturating_sub(w * 8).min(8) };
+        let (out, skip) = (last.out.wrapping_add(w * 8), last.skip.wrapping_add(w * 8));
         for p in (0..P).step_by(2) {
             let value = |p: usize| -> Eight {
                 // Past the last pixel the last one again, which is not stored.
                 let p = p.min(P - 1);
-                let value = finish::scale(sums[p], multipliers);
-                match self.residual {
-                    None => value,
-                    Some(r) => {
-                        let from = r.skip.as_ptr().wrapping_add((x + p) * r.skip_step + output);
-                        // SAFETY: the addend has `outputs` bytes at every pixel, and `count` stays within them.
-                        finish::add(value, self.clamp, r, unsafe { finish::load(from, count) })
-                    }
+                let value = finish::scale(sums[p], last.multipliers[w]);
+                if !R || !last.added {
+                    return value;
                 }
+                // SAFETY: the addend has `outputs` bytes at every pixel, and `count` stays within them.
+                last.rule.add(value, unsafe { finish::load(skip.wrapping_add((x + p) * last.skip_step), count) })
             };
-            let bytes = finish::place([value(p), value(p + 1)], clamp);
-            for (p, bytes) in (p..P).zip(bytes) {
-                let to = self.out.wrapping_add((x + p) * self.out_step + output);
-                // SAFETY: `out` has `outputs` bytes at every pixel, and `count` stays within them.
-                unsafe { finish::store(bytes, to, count) };
+            let bytes = last.rule.place([value(p), value(p + 1)]);
+            // SAFETY: `out` has `outputs` bytes at every pixel, and `count` stays within them.
+            unsafe {
+                finish::store(vget_low_u8(bytes), out.wrapping_add((x + p) * last.out_step), count);
+                if p + 1 < P {
+                    finish::store(vget_high_u8(bytes), out.wrapping_add((x + p + 1) * last.out_step), count);
+                }
             }
         }
     }
+
+    /// [`Row::finish`] for 16 outputs, all real: `W` is 2.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Row::finish`].
+    #[target_feature(enable = "neon")]
+    #[inline]
+    pub unsafe fn finish_wide<const R: bool, const W: usize, const P: usize>(
+        &self,
+        last: &Last<W>,
+        sums: &[[int32x4_t; 4]; P],
+        x: usize,
+    ) {
+        for (p, &[a, b, c, d]) in sums.iter().enumerate() {
+            let mut values =
+                [finish::scale([a, b], last.multipliers[0]), finish::scale([c, d], last.multipliers[W - 1])];
+            if R {
+                // SAFETY: the addend has these 16 bytes at every pixel.
+                let skip = unsafe { vld1q_u8(last.skip.wrapping_add((x + p) * last.skip_step)) };
+                values[0] = last.rule.add(values[0], vget_low_u8(skip));
+                values[1] = last.rule.add(values[1], vget_high_u8(skip));
+            }
+            // SAFETY: `out` has these 16 bytes at every pixel.
+            unsafe { vst1q_u8(last.out.wrapping_add((x + p) * last.out_step), last.rule.place(values)) };
+        }
+    }
+}
+
+/// What the end of `W * 8` outputs needs at every pixel.
+pub(super) struct Last<const W: usize> {
+    multipliers: [Eight; W],
+    rule: Rule,
+    added: bool,
+    /// Where the outputs begin in the addend's first pixel, and the bytes of its pixels.
+    skip: *const u8,
+    skip_step: usize,
+    out: *mut u8,
+    out_step: usize,
+    /// How many outputs are real, from the first of these on.
+    count: usize,
 }
 
 /// Adds eight products to every output: four, less the opposites of four more (see the module).

@@ -5,7 +5,7 @@
 
 use std::arch::aarch64::*;
 
-use super::finish::{self, Eight};
+use super::finish::{self, Eight, Rule};
 use crate::kernels::dispatch::assert_depthwise;
 use crate::kernels::{Clamp, Depthwise, Residual};
 
@@ -44,6 +44,7 @@ struct Strip {
     /// The bias, less the weights of the taps that are subtracted.
     start: [int32x4_t; 2],
     multipliers: Eight,
+    rule: Rule,
 }
 
 impl Row<'_> {
@@ -65,7 +66,8 @@ impl Row<'_> {
             let weights = vmovl_s8(taps[t]);
             start = [vsubw_s16(start[0], vget_low_s16(weights)), vsubw_high_s16(start[1], weights)];
         }
-        let strip = Strip { channel, taps, start, multipliers };
+        let rule = Rule::new(self.clamp, self.residual);
+        let strip = Strip { channel, taps, start, multipliers, rule };
         let mut x = 0;
         // SAFETY: the pixels x and x + 1, or else x alone, are below `pixels`.
         unsafe {
@@ -96,12 +98,12 @@ impl Row<'_> {
                 Some(r) => {
                     let at = (x + p) * r.skip_step + strip.channel;
                     // SAFETY: the addend has all channels at every pixel.
-                    finish::add(value, self.clamp, r, unsafe { finish::load(r.skip.as_ptr().add(at), 8) })
+                    strip.rule.add(value, unsafe { finish::load(r.skip.as_ptr().add(at), 8) })
                 }
             }
         };
-        let clamp = self.residual.map_or(self.clamp, |r| r.clamp);
-        let bytes = finish::place([value(0), value(1)], clamp);
+        let bytes = strip.rule.place([value(0), value(1)]);
+        let bytes = [vget_low_u8(bytes), vget_high_u8(bytes)];
         for (p, bytes) in bytes.into_iter().take(P).enumerate() {
             let to = self.out.wrapping_add((x + p) * self.out_step + strip.channel);
             // SAFETY: `out` has all channels at the pixels x..x + P.

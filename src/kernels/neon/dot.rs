@@ -8,7 +8,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::conv::Row;
+use super::conv::{Last, Row};
 use crate::kernels::{Clamp, Residual, Tap, Weights, Window};
 
 /// [`conv_row`](super::conv_row) with dot products.
@@ -28,39 +28,49 @@ pub fn conv_row_dot(
     for output in (0..padded).step_by(16) {
         // SAFETY: the strip ends at `padded` at most, and the processor has dot products (see the module above).
         unsafe {
-            match (padded - output, row.count(output)) {
-                (16.., _) => strip::<4, 4>(&row, output),
-                (_, 5..) => strip::<2, 8>(&row, output),
-                _ => strip::<1, 8>(&row, output),
+            match (weights.outputs - output, residual.is_some()) {
+                (16.., false) => strip::<false, true, 2, 4, 4>(&row, output),
+                (16.., true) => strip::<true, true, 2, 4, 4>(&row, output),
+                (8, false) => strip::<false, true, 1, 2, 8>(&row, output),
+                (8, true) => strip::<true, true, 1, 2, 8>(&row, output),
+                (9.., _) => strip::<true, false, 2, 4, 4>(&row, output),
+                (5.., _) => strip::<true, false, 1, 2, 8>(&row, output),
+                _ => strip::<true, false, 1, 1, 8>(&row, output),
             }
         }
     }
 }
 
-/// All pixels of `V * 4` outputs, in blocks of `P`. The last block may begin earlier and make some pixels again, the
+/// All pixels of `V * 4` outputs, in blocks of `P`. `R`: there may be a residual; `F`: the outputs are all real; `W` groups of 8
+/// outputs hold them. The last block may begin earlier and make some pixels again, the
 /// same as before; only rows shorter than a block need smaller ones.
 ///
 /// # Safety
 ///
 /// `output + V * 4` is at most the padded number of outputs.
 #[target_feature(enable = "dotprod")]
-unsafe fn strip<const V: usize, const P: usize>(row: &Row, output: usize) {
+unsafe fn strip<const R: bool, const F: bool, const W: usize, const V: usize, const P: usize>(
+    row: &Row,
+    output: usize,
+) {
+    // SAFETY: the outputs are there: those of the strip, or 8 where it has 4.
+    let last = unsafe { row.last::<W>(output) };
     let mut x = 0;
     // SAFETY: the outputs are there, and each block's pixels are below `row.pixels`.
     unsafe {
         if row.pixels >= P {
             while x < row.pixels {
                 x = x.min(row.pixels - P);
-                block::<V, P>(row, output, x);
+                block::<R, F, W, V, P>(row, output, x, &last);
                 x += P;
             }
         } else {
             while x + 2 <= row.pixels {
-                block::<V, 2>(row, output, x);
+                block::<R, F, W, V, 2>(row, output, x, &last);
                 x += 2;
             }
             if x < row.pixels {
-                block::<V, 1>(row, output, x);
+                block::<R, F, W, V, 1>(row, output, x, &last);
             }
         }
     }
@@ -73,7 +83,12 @@ unsafe fn strip<const V: usize, const P: usize>(row: &Row, output: usize) {
 /// `x + P` is at most the row's pixels, and `output + V * 4` at most the padded number of outputs.
 #[target_feature(enable = "dotprod")]
 #[inline]
-unsafe fn block<const V: usize, const P: usize>(row: &Row, output: usize, x: usize) {
+unsafe fn block<const R: bool, const F: bool, const W: usize, const V: usize, const P: usize>(
+    row: &Row,
+    output: usize,
+    x: usize,
+    last: &Last<W>,
+) {
     let Window { taps, run } = *row.window;
     let line = row.weights.padded() * 4;
     // SAFETY: `bias` has the padded number of outputs.
@@ -111,11 +126,17 @@ unsafe fn block<const V: usize, const P: usize>(row: &Row, output: usize, x: usi
             }
         }
     }
-    for v in (0..V).step_by(2) {
-        // Four outputs come out as eight, of which the last four are not stored.
-        let eight: [_; P] = std::array::from_fn(|p| [sums[p][v], sums[p][(v + 1).min(V - 1)]]);
-        // SAFETY: passes on what the caller has promised.
-        unsafe { row.finish(&eight, output + v * 4, x) };
+    // SAFETY: passes on what the caller has promised.
+    unsafe {
+        if F && V == 4 {
+            let sums: [[_; 4]; P] = std::array::from_fn(|p| std::array::from_fn(|v| sums[p][v % V]));
+            return row.finish_wide::<R, W, P>(last, &sums, x);
+        }
+        for w in 0..W {
+            // Four outputs come out as eight, of which the last four are not stored.
+            let eight: [_; P] = std::array::from_fn(|p| [sums[p][w * 2], sums[p][(w * 2 + 1).min(V - 1)]]);
+            row.finish::<R, F, W, P>(last, w, &eight, x);
+        }
     }
 }
 

@@ -7,20 +7,77 @@ use crate::kernels::{Clamp, Residual};
 /// Eight values, in order.
 pub type Eight = [float32x4_t; 2];
 
-/// [`place`](crate::kernels::place) for two groups of eight values.
-///
-/// Adding the zero point in saturating 16 bits is as good as in 32: what saturates is far beyond 0..=255 on the
-/// same side, before and after.
+/// A [`Clamp`], and a [`Residual`] if there is one, in vectors, so that they are made once for many pixels.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    zero: int16x8_t,
+    low: uint8x16_t,
+    high: uint8x16_t,
+    /// The clamp of the value before the residual: distances from its zero point, 32 bits each.
+    inner_low: int32x4_t,
+    inner_high: int32x4_t,
+    value_ratio: float32x4_t,
+    skip_zero: u8,
+    skip_ratio: f32,
+}
+
+impl Rule {
+    /// The rule of a kernel whose value is clamped by `clamp`, then added to a residual.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    pub fn new(clamp: Clamp, residual: Option<&Residual>) -> Self {
+        let last = residual.map_or(clamp, |r| r.clamp);
+        let from_zero = |bound: u8| vdupq_n_s32(i32::from(bound) - i32::from(clamp.zero_point));
+        let (skip_zero, skip_ratio, value_ratio) =
+            residual.map_or((0, 0.0, 0.0), |r| (r.skip_zero, r.skip_ratio, r.value_ratio));
+        Self {
+            zero: vdupq_n_s16(i16::from(last.zero_point)),
+            low: vdupq_n_u8(last.low),
+            high: vdupq_n_u8(last.high),
+            inner_low: from_zero(clamp.low),
+            inner_high: from_zero(clamp.high),
+            value_ratio: vdupq_n_f32(value_ratio),
+            skip_zero,
+            skip_ratio,
+        }
+    }
+
+    /// [`place`](crate::kernels::place) for two groups of eight values, one after the other.
+    ///
+    /// Adding the zero point in saturating 16 bits is as good as in 32: what saturates is far beyond 0..=255 on the
+    /// same side, before and after.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    pub fn place(&self, values: [Eight; 2]) -> uint8x16_t {
+        let half = |[a, b]: Eight| {
+            let (a, b) = (vcvtnq_s32_f32(a), vcvtnq_s32_f32(b));
+            vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), self.zero)
+        };
+        let bytes = vqmovun_high_s16(vqmovun_s16(half(values[0])), half(values[1]));
+        vminq_u8(vmaxq_u8(bytes, self.low), self.high)
+    }
+
+    /// What the formula of [`Residual`] rounds: the value, quantised by its clamp, and eight bytes of the other addend.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    pub fn add(&self, value: Eight, skip: uint8x8_t) -> Eight {
+        let skip = scaled(skip, self.skip_zero, self.skip_ratio);
+        let half = |value, skip| {
+            // Clamping the distance from the zero point saves adding and subtracting it.
+            let value = vmaxq_s32(vcvtnq_s32_f32(value), self.inner_low);
+            let value = vcvtq_f32_s32(vminq_s32(value, self.inner_high));
+            // A product, then a sum: a fused multiply-add would round once instead of twice.
+            vaddq_f32(vmulq_f32(value, self.value_ratio), skip)
+        };
+        [half(value[0], skip[0]), half(value[1], skip[1])]
+    }
+}
+
+/// [`Rule::place`] for a clamp alone, in halves.
 #[target_feature(enable = "neon")]
 #[inline]
 pub fn place(values: [Eight; 2], clamp: Clamp) -> [uint8x8_t; 2] {
-    let zero = vdupq_n_s16(i16::from(clamp.zero_point));
-    let half = |[a, b]: Eight| {
-        let (a, b) = (vcvtnq_s32_f32(a), vcvtnq_s32_f32(b));
-        vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), zero)
-    };
-    let bytes = vqmovun_high_s16(vqmovun_s16(half(values[0])), half(values[1]));
-    let bytes = vminq_u8(vmaxq_u8(bytes, vdupq_n_u8(clamp.low)), vdupq_n_u8(clamp.high));
+    let bytes = Rule::new(clamp, None).place(values);
     [vget_low_u8(bytes), vget_high_u8(bytes)]
 }
 
@@ -29,22 +86,6 @@ pub fn place(values: [Eight; 2], clamp: Clamp) -> [uint8x8_t; 2] {
 #[inline]
 pub fn scale(sums: [int32x4_t; 2], multipliers: Eight) -> Eight {
     [vmulq_f32(vcvtq_f32_s32(sums[0]), multipliers[0]), vmulq_f32(vcvtq_f32_s32(sums[1]), multipliers[1])]
-}
-
-/// What the formula of [`Residual`] rounds: the value, quantised by `clamp`, and eight bytes of the other addend.
-#[target_feature(enable = "neon")]
-#[inline]
-pub fn add(value: Eight, clamp: Clamp, residual: &Residual, skip: uint8x8_t) -> Eight {
-    // Clamping the distance from the zero point saves adding and subtracting it.
-    let from_zero = |bound: u8| vdupq_n_s32(i32::from(bound) - i32::from(clamp.zero_point));
-    let skip = scaled(skip, residual.skip_zero, residual.skip_ratio);
-    let half = |value, skip| {
-        let value = vmaxq_s32(vcvtnq_s32_f32(value), from_zero(clamp.low));
-        let value = vcvtq_f32_s32(vminq_s32(value, from_zero(clamp.high)));
-        // A product, then a sum: a fused multiply-add would round once instead of twice.
-        vaddq_f32(vmulq_f32(value, vdupq_n_f32(residual.value_ratio)), skip)
-    };
-    [half(value[0], skip[0]), half(value[1], skip[1])]
 }
 
 /// `(x - zero) * ratio`.
