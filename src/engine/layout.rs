@@ -1,7 +1,7 @@
 //! Where everything lives in the arena, for one size of frame or tile.
 
 use crate::geom::Size;
-use crate::memory::{Arena, LANES, Slot, share};
+use crate::memory::{Arena, LANES, Lifetime, Slot, share};
 use crate::plan::{Kind, Plan, simulate};
 
 /// Slots for the buffers, the blank rows and what the engine adds.
@@ -45,10 +45,7 @@ impl Layout {
         };
         // Borders are written once, so tenants of a slot must have the same; a buffer is carried if it is at any height.
         let lifetime = |b: usize| {
-            all.iter()
-                .map(|n| n.lifetimes[b])
-                .find(|l| *l == crate::memory::Lifetime::Carried)
-                .unwrap_or(all[0].lifetimes[b])
+            all.iter().map(|n| n.lifetimes[b]).find(|l| *l == Lifetime::Carried).unwrap_or(all[0].lifetimes[b])
         };
         let border =
             |b: usize| (plan.buffers[b].stride, plan.buffers[b].left, plan.buffers[b].right, plan.buffers[b].zero);

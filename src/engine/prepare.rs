@@ -7,7 +7,7 @@ use super::runner::STACK;
 use super::{Options, PrepareError, Report};
 use crate::frame::Colour;
 use crate::geom::Size;
-use crate::plan::Plan;
+use crate::plan::{Buffer, Plan, Step};
 use crate::tile::{Grid, Tile};
 
 /// Rows of a pass, the best first: eight keep a Step's rows in the cache and its threads busy.
@@ -98,14 +98,14 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
 pub fn report(plan: &Plan, options: &Options, choice: &Choice, least: Option<usize>) -> Report {
     let frame = choice.grid.frame;
     let size = choice.grid.largest();
-    let step = |s: &crate::plan::Step| StepReport {
+    let step = |s: &Step| StepReport {
         name: s.name.clone(),
         kind: s.what(),
         macs: s.frame_macs(frame.width, frame.height),
         weight_bytes: s.weight_bytes(),
         writes: plan.buffers[s.write].name.clone(),
     };
-    let buffer = |(i, b): (usize, &crate::plan::Buffer)| BufferReport {
+    let buffer = |(i, b): (usize, &Buffer)| BufferReport {
         name: b.name.clone(),
         slot: choice.layout.slot_of[i],
         rows: choice.layout.ring[i],

@@ -4,7 +4,7 @@ use super::lower::{Lowering, Unit};
 use super::pack::{Look, Part, pack, requantisation};
 use super::step::{Attention, Conv, Depthwise, Fused, Kind, Read};
 use crate::kernels::{Add, Clamp, Gate};
-use crate::model::{ConvWeights, Input, Node, View};
+use crate::model::{ConvWeights, Input, Node, Op, View};
 
 impl Lowering<'_> {
     /// A convolution, with the Add that takes it in if there is one.
@@ -15,7 +15,7 @@ impl Lowering<'_> {
         sum: Option<(&Node, Input)>,
     ) -> Result<(), String> {
         let input = node.inputs[0];
-        let output = &self.graph.tensors[node.output];
+        let output = self.made(node);
         let clamp = self.clamp(node);
         let target = sum.map_or(node.output, |(add, _)| add.output);
         let spread = self.spread_of(node.output);
@@ -104,7 +104,7 @@ impl Lowering<'_> {
     /// The other addend of a sum that takes a convolution in.
     fn residual(&self, value_scale: f32, add: &Node, other: Input, spread: usize) -> Result<(Fused, Read), String> {
         let skip = self.tensor(other);
-        let sum = &self.graph.tensors[add.output];
+        let sum = self.made(add);
         let fused = Fused {
             skip_zero: skip.zero_point,
             skip_ratio: ratio(skip.scale, sum.scale),
@@ -117,7 +117,7 @@ impl Lowering<'_> {
 
     pub(super) fn sum(&mut self, node: &Node) -> Result<(), String> {
         if let Some((conv, place)) = self.taken_in(node) {
-            let crate::model::Op::Conv(weights) = &conv.op else {
+            let Op::Conv(weights) = &conv.op else {
                 return Err("a fused operation that is no convolution".into());
             };
             return self.convolution(conv, weights, Some((node, node.inputs[1 - place])));
@@ -127,19 +127,18 @@ impl Lowering<'_> {
             [one] => self.copy(node, one),
             [a, b] => {
                 let (ta, tb) = (self.tensor(a), self.tensor(b));
-                let scale = self.graph.tensors[node.output].scale;
+                let output = self.made(node);
                 let broadcast = self.channels(a) != self.channels(b);
                 if broadcast && self.channels(b) != 1 {
                     return Err(format!("{} channels added to {}", self.channels(b), self.channels(a)));
                 }
                 let add = Add {
                     zeros: [ta.zero_point, tb.zero_point],
-                    ratios: [ratio(ta.scale, scale), ratio(tb.scale, scale)],
+                    ratios: [ratio(ta.scale, output.scale), ratio(tb.scale, output.scale)],
                     clamp: self.clamp(node),
                 };
                 let reads = vec![Read::same(self.stored(a)?), Read::same(self.stored(b)?)];
-                let name = self.graph.tensors[node.output].name.clone();
-                self.push(&name, Kind::Add { add, broadcast }, reads, node.output, Unit::Row, 0).map(drop)
+                self.push(&output.name, Kind::Add { add, broadcast }, reads, node.output, Unit::Row, 0).map(drop)
             }
             _ => Err("both addends are silent".into()),
         }
@@ -148,18 +147,25 @@ impl Lowering<'_> {
     /// The same values with another scale: a sum whose second addend counts nothing.
     pub(super) fn copy(&mut self, node: &Node, input: Input) -> Result<(), String> {
         let t = self.tensor(input);
-        let scale = self.graph.tensors[node.output].scale;
-        let add = Add { zeros: [t.zero_point; 2], ratios: [ratio(t.scale, scale), 0.0], clamp: self.clamp(node) };
+        let output = self.made(node);
+        let add =
+            Add { zeros: [t.zero_point; 2], ratios: [ratio(t.scale, output.scale), 0.0], clamp: self.clamp(node) };
         let read = Read::same(self.stored(input)?);
-        let name = self.graph.tensors[node.output].name.clone();
-        self.push(&name, Kind::Add { add, broadcast: false }, vec![read.clone(), read], node.output, Unit::Row, 0)
-            .map(drop)
+        self.push(
+            &output.name,
+            Kind::Add { add, broadcast: false },
+            vec![read.clone(), read],
+            node.output,
+            Unit::Row,
+            0,
+        )
+        .map(drop)
     }
 
     pub(super) fn gate(&mut self, node: &Node) -> Result<(), String> {
         let [x, g] = node.inputs[..] else { return Err("a product of other than two".into()) };
         let (tx, tg) = (self.tensor(x), self.tensor(g));
-        let scale = self.graph.tensors[node.output].scale;
+        let output = self.made(node);
         if self.channels(x) != tg.channels {
             return Err(format!("{} channels times {}", self.channels(x), tg.channels));
         }
@@ -170,16 +176,15 @@ impl Lowering<'_> {
             View::Plain => (1, Read::same(stored)),
             view => return Err(format!("a gate seen as {view:?}")),
         };
-        let multiplier = (f64::from(tx.scale) * f64::from(tg.scale) / f64::from(scale)) as f32;
+        let multiplier = product(tx.scale, tg.scale, output.scale);
         let gate = Gate { zeros: [tx.zero_point, tg.zero_point], multiplier, clamp: self.clamp(node), repeat };
         let reads = vec![Read::same(self.stored(x)?), read];
-        let name = self.graph.tensors[node.output].name.clone();
-        self.push(&name, Kind::Gate(gate), reads, node.output, Unit::Row, 0).map(drop)
+        self.push(&output.name, Kind::Gate(gate), reads, node.output, Unit::Row, 0).map(drop)
     }
 
     pub(super) fn pool(&mut self, node: &Node, count: usize, columns: bool) -> Result<(), String> {
         let t = self.tensor(node.inputs[0]);
-        let scale = self.graph.tensors[node.output].scale;
+        let output = self.made(node);
         let stored = self.stored(node.inputs[0])?;
         let read = if columns {
             Read::same(stored)
@@ -187,10 +192,9 @@ impl Lowering<'_> {
             Read { num: count, offsets: (0..count as isize).collect(), ..Read::same(stored) }
         };
         let bias = -(count as i32) * i32::from(t.zero_point);
-        let multiplier = (f64::from(t.scale) / f64::from(scale) / count as f64) as f32;
+        let multiplier = (f64::from(t.scale) / f64::from(output.scale) / count as f64) as f32;
         let kind = Kind::Pool { count, columns, bias, multiplier, clamp: self.clamp(node) };
-        let name = self.graph.tensors[node.output].name.clone();
-        self.push(&name, kind, vec![read], node.output, Unit::Row, 0).map(drop)
+        self.push(&output.name, kind, vec![read], node.output, Unit::Row, 0).map(drop)
     }
 
     pub(super) fn attention(
@@ -201,19 +205,19 @@ impl Lowering<'_> {
         scores: (f32, u8),
     ) -> Result<(), String> {
         let [q, k, v] = [0, 1, 2].map(|i| self.tensor(node.inputs[i]));
-        let output = &self.graph.tensors[node.output];
+        let output = self.made(node);
         if k.zero_point != 128 || v.zero_point != 128 {
             return Err("keys and values need zero point 128".into());
         }
         let tokens = window * window;
-        let fits = q.channels == k.channels && [k.channels, v.channels].iter().all(|c| c % 8 == 0) && tokens.is_multiple_of(8);
+        let fits =
+            q.channels == k.channels && [k.channels, v.channels].iter().all(|c| c % 8 == 0) && tokens.is_multiple_of(8);
         if !fits {
             return Err(format!(
                 "{} query, {} key and {} value channels; multiples of 8 are supported",
                 q.channels, k.channels, v.channels
             ));
         }
-        let product = |a: f32, b: f32, out: f32| (f64::from(a) * f64::from(b) / f64::from(out)) as f32;
         let kind = Kind::Attention(Attention {
             window,
             shift,
@@ -231,8 +235,7 @@ impl Lowering<'_> {
         };
         let reads = node.inputs.iter().map(|i| read(*i)).collect::<Result<Vec<_>, _>>()?;
         let macs = window * tokens * (k.channels + v.channels);
-        let name = output.name.clone();
-        self.push(&name, kind, reads, node.output, Unit::Windows { window, shift }, macs).map(drop)
+        self.push(&output.name, kind, reads, node.output, Unit::Windows { window, shift }, macs).map(drop)
     }
 }
 
@@ -242,6 +245,11 @@ fn with_skip(mut reads: Vec<Read>, skip: Option<(Fused, Read)>) -> (Option<Fused
         fused
     });
     (residual, reads)
+}
+
+/// What a product of values with these scales is multiplied by to count in steps of `of`.
+fn product(a: f32, b: f32, of: f32) -> f32 {
+    (f64::from(a) * f64::from(b) / f64::from(of)) as f32
 }
 
 fn ratio(scale: f32, of: f32) -> f32 {

@@ -164,6 +164,11 @@ impl<'a> Lowering<'a> {
         &self.graph.tensors[input.tensor]
     }
 
+    /// The tensor that a node makes.
+    pub fn made(&self, node: &Node) -> &'a Tensor {
+        &self.graph.tensors[node.output]
+    }
+
     /// Channels as seen through the view.
     pub fn channels(&self, input: Input) -> usize {
         let c = self.tensor(input).channels;
@@ -176,7 +181,7 @@ impl<'a> Lowering<'a> {
 
     /// Where the bytes of a node's output may lie.
     pub fn clamp(&self, node: &Node) -> Clamp {
-        Clamp { zero_point: self.graph.tensors[node.output].zero_point, low: node.low, high: node.high }
+        Clamp { zero_point: self.made(node).zero_point, low: node.low, high: node.high }
     }
 
     /// Tensors that stand side by side in `input`: concats taken apart.
