@@ -16,7 +16,7 @@ import torch
 
 from .data import load, pair, pictures
 from .layers import WINDOW, TorchOps
-from .network import BRANCHES, CONFIGS, CTNet
+from .family import NAMES, build
 from .resize import resize
 
 GRID = 2 * WINDOW
@@ -83,10 +83,10 @@ def mean_psnr(net, folder, ops=None, branches="both"):
 
 def checkpoint_rows(path, name):
     """What to measure of a checkpoint: float and simulated int8, together and each branch alone."""
-    net = CTNet(CONFIGS[name])
+    net = build(name)
     net.load_state_dict(torch.load(path, weights_only=True)["average"])
     for kind, ops in (("float", TorchOps()), ("int8", TorchOps(quantised=True))):
-        for branches in BRANCHES:
+        for branches in ("both", *net.silent):
             yield f"{kind} {branches}", network(net, ops, branches), net.config.scale
 
 
@@ -99,8 +99,9 @@ def onnx_rows(path):
 
     model = onnx.load(path)
     meta = {p.key: p.value for p in model.metadata_props}
-    for branches in BRANCHES:
-        one = model if branches == "both" else silenced(model, json.loads(meta["branches"])[branches])
+    silent = {"both": [], **json.loads(meta["branches"])}
+    for branches, tensors in silent.items():
+        one = silenced(model, tensors)
         session = onnxruntime.InferenceSession(one.SerializeToString(), providers=["CPUExecutionProvider"])
         run = lambda x, s=session: s.run(None, {s.get_inputs()[0].name: x})[0]  # noqa: E731
         yield f"file {branches}", run, int(meta["scale"])
@@ -109,7 +110,7 @@ def onnx_rows(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint")
-    parser.add_argument("--name", default="ctnet-tiny-x2", choices=sorted(CONFIGS), help="what the checkpoint holds")
+    parser.add_argument("--name", default="ctnet-tiny-x2", choices=NAMES, help="what the checkpoint holds")
     parser.add_argument("--onnx")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("sets", nargs="+", help="folders of full-size pictures")

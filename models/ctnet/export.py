@@ -18,7 +18,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from .layers import WINDOW
-from .network import CONFIGS, SILENT, CTNet
+from .family import NAMES, build
 
 LICENCE = "MIT OR Apache-2.0"
 OPSET = 13
@@ -148,15 +148,15 @@ class OnnxOps:
         lo, hi = self._constant("unit_low", np.float32(0)), self._constant("unit_high", np.float32(1))
         return self._out(self._node("Clip", [y, lo, hi]), q)
 
-    def output(self, residual, y, q):
+    def output(self, residual, y, q, scale):
         picture = self._out(self._node("Add", [residual, y]), q)
-        return self._node("DepthToSpace", [picture], "picture", blocksize=2, mode="DCR")
+        return self._node("DepthToSpace", [picture], "picture", blocksize=scale, mode="DCR")
 
 
 def digest(net):
-    """SHA-256 over the float weights, by name."""
+    """SHA-256 over the float weights that are deployed, by name."""
     h = hashlib.sha256()
-    for name, value in sorted(net.state_dict().items()):
+    for name, value in sorted(net.deployed().items()):
         h.update(name.encode() + value.detach().to(torch.float32).numpy().tobytes())
     return h.hexdigest()
 
@@ -174,7 +174,7 @@ def export(net, path, data="", seed=0):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="ctnet")
     meta = {
         "name": net.config.name, "scale": scale, "window": 2 * WINDOW, "colour": "luma-bt601-full", "licence": LICENCE,
-        "branches": json.dumps(SILENT), "training_data": data, "seed": seed, "weights_sha256": digest(net),
+        "branches": json.dumps(net.silent), "training_data": data, "seed": seed, "weights_sha256": digest(net),
     }  # fmt: skip
     helper.set_model_props(model, {k: str(v) for k, v in meta.items()})
     onnx.checker.check_model(model)
@@ -193,12 +193,12 @@ def silenced(model, names):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", required=True)
-    parser.add_argument("--name", default="ctnet-tiny-x2", choices=sorted(CONFIGS))
+    parser.add_argument("--name", default="ctnet-tiny-x2", choices=NAMES)
     parser.add_argument("--out", help="default: models/NAME.onnx")
     parser.add_argument("--data", default="", help="what it was trained on, for the metadata")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    net = CTNet(CONFIGS[args.name])
+    net = build(args.name)
     net.load_state_dict(torch.load(args.checkpoint, weights_only=True)["average"])
     export(net, args.out or MODELS / f"{args.name}.onnx", args.data, args.seed)
 

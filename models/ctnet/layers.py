@@ -180,10 +180,11 @@ class TorchOps:
         x = x.permute(0, 2, 3, 1).reshape(n, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 2, 4, 5)
         return x.reshape(n, h // 2, w // 2, 4 * c).permute(0, 3, 1, 2)
 
-    def depth_to_space(self, x):
+    def depth_to_space(self, x, block=2):
         n, c, h, w = x.shape
-        x = x.permute(0, 2, 3, 1).reshape(n, h, w, 2, 2, c // 4).permute(0, 1, 3, 2, 4, 5)
-        return x.reshape(n, 2 * h, 2 * w, c // 4).permute(0, 3, 1, 2)
+        left = c // block**2
+        x = x.permute(0, 2, 3, 1).reshape(n, h, w, block, block, left).permute(0, 1, 3, 2, 4, 5)
+        return x.reshape(n, block * h, block * w, left).permute(0, 3, 1, 2)
 
     def attention(self, q, k, v, scores, out, shift, name=None):
         """ReLU attention within windows; `shift` tokens of edge padding move the window grid."""
@@ -217,6 +218,6 @@ class TorchOps:
         """1x1 convolution clipped to 0..1."""
         return self._out(torch.clamp(self._conv(layer, x), 0, 1), q)
 
-    def output(self, residual, y, q):
+    def output(self, residual, y, q, scale):
         """Nearest anchor, pixel shuffle, clip: the picture in 0..1."""
-        return torch.clamp(self.depth_to_space(self._out(residual + y, q)), 0, 1)
+        return torch.clamp(self.depth_to_space(self._out(residual + y, q), scale), 0, 1)

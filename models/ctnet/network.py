@@ -17,7 +17,6 @@ import torch.nn as nn
 
 from .layers import WINDOW, Conv, Quantiser
 
-BRANCHES = ("both", "cnn", "transformer")
 # The tensors that are nought when only one branch runs; the exported file names them.
 SILENT = {
     "cnn": ("exchange_to_cnn", "fused_transformer"),
@@ -37,12 +36,6 @@ class Config:
     hidden: int = 8  # channels inside the feed-forward layer
     context: int = 8  # channels of the CNN's features, aligned for the exchange
     squeeze: int = 8  # channels inside coordinate attention
-
-
-CONFIGS = {
-    "ctnet-tiny-x2": Config("ctnet-tiny-x2"),
-    "ctnet-small-x2": Config("ctnet-small-x2", width=24, growth=16, dense=(3, 4), tokens=24, keys=16, hidden=16, context=16),
-}
 
 
 class ResidualDense(nn.Module):
@@ -159,8 +152,34 @@ class Pyramid(nn.Module):
         return ops.add(x, fused, q_out, relu=True)
 
 
-class CTNet(nn.Module):
-    """Luma in 0..1, N x 1 x H x W with H and W multiples of 16, to N x 1 x 2H x 2W."""
+class Network(nn.Module):
+    """What training, evaluation and export ask of every network of the family."""
+
+    silent = SILENT  # branch -> tensors that are nought when it runs alone
+
+    def losses(self, ops, x, y, branches):
+        """Distance of what `branches` make of `x` from `y`."""
+        return charbonnier(self(ops, x, branches), y)
+
+    def quantisers(self):
+        return [m for m in self.modules() if isinstance(m, Quantiser)]
+
+    def deployed(self):
+        """Name -> value of everything that the exported file is made of."""
+        return self.state_dict()
+
+    def parameters_deployed(self):
+        """Weights and biases in the exported file."""
+        ends = (".weight", ".bias")
+        return sum(value.numel() for name, value in self.deployed().items() if name.endswith(ends))
+
+
+def charbonnier(a, b, eps=1e-3):
+    return torch.sqrt((a - b) ** 2 + eps**2).mean()
+
+
+class CTNet(Network):
+    """Luma in 0..1, N x 1 x H x W with H and W multiples of 16, to N x 1 x (scale H) x (scale W)."""
 
     def __init__(self, config):
         super().__init__()
@@ -231,11 +250,4 @@ class CTNet(nn.Module):
             fused_transformer = fused_cnn * 0
         x = ops.add(fused_cnn, fused_transformer, self.q_fused, relu=True)
         residual = ops.conv(self.tail, x, self.q_tail)
-        return ops.output(residual, y, self.q_picture)
-
-    def quantisers(self):
-        return [m for m in self.modules() if isinstance(m, Quantiser)]
-
-    def parameters_deployed(self):
-        """Weights and biases in the exported file (alpha is folded in)."""
-        return sum(m.weight.numel() + m.bias.numel() for m in self.modules() if isinstance(m, Conv))
+        return ops.output(residual, y, self.q_picture, self.config.scale)

@@ -178,7 +178,7 @@ pub(super) struct EngineArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
 
-    /// Scale; every model has one, so this only checks it
+    /// Scale: without -m, the default model of that scale; with it, a check
     #[arg(short, long, value_name = "N")]
     pub(super) scale: Option<usize>,
 

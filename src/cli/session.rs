@@ -29,7 +29,15 @@ struct Prepared {
 impl<'a> Session<'a> {
     /// Loads the model and checks the scale that was asked for.
     pub(super) fn open(args: &'a EngineArgs) -> Result<Self, Failure> {
-        let model = load(args.model.model.as_deref())?;
+        let model = match (&args.model.model, args.scale) {
+            (None, Some(scale)) => match Model::of_scale(scale) {
+                Some(model) => model?,
+                None => {
+                    return Err(Failure::usage(format!("no built-in model has scale {scale}; choose another with -m")));
+                }
+            },
+            (path, _) => load(path.as_deref())?,
+        };
         let (name, scale) = (&model.metadata().name, model.metadata().scale);
         match args.scale {
             Some(wanted) if wanted != scale => {

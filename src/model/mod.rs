@@ -118,21 +118,52 @@ pub struct Model {
     silent: serde_json::Map<String, serde_json::Value>,
 }
 
-/// The default model.
-const TINY: (&str, &[u8]) = ("ctnet-tiny-x2", include_bytes!("../../models/ctnet-tiny-x2.onnx"));
+/// A file of `models/` that is in the binary.
+struct Shipped {
+    name: &'static str,
+    scale: usize,
+    onnx: &'static [u8],
+}
+
+macro_rules! shipped {
+    ($($name:literal $scale:literal),+ $(,)?) => {
+        const SHIPPED: &[Shipped] = &[$(Shipped {
+            name: $name,
+            scale: $scale,
+            onnx: include_bytes!(concat!("../../models/", $name, ".onnx")),
+        }),+];
+
+        impl Model {
+            /// Names of the models inside the binary. The first is the default, and the first of a scale that scale's.
+            pub const EMBEDDED: &[&str] = &[$($name),+];
+        }
+    };
+}
+
+shipped! {
+    "ctnet-tiny-x2" 2,
+}
+
+impl Shipped {
+    fn parse(&self) -> Result<Model, ModelError> {
+        Model::parse(self.name, self.onnx)
+    }
+}
 
 impl Model {
-    /// Names of the models inside the binary; the first is the default.
-    pub const EMBEDDED: &[&str] = &[TINY.0];
-
     /// The default model.
     pub fn embedded() -> Result<Self, ModelError> {
-        Self::parse(TINY.0, TINY.1)
+        SHIPPED[0].parse()
     }
 
     /// An embedded model by name; none if there is none of that name.
     pub fn named(name: &str) -> Option<Result<Self, ModelError>> {
-        (name == TINY.0).then(Self::embedded)
+        SHIPPED.iter().find(|shipped| shipped.name == name).map(Shipped::parse)
+    }
+
+    /// The default model of a scale; none if there is none of that scale.
+    pub fn of_scale(scale: usize) -> Option<Result<Self, ModelError>> {
+        SHIPPED.iter().find(|shipped| shipped.scale == scale).map(Shipped::parse)
     }
 
     /// Reads a file.

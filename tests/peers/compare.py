@@ -1,7 +1,7 @@
-"""Peers on the same files and frame, in turn with Bifocal: A B C, A B C, ... Medians and minima go to RESULTS.md.
+"""Peers on the same files and frame, in turn with Bifocal: A B C, A B C, ... What came out goes to RESULTS.md.
 
-Every engine gets 640x360 luma, padded to 640x368 where it cannot pad itself, and the same number of threads. Python
-engines run in this process, Bifocal as `bifocal bench`, one measured frame a turn after two of warm-up.
+Every engine gets 640x360 luma, padded to 640x368 where it cannot pad itself, and the same number of threads, in a process of
+its own. Bifocal is `bifocal bench`, one measured frame a turn after two of warm-up.
 """
 
 import json
@@ -10,109 +10,133 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from importlib.metadata import version
 from pathlib import Path
 
+import conversions
 import networks
 import numpy as np
-import onnxruntime as ort
-import openvino as ov
+from engines import frame
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+MODELS = HERE.parents[1] / "models"
 WIDTH, HEIGHT, PADDED = 640, 360, 368
 TURNS = 25
 
 
-def frame():
-    y, x = np.mgrid[0:PADDED, 0:WIDTH]
-    wave = 96 * np.sin(x / 7) * np.cos(y / 11) + 32 * ((x // 16 + y // 16) % 2)
-    return (np.clip(128 + wave, 0, 255).round() / 255).astype(np.float32)[None, None]
+class Engine:
+    """A process that answers `run`, `answer PATH` and `memory`; see engines.py."""
 
+    def __init__(self, command):
+        self.log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
+        )
+        for line in self.process.stdout:
+            if line.strip() == "ready":
+                return
+        self.process.wait()
+        self.log.seek(0)
+        raise RuntimeError((self.log.read().strip().splitlines() or ["ended at once"])[-1][:120])
 
-def onnxruntime(model, threads):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
-    session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda x: session.run(None, {name: x})[0]
-
-
-def openvino(model, threads):
-    network = ov.Core().read_model(model)
-    network.reshape([1, 1, PADDED, WIDTH])
-    compiled = ov.compile_model(network, "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"})
-    request = compiled.create_infer_request()
-    return lambda x: request.infer({0: x})[0]
+    def ask(self, *words):
+        print(*words, file=self.process.stdin, flush=True)
+        return [float(word) for word in self.process.stdout.readline().split()]
 
 
 def bifocal(binary, model, threads):
-    command = [binary, "bench", "-m", str(model), "-j", str(threads), "--size", f"{WIDTH}x{HEIGHT}", "--pixels", "gray"]
+    command = [binary, "bench", "-m", model, "-j", threads, "--size", f"{WIDTH}x{HEIGHT}", "--pixels", "gray"]
     command += ["--warmup-runs", "2", "--num-runs", "1", "--format", "json"]
-    return lambda: json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return json.loads(subprocess.run([str(c) for c in command], check=True, capture_output=True).stdout)
 
 
-def turns(binary, models, threads):
-    """Milliseconds by file and engine, worst difference in levels between engines, and what failed."""
-    x, engines, failed = frame(), {}, {}
-    for model, int8, real in models:
-        for name, make, path in (
-            ("onnxruntime int8", onnxruntime, int8), ("OpenVINO int8", openvino, int8),
-            ("onnxruntime f32", onnxruntime, real), ("OpenVINO f32", openvino, real),
-        ):  # fmt: skip
-            try:
-                run = make(path, threads)
-                run(x)
-                engines[model, name] = run
-            except Exception as error:  # an engine's own error, whatever its type
-                failed[model, name] = str(error).splitlines()[0][:120]
-    times, bench = {}, {}
-    for _ in range(TURNS):
-        for key, run in engines.items():
-            begin = time.perf_counter()
-            run(x)
-            times.setdefault(key, []).append(1e3 * (time.perf_counter() - begin))
-        for model, int8, _ in models:
-            bench[model] = bifocal(binary, int8, threads)()
-            times.setdefault((model, "Bifocal"), []).append(bench[model]["latency_ms"]["p50"])
-    apart = {m: np.abs(engines[m, "onnxruntime int8"](x) - engines[m, "OpenVINO int8"](x)).max() * 255 for m, _, _ in models
-             if (m, "OpenVINO int8") in engines}  # fmt: skip
-    return times, bench, apart, failed
+class Contest:
+    """One network: all engines on it, and what was measured."""
+
+    def __init__(self, name, int8, real, folder, binary, tract, threads):
+        self.name, self.int8, self.binary, self.threads = name, int8, binary, threads
+        self.engines, self.failed, self.times, self.bench = {}, {}, {}, None
+        python = [sys.executable, HERE / "engines.py"]
+        files = {
+            "int8": [("onnxruntime", python, int8), ("OpenVINO", python, int8), ("tract", [tract], int8)],
+            "f32": [("onnxruntime", python, real), ("OpenVINO", python, real), ("tract", [tract], real),
+                    ("ncnn", python, conversions.ncnn), ("MNN", python, conversions.mnn)],
+        }  # fmt: skip
+        for kind, list_ in files.items():
+            for engine, program, path in list_:
+                try:
+                    path = path(real, folder, PADDED, WIDTH) if callable(path) else path
+                    arguments = [] if program == [tract] else [engine]
+                    self.engines[f"{engine} {kind}"] = Engine([*program, *arguments, path, threads, WIDTH, PADDED])
+                except (RuntimeError, subprocess.CalledProcessError) as error:
+                    self.failed[f"{engine} {kind}"] = str(error)
+
+    def turn(self):
+        for name, engine in self.engines.items():
+            self.times.setdefault(name, []).append(engine.ask("run")[0])
+        self.bench = bifocal(self.binary, self.int8, self.threads)
+        self.times.setdefault("Bifocal", []).append(self.bench["latency_ms"]["p50"])
+
+    def apart(self, folder):
+        """By engine, the worst difference from onnxruntime's answer on the same kind of file, in levels of 255."""
+        answers = {}
+        for name, engine in self.engines.items():
+            path = Path(folder, "answer")
+            engine.ask("answer", path)
+            answers[name] = np.clip(np.fromfile(path, np.float32), 0, 1)
+        return {n: 255 * np.abs(a - answers["onnxruntime " + n.split()[1]]).max() for n, a in answers.items()}
+
+    def table(self, apart):
+        ours = self.times["Bifocal"]
+        yield f"## {self.name}\n\nBifocal at level {self.bench['level']}, arena {self.bench['arena_bytes'] / 2**20:.1f} MiB.\n"
+        yield "| engine | median ms | least ms | median / Bifocal's | peak of the process, MiB | of it the engine's, MiB | worst difference |"
+        yield "| --- | --- | --- | --- | --- | --- | --- |"
+        for name, ms in sorted(self.times.items(), key=lambda item: statistics.median(item[1])):
+            if name == "Bifocal":
+                peak, before, levels = self.bench["peak_rss_bytes"], 0, "-"
+            else:
+                peak, before = self.engines[name].ask("memory")
+                levels = "-" if name.startswith("onnxruntime") else f"{apart[name]:.1f}"
+            median = statistics.median(ms)
+            yield (f"| {name} | {median:.1f} | {min(ms):.1f} | {median / statistics.median(ours):.2f} "
+                   f"| {peak / 2**20:.0f} | {(peak - before) / 2**20:.0f} | {levels} |")  # fmt: skip
+        for name, error in self.failed.items():
+            yield f"| {name} | cannot run the file: {error} | | | | | |"
+        yield ""
 
 
 def processor():
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     names = [line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")]
-    vnni = "with VNNI" if "avx512_vnni" in text else "without VNNI"
+    vnni = "with VNNI" if "vnni" in text else "without VNNI"
     return f"{names[0] if names else platform.processor()}, {vnni}"
 
 
 def main():
-    binary, threads = sys.argv[1], int(sys.argv[2])
+    binary, tract, threads = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
-        tiny, plain = ROOT / "models/ctnet-tiny-x2.onnx", Path(folder, "plain.onnx")
-        networks.plain_cnn(Path(folder, "plain-f32.onnx"))
-        networks.quantised(Path(folder, "plain-f32.onnx"), plain, [frame()])
-        networks.without_quantisation(tiny, Path(folder, "tiny-f32.onnx"))
-        models = [("ctnet-tiny-x2", tiny, Path(folder, "tiny-f32.onnx")), ("plain CNN, 8 x 32", plain, Path(folder, "plain-f32.onnx"))]
-        times, bench, apart, failed = turns(binary, models, threads)
-    lines = [f"# Peers\n\n{processor()}; {threads} thread(s); {WIDTH}x{HEIGHT} luma, x2; {TURNS} turns, interleaved; "
-             f"onnxruntime {ort.__version__}, OpenVINO {ov.__version__.split('-')[0]}. `tests/peers/run {threads}`.\n"]  # fmt: skip
-    for model, _, _ in models:
-        ours = times[model, "Bifocal"]
-        level, peak = bench[model]["level"], bench[model]["peak_rss_bytes"] / 2**20
-        lines.append(f"## {model}\n\nBifocal at level {level}; peak of its process {peak:.0f} MiB.\n")
-        lines.append("| engine | median ms | least ms | median / Bifocal's | least / Bifocal's |\n| --- | --- | --- | --- | --- |")
-        for (which, name), ms in sorted(times.items(), key=lambda item: statistics.median(item[1])):
-            if which == model:
-                median, least = statistics.median(ms), min(ms)
-                ratios = f"{median / statistics.median(ours):.2f} | {least / min(ours):.2f}"
-                lines.append(f"| {name} | {median:.1f} | {least:.1f} | {ratios} |")
-        lines += [f"| {name} | cannot run the file: {error} | | | |" for (which, name), error in failed.items() if which == model]
-        if model in apart:
-            lines.append(f"\nonnxruntime and OpenVINO differ by at most {apart[model]:.1f} levels on int8.")
-        lines.append("")
+        folder, networks_ = Path(folder), []
+        for int8 in sorted(MODELS.glob("*.onnx")):
+            real = folder / f"{int8.stem}-f32.onnx"
+            networks.without_quantisation(int8, real)
+            networks_.append((int8.stem, int8, real))
+        real, int8 = folder / "plain-f32.onnx", folder / "plain.onnx"
+        networks.plain_cnn(real)
+        networks.quantised(real, int8, [frame(WIDTH, PADDED)])
+        networks_.append(("plain CNN, 8 x 32", int8, real))
+        engines = ", ".join(f"{e} {version(e.lower())}" for e in ("onnxruntime", "OpenVINO", "ncnn", "MNN"))
+        lines = [f"# Peers\n\n{processor()}; {threads} thread(s); {WIDTH}x{HEIGHT} luma; {TURNS} turns, interleaved; {engines}, "
+                 f"tract 0.23.9. `tests/peers/run {threads}`.\n\nThe difference is from onnxruntime's answer, in levels of 255. "
+                 "Peers that read no QDQ file get it in f32.\n"]  # fmt: skip
+        for network in networks_:
+            contest = Contest(*network, folder, binary, tract, threads)
+            for _ in range(TURNS):
+                contest.turn()
+            lines += contest.table(contest.apart(folder))
+            for engine in contest.engines.values():
+                engine.process.kill()
     text = "\n".join(lines)
-    Path(__file__).with_name("RESULTS.md").write_text(text)
+    (HERE / "RESULTS.md").write_text(text)
     print(text)
 
 
