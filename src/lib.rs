@@ -37,6 +37,9 @@
 //! needs, so nothing is computed twice and memory does not grow with the height. When a budget is too small for
 //! rings of the frame's full width, the frame is cut into tiles with a halo, and each runs like a small frame.
 //!
+//! With several threads each runs a pass of its own, one behind the other: a pass takes a Step when the pass before is
+//! far enough ahead, which a counter tells, and the memory plan knows which rows are alive then.
+//!
 //! Whatever the network does beyond a few pixels is defined on a fixed grid of windows of the frame, never on the
 //! tile, and every number is an integer or one IEEE single operation with a defined rounding. Hence the result is
 //! the same bytes for every tile, thread count, budget and instruction set.

@@ -102,3 +102,45 @@ fn unsupported_operators_are_named() {
     let error = Model::parse("changed", &with_operator("Conv", "Blur", 2)).expect_err("Blur").to_string();
     assert!(error.contains("Blur") && error.contains("conv"), "{error}");
 }
+
+/// A scale that is far from what training makes gives the same bytes at every level, or, where numbers would leave 32
+/// bits, an error that names the node.
+#[test]
+fn absurd_scales() {
+    let model = Model::parse("whole", MODEL).unwrap();
+    let (mut refused, mut same) = (0, 0);
+    let every = if std::env::var_os("BIFOCAL_EMULATED").is_some() { 9 } else { 1 };
+    for tensor in model.graph().tensors.iter().step_by(every) {
+        for factor in [1e-30_f32, 1e-3, 1e3, 1e9] {
+            let mut bytes = MODEL.to_vec();
+            let (from, to) = (tensor.scale.to_le_bytes(), (tensor.scale * factor).to_le_bytes());
+            let places: Vec<usize> = (0..bytes.len() - 4).filter(|&at| bytes[at..at + 4] == from).collect();
+            assert!(!places.is_empty(), "{}: a scale that is not in the file", tensor.name);
+            places.iter().for_each(|&at| bytes[at..at + 4].copy_from_slice(&to));
+            let Ok(model) = Model::parse("changed", &bytes) else { continue };
+            let base = Options::new(Size::new(9, 11), PixelFormat::Gray8);
+            let rows = picture("towers.png", base.size, base.format);
+            let mut made = Level::all().into_iter().map(|level| {
+                let options = Options { level, ..base.clone() };
+                Engine::prepare(&model, &options).map(|mut engine| run(&mut engine, &options, &rows))
+            });
+            match made.next().unwrap() {
+                Ok(truth) => {
+                    assert!((1e-5..1e5).contains(&factor), "{} times {factor:e} is planned", tensor.name);
+                    assert!(made.all(|other| other.unwrap() == truth), "{} times {factor:e}", tensor.name);
+                    same += 1;
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(
+                        error.starts_with("model ") && error.contains(": node '") && !error.contains('\n'),
+                        "{error}"
+                    );
+                    assert!(made.all(|other| other.is_err()));
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 60 / every && same > 60 / every, "{refused} refused, {same} the same");
+}

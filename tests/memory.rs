@@ -119,10 +119,10 @@ fn memory_does_not_grow_with_the_height() {
 fn the_arena_does_not_grow_unnoticed() {
     let _alone = ALONE.lock();
     let model = Model::embedded().unwrap();
-    for (width, height, most) in [(640, 360, 4 << 20), (1920, 1080, 12 << 20)] {
-        let options = Options::new(Size::new(width, height), PixelFormat::Rgb8);
+    for (width, height, threads, most) in [(640, 360, 1, 3 << 20), (640, 360, 2, 4 << 20), (1920, 1080, 2, 12 << 20)] {
+        let options = Options { threads, ..Options::new(Size::new(width, height), PixelFormat::Rgb8) };
         let report = bifocal::engine::survey(&model, &options).unwrap();
-        assert!(report.arena_bytes <= most, "{width}x{height}: {} bytes", report.arena_bytes);
+        assert!(report.arena_bytes <= most, "{width}x{height}, {threads} threads: {} bytes", report.arena_bytes);
         assert!(report.mac_overhead <= 1.05, "{width}x{height}: {}", report.mac_overhead);
     }
 }

@@ -74,7 +74,7 @@ pub fn measure(engine: &mut Engine, pixels: &[u8], row_bytes: usize, schedule: S
     if schedule.profile {
         engine.start_profile();
     }
-    let mut before = engine.profile().to_vec();
+    let mut before = engine.profile();
     let mut runs = Runs { frames: Vec::with_capacity(schedule.runs.min(1 << 16)), steps: vec![vec![]; before.len()] };
     let begin = Instant::now();
     while runs.frames.is_empty() || (runs.frames.len() < schedule.runs && begin.elapsed() < schedule.limit) {
@@ -83,8 +83,8 @@ pub fn measure(engine: &mut Engine, pixels: &[u8], row_bytes: usize, schedule: S
         runs.frames.push(millis(frame.elapsed()));
         // The engine adds up over frames.
         for ((step, total), before) in runs.steps.iter_mut().zip(engine.profile()).zip(&mut before) {
-            step.push(millis(*total - *before));
-            *before = *total;
+            step.push(millis(total - *before));
+            *before = total;
         }
     }
     runs

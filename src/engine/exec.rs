@@ -1,18 +1,22 @@
 //! Runs units of Steps: borrows rows, calls kernels.
 
+use std::ops::Range;
+
 use super::layout::Layout;
 use crate::kernels::{Attend, Depthwise as DepthwiseWeights, Level, Residual, Room, Weights, Window};
-use crate::memory::{Arena, RowRead, RowWrite};
-use crate::plan::{Attention, Buffer, Conv, Depthwise, Fused, Kind, MOST_ROWS, Plan, Read, Step};
+use crate::memory::{Arena, Claim, MOST_READS, Reads, Seat, Writes};
+use crate::plan::{Attention, Buffer, Conv, Depthwise, Fused, Kind, MOST_ROWS, Plan, Step};
 
-type Rows<'a> = heapless::Vec<RowRead<'a>, MOST_ROWS>;
+type Rows<'a> = heapless::Vec<&'a [u8], MOST_ROWS>;
 
-/// What a thread needs to run units.
+/// What a thread needs to run units of Steps.
 pub struct Site<'a> {
     pub plan: &'a Plan,
     pub layout: &'a Layout,
     pub arena: &'a Arena,
     pub level: Level,
+    /// Number of the thread.
+    pub thread: usize,
     /// Size of the sub-frame.
     pub width: usize,
     pub height: usize,
@@ -63,18 +67,25 @@ fn grow<T: Clone + Default>(v: &mut Vec<T>, n: usize) {
 }
 
 impl<'a> Site<'a> {
-    /// Parts that a unit of the Step falls into: the lanes of a row of windows, else one.
-    pub fn parts(&self, step: &Step) -> usize {
-        self.layout.lanes[step.write].0
-    }
-
-    /// Runs one part of one unit.
-    pub fn run(&self, step: &Step, unit: usize, part: usize, scratch: &mut Scratch) {
+    /// Runs units of the Step: those whose inputs the thread's pass finds made.
+    pub fn run(&self, step: &Step, units: Range<usize>, seat: &mut Seat, scratch: &mut Scratch) {
+        let mut claims: heapless::Vec<Claim, MOST_READS> = heapless::Vec::new();
+        for read in &step.reads {
+            let inside = |row: isize| row.clamp(0, self.rows_of(read.buffer) as isize - 1) as usize;
+            let (first, last) = (read.span(units.start).0, read.span(units.end - 1).1);
+            // PREPARE has checked that there are no more reads than this takes.
+            let _ = claims.push(self.layout.claim(self.thread, read.buffer, inside(first)..inside(last) + 1));
+        }
+        let _ = claims.push(self.layout.blank());
+        let rows = self.rows_of(step.write);
+        let written = step.rows_done(units.start, rows)..step.rows_done(units.end, rows);
+        let mut held = self.arena.hold(seat, &claims, &self.layout.claim(self.thread, step.write, written));
+        let (reads, writes) = held.split();
         match &step.kind {
-            Kind::Conv(conv) => self.conv(step, conv, unit),
-            Kind::Depthwise(depthwise) => self.depthwise(step, depthwise, unit),
-            Kind::Attention(attention) => self.attention(step, attention, unit, part, scratch),
-            _ => self.elementwise(step, unit),
+            Kind::Conv(conv) => units.for_each(|unit| self.conv(step, conv, unit, reads, writes)),
+            Kind::Depthwise(depthwise) => units.for_each(|unit| self.depthwise(step, depthwise, unit, reads, writes)),
+            Kind::Attention(a) => units.for_each(|unit| self.attention(step, a, unit, reads, writes, scratch)),
+            _ => units.for_each(|unit| self.elementwise(step, unit, reads, writes)),
         }
     }
 
@@ -86,44 +97,37 @@ impl<'a> Site<'a> {
         self.buffer(id).rows.of(self.height)
     }
 
-    /// A row of a buffer that lies inside the frame.
-    fn row(&self, buffer: usize, row: usize) -> RowRead<'a> {
-        self.arena.read(self.layout.slot_of[buffer], row % self.layout.ring[buffer])
-    }
-
-    fn row_mut(&self, buffer: usize, row: usize) -> RowWrite<'a> {
-        self.arena.write(self.layout.slot_of[buffer], row % self.layout.ring[buffer])
-    }
-
-    /// Adds the rows of a read; those outside the frame are blank.
-    fn collect(&self, rows: &mut Rows<'a>, read: &Read, unit: usize) {
+    /// Adds the rows of the Step's read of this number; those outside the frame are blank.
+    fn collect<'r>(&self, rows: &mut Rows<'r>, step: &Step, number: usize, unit: usize, reads: &'r Reads) {
+        let read = &step.reads[number];
         let (base, count) = (read.base(unit), self.rows_of(read.buffer) as isize);
         for offset in &read.offsets {
             let row = base + offset;
-            let guard = if (0..count).contains(&row) {
-                self.row(read.buffer, row as usize)
+            let row = if (0..count).contains(&row) {
+                reads.row(number, row as usize)
             } else {
                 let zero = self.buffer(read.buffer).zero;
                 let blank = self.layout.blanks.iter().position(|b| *b == zero).unwrap_or(0);
-                self.arena.read(self.layout.blank, blank)
+                reads.row(step.reads.len(), blank)
             };
             // PREPARE has checked that all rows of a unit fit.
-            let _ = rows.push(guard);
+            let _ = rows.push(row);
         }
     }
 
-    fn conv(&self, step: &Step, conv: &Conv, unit: usize) {
-        let reads = step.reads.len() - usize::from(conv.residual.is_some());
-        let mut guards = Rows::new();
-        step.reads[..reads].iter().for_each(|read| self.collect(&mut guards, read, unit));
-        let rows: heapless::Vec<&[u8], MOST_ROWS> = guards.iter().map(|g| &**g).collect();
+    fn conv(&self, step: &Step, conv: &Conv, unit: usize, reads: &Reads, writes: &mut Writes) {
+        let count = step.reads.len() - usize::from(conv.residual.is_some());
+        let mut rows = Rows::new();
+        (0..count).for_each(|number| self.collect(&mut rows, step, number, unit, reads));
         let (n, buffer) = (conv.spread, self.buffer(step.write));
         let pixels = buffer.columns.of(self.width) / n;
         let window = Window { taps: &conv.taps, run: conv.run };
         for y in 0..n {
-            let skip = conv.residual.as_ref().map(|fused| (fused, &step.reads[reads]));
-            let skip_row = skip.map(|(_, read)| self.row(read.buffer, read.base(unit) as usize + y));
-            let mut out = self.row_mut(step.write, unit * n + y);
+            let skip = conv.residual.as_ref().map(|fused| {
+                let read = &step.reads[count];
+                (fused, self.buffer(read.buffer), reads.row(count, read.base(unit) as usize + y))
+            });
+            let out = writes.row(unit * n + y);
             for x in 0..n {
                 let packed = &conv.packed[y * n + x];
                 let weights = Weights {
@@ -133,18 +137,14 @@ impl<'a> Site<'a> {
                     outputs: packed.outputs,
                     pairs_fit: packed.pairs_fit,
                 };
-                let residual = skip.zip(skip_row.as_deref()).map(|((fused, read), row)| {
-                    let skip = self.buffer(read.buffer);
-                    fused.over(&row[skip.pixel(x)..], n * skip.stride)
-                });
-                let out = &mut out[buffer.pixel(x)..];
+                let residual = skip.map(|(fused, skip, row)| fused.over(&row[skip.pixel(x)..], n * skip.stride));
                 self.level.conv_row(
                     &window,
                     &weights,
                     conv.clamp,
                     residual.as_ref(),
                     &rows,
-                    out,
+                    &mut out[buffer.pixel(x)..],
                     n * buffer.stride,
                     pixels,
                 );
@@ -152,16 +152,15 @@ impl<'a> Site<'a> {
         }
     }
 
-    fn depthwise(&self, step: &Step, depthwise: &Depthwise, unit: usize) {
-        let mut guards = Rows::new();
-        self.collect(&mut guards, &step.reads[0], unit);
+    fn depthwise(&self, step: &Step, depthwise: &Depthwise, unit: usize, reads: &Reads, writes: &mut Writes) {
+        let mut rows = Rows::new();
+        self.collect(&mut rows, step, 0, unit, reads);
         let (source, buffer) = (self.buffer(step.reads[0].buffer), self.buffer(step.write));
         let first = source.pixel(0) - depthwise.dilation * source.stride;
-        let rows = [0, 1, 2].map(|i| &guards[i][first..]);
-        let skip_row = depthwise.residual.as_ref().map(|_| self.row(step.reads[1].buffer, unit));
-        let residual = depthwise.residual.as_ref().zip(skip_row.as_deref()).map(|(fused, row)| {
+        let rows = [0, 1, 2].map(|i| &rows[i][first..]);
+        let residual = depthwise.residual.as_ref().map(|fused| {
             let skip = self.buffer(step.reads[1].buffer);
-            fused.over(&row[skip.pixel(0)..], skip.stride)
+            fused.over(&reads.row(1, unit)[skip.pixel(0)..], skip.stride)
         });
         let weights = DepthwiseWeights {
             data: &depthwise.data,
@@ -171,43 +170,38 @@ impl<'a> Site<'a> {
             tap_step: depthwise.dilation * source.stride,
             step: source.stride,
         };
-        let mut out = self.row_mut(step.write, unit);
-        let out = &mut out[buffer.pixel(0)..];
         self.level.depthwise_row(
             &weights,
             depthwise.clamp,
             residual.as_ref(),
             rows,
-            out,
+            &mut writes.row(unit)[buffer.pixel(0)..],
             buffer.stride,
             buffer.columns.of(self.width),
         );
     }
 
-    /// The pixels of a row.
-    fn pixels<'r>(&self, buffer: usize, row: &'r [u8]) -> &'r [u8] {
+    /// Bytes of the pixels of a row.
+    fn pixels(&self, buffer: usize) -> Range<usize> {
         let b = self.buffer(buffer);
-        &row[b.pixel(0)..b.pixel(b.columns.of(self.width))]
+        b.pixel(0)..b.pixel(b.columns.of(self.width))
     }
 
-    fn elementwise(&self, step: &Step, unit: usize) {
-        let mut guards = Rows::new();
-        step.reads.iter().for_each(|read| self.collect(&mut guards, read, unit));
-        let inputs: heapless::Vec<&[u8], MOST_ROWS> = {
-            let buffers = step.reads.iter().flat_map(|r| r.offsets.iter().map(|_| r.buffer));
-            buffers.zip(&guards).map(|(b, g)| self.pixels(b, g)).collect()
-        };
-        let buffer = self.buffer(step.write);
-        let range = buffer.pixel(0)..buffer.pixel(buffer.columns.of(self.width));
+    fn elementwise(&self, step: &Step, unit: usize, reads: &Reads, writes: &mut Writes) {
+        let mut inputs = Rows::new();
+        for (number, read) in step.reads.iter().enumerate() {
+            let first = inputs.len();
+            self.collect(&mut inputs, step, number, unit, reads);
+            inputs[first..].iter_mut().for_each(|row| *row = &row[self.pixels(read.buffer)]);
+        }
+        let (buffer, range) = (self.buffer(step.write), self.pixels(step.write));
         if let Kind::Shuffle(n) = step.kind {
             for y in 0..n {
-                let mut out = self.row_mut(step.write, unit * n + y);
-                self.level.shuffle_row(n, y, inputs[0], &mut out[range.clone()]);
+                self.level.shuffle_row(n, y, inputs[0], &mut writes.row(unit * n + y)[range.clone()]);
             }
             return;
         }
-        let mut out = self.row_mut(step.write, unit);
-        let out = &mut out[range];
+        let out = &mut writes.row(unit)[range];
         match &step.kind {
             Kind::Add { add, broadcast: false } => self.level.add_row(add, inputs[0], inputs[1], out),
             Kind::Add { add, broadcast: true } => {
@@ -224,46 +218,40 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// One lane of the row of windows `unit`.
-    fn attention(&self, step: &Step, a: &Attention, unit: usize, lane: usize, scratch: &mut Scratch) {
-        let height = self.rows_of(step.write);
+    /// The row of windows `unit`.
+    fn attention(
+        &self,
+        step: &Step,
+        a: &Attention,
+        unit: usize,
+        reads: &Reads,
+        writes: &mut Writes,
+        scratch: &mut Scratch,
+    ) {
+        let height = self.rows_of(step.write) as isize;
         let top = (unit * a.window) as isize - a.shift as isize;
-        let inside = |row: isize| row.clamp(0, height as isize - 1) as usize;
         let mut rows = Rows::new();
-        // A row that is clamped is borrowed more than once; readers may share.
-        for read in &step.reads {
-            for offset in &read.offsets {
-                let _ = rows.push(self.row(read.buffer, inside(read.base(unit) + offset)));
-            }
+        for (number, read) in step.reads.iter().enumerate() {
+            // Rows outside the frame are the nearest inside.
+            let row = |offset: &isize| (read.base(unit) + offset).clamp(0, height - 1) as usize;
+            rows.extend(read.offsets.iter().map(|offset| reads.row(number, row(offset))));
         }
-        let slot = self.layout.slot_of[step.write];
-        let mut outs: heapless::Vec<(usize, RowWrite), MOST_ROWS> = heapless::Vec::new();
-        for r in 0..a.window {
-            let row = top + r as isize;
-            if (0..height as isize).contains(&row) {
-                let guard = self.arena.write_lanes(slot, row as usize % self.layout.ring[step.write], lane..lane + 1);
-                let _ = outs.push((r, guard));
-            }
-        }
-        let first_byte = self.arena.slot(slot).lane(lane);
         let buffer = self.buffer(step.write);
         let columns = buffer.columns.of(self.width);
-        let each = self.layout.lanes[step.write].1;
-        let windows = columns / a.window + usize::from(a.shift > 0);
-        for w in lane * each..((lane + 1) * each).min(windows) {
+        for w in 0..columns / a.window + usize::from(a.shift > 0) {
             let left = (w * a.window) as isize - a.shift as isize;
-            let sources: [&Buffer; 3] = [0, 1, 2].map(|i| self.buffer(step.reads[i].buffer));
             let gather = |which: usize, into: &mut [u8]| {
-                gather(&rows[which * a.window..][..a.window], sources[which], left, columns, into);
+                let source = self.buffer(step.reads[which].buffer);
+                gather(&rows[which * a.window..][..a.window], source, left, columns, into);
             };
             self.window(a, gather, scratch);
             let (from, to) = (left.max(0) as usize, (left + a.window as isize).min(columns as isize) as usize);
             let skipped = (from as isize - left) as usize * buffer.stride;
-            for (r, out) in &mut outs {
-                let tokens =
-                    &scratch.attended[*r * a.window * buffer.stride + skipped..][..(to - from) * buffer.stride];
-                let at = buffer.pixel(from) - first_byte;
-                out[at..at + tokens.len()].copy_from_slice(tokens);
+            let bytes = (to - from) * buffer.stride;
+            for r in (0..a.window).filter(|r| (0..height).contains(&(top + *r as isize))) {
+                let tokens = &scratch.attended[r * a.window * buffer.stride + skipped..][..bytes];
+                let out = writes.row((top + r as isize) as usize);
+                out[buffer.pixel(from)..][..bytes].copy_from_slice(tokens);
             }
         }
     }
@@ -294,7 +282,7 @@ impl<'a> Site<'a> {
 }
 
 /// The pixels of a window, row by row; columns outside the frame are the nearest inside.
-fn gather(rows: &[RowRead], buffer: &Buffer, left: isize, columns: usize, into: &mut [u8]) {
+fn gather(rows: &[&[u8]], buffer: &Buffer, left: isize, columns: usize, into: &mut [u8]) {
     let (window, c) = (rows.len(), buffer.stride);
     let inside = left >= 0 && left as usize + window <= columns;
     for (row, into) in rows.iter().zip(into.chunks_exact_mut(window * c)) {

@@ -24,8 +24,8 @@ use runner::Runner;
 
 pub use report::{BufferReport, Report, StepReport};
 
-/// Most threads: rows have as many lanes.
-pub const MOST_THREADS: usize = crate::memory::LANES;
+/// Most threads.
+pub const MOST_THREADS: usize = 16;
 /// Longest side of an input frame.
 pub const LONGEST_SIDE: usize = 1 << 16;
 
@@ -179,9 +179,9 @@ impl Engine {
         self.runner.profile();
     }
 
-    /// Time spent in each Step of [`Report::steps`] since [`Engine::start_profile`], waiting for other threads
-    /// included; empty without it.
-    pub fn profile(&self) -> &[Duration] {
+    /// Time that all threads together spent in each Step of [`Report::steps`] since [`Engine::start_profile`], without
+    /// waits for each other; empty without it.
+    pub fn profile(&self) -> Vec<Duration> {
         self.runner.times()
     }
 

@@ -7,11 +7,13 @@ use super::runner::STACK;
 use super::{Options, PrepareError, Report};
 use crate::frame::Colour;
 use crate::geom::Size;
-use crate::plan::{Buffer, Plan, Step};
+use crate::plan::{Buffer, Plan, Stagger, Step, Strips};
 use crate::tile::{Grid, Tile};
 
-/// Rows of a pass, the best first: eight keep a Step's rows in the cache and its threads busy.
+/// Rows of a pass, the best first: eight keep a Step's rows in the cache.
 const STRIPS: [usize; 5] = [8, 16, 4, 2, 1];
+/// The same for several threads. Those of whole windows make passes of equal length, and fewer to hand out.
+const SHARED_STRIPS: [usize; 5] = [16, 8, 4, 2, 1];
 /// Sides of tiles that are tried when strips do not fit, largest first.
 const TILES: [usize; 8] = [1024, 512, 256, 128, 96, 64, 32, 16];
 /// The schedule repeats with the window grid: a frame of this height shows all that a taller one would.
@@ -66,17 +68,26 @@ fn candidates<'a>(plan: &'a Plan, options: &'a Options) -> impl Iterator<Item = 
             std::iter::once(whole).chain(tiles).collect()
         }
     };
-    let pairs = grids.into_iter().flat_map(|grid| STRIPS.map(|strip| (grid, strip)));
-    pairs.filter(|(_, strip)| *strip <= plan.grid).map(|(grid, strip)| candidate(plan, options, grid, strip))
+    let strips = if options.threads > 1 { SHARED_STRIPS } else { STRIPS };
+    let pairs = grids.into_iter().flat_map(move |grid| strips.map(|strip| (grid, strip)));
+    pairs.map(|(grid, strip)| candidate(plan, options, grid, strip))
 }
 
 fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice {
     let tiled = grid.tile != grid.frame;
     let size = grid.largest();
-    let tallest = PERIODS * plan.grid;
-    let mut heights: Vec<usize> = grid.heights().into_iter().map(|h| h.min(tallest)).collect();
+    let period = plan.grid.max(strip).next_multiple_of(plan.grid);
+    let tallest = PERIODS * period;
+    let as_tall = |h: usize| if h > tallest { tallest + h % period } else { h };
+    let mut heights: Vec<usize> = grid.heights().into_iter().map(as_tall).collect();
     heights.dedup();
-    let layout = Layout::new(plan, size, &heights, strip);
+    let stagger = Stagger::new(plan, options.threads);
+    let layouts = [strip, strip.div_ceil(4)].map(|first| {
+        let strips = Strips { first, rows: strip };
+        Layout::new(plan, size, &heights, strips, stagger.clone())
+    });
+    let [even, early] = layouts;
+    let layout = if early.bytes() < even.bytes() { early } else { even };
     let mut bands = None;
     let kept = if tiled {
         let rows = (grid.tile.height + 2 * grid.halo).min(grid.frame.height);
@@ -107,16 +118,16 @@ pub fn report(plan: &Plan, options: &Options, choice: &Choice, least: Option<usi
     };
     let buffer = |(i, b): (usize, &Buffer)| BufferReport {
         name: b.name.clone(),
-        slot: choice.layout.slot_of[i],
+        slot: choice.layout.slot(0, i),
         rows: choice.layout.ring[i],
         row_bytes: b.row_bytes(size.width),
     };
     let macs = plan.macs(frame);
     let overhead = choice.grid.overhead();
-    let tile = if choice.strips() { Size::new(frame.width, choice.layout.strip) } else { choice.grid.tile };
+    let tile = if choice.strips() { Size::new(frame.width, choice.layout.strips.rows) } else { choice.grid.tile };
     Report {
         tile,
-        strip: choice.layout.strip,
+        strip: choice.layout.strips.rows,
         halo: if choice.strips() { 0 } else { choice.grid.halo },
         frame,
         output: options.size.scaled(plan.scale),

@@ -1,15 +1,16 @@
 //! A frame, or a tile treated as one, through all Steps, strip by strip.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::crew::{Crew, Order};
+use super::crew::{Crew, Frame};
 use super::exec::{Scratch, Site};
 use super::layout::Layout;
 use crate::geom::Size;
 use crate::kernels::Level;
-use crate::memory::Arena;
+use crate::memory::{Arena, Claim, Seat};
 use crate::plan::{Plan, Progress};
 
 /// Stack of a helper thread: kernels and row lists need a fraction of it.
@@ -23,41 +24,28 @@ struct Shared {
     arena: Arena,
     level: Level,
     crew: Crew,
+    /// Is the time of each Step taken?
+    profiled: AtomicBool,
+    /// Nanoseconds that all threads spent in each Step.
+    times: Vec<AtomicU64>,
+}
+
+/// What a thread has for itself.
+#[derive(Debug)]
+struct Worker {
+    number: usize,
+    seat: Seat,
+    scratch: Scratch,
+    /// Before the pass `next` of the frame.
+    progress: Progress,
+    next: u64,
+    frame: Option<Frame>,
 }
 
 impl Shared {
-    /// One thread's part of a pass, which begins at Step number `turn`. Returns the number after its last, and
-    /// adds the time of each Step to `times`, if there are any.
-    fn pass(
-        &self,
-        size: Size,
-        progress: &mut Progress,
-        mut turn: u32,
-        scratch: &mut Scratch,
-        times: &mut [Duration],
-    ) -> u32 {
-        let (plan, Size { width, height }) = (&self.plan, size);
-        let site = Site { plan, layout: &self.layout, arena: &self.arena, level: self.level, width, height };
-        for (index, step) in plan.steps.iter().enumerate() {
-            let units = progress.ready(plan, index, height, self.layout.strip);
-            if units.is_empty() {
-                continue;
-            }
-            progress.advance(index, &units);
-            let begin = (!times.is_empty()).then(Instant::now);
-            let parts = site.parts(step);
-            let part = |i: usize| site.run(step, units.start + i / parts, i % parts, scratch);
-            self.crew.share(turn, units.len() * parts, part);
-            turn = turn.wrapping_add(1);
-            if let Some(begin) = begin {
-                times[index] += begin.elapsed();
-            }
-        }
-        turn
-    }
-
-    /// Life of a helper thread.
-    fn help(&self, mut order: Order, mut scratch: Scratch) {
+    /// Runs a pass that the thread has claimed.
+    fn pass(&self, pass: u64, worker: &mut Worker) {
+        /// Rings when a pass ends in a panic.
         struct Alarm<'a>(&'a Crew);
         impl Drop for Alarm<'_> {
             fn drop(&mut self) {
@@ -67,13 +55,46 @@ impl Shared {
             }
         }
         let _alarm = Alarm(&self.crew);
-        self.crew.begin();
-        loop {
-            self.crew.wait(&mut order);
-            if order.quit {
-                return;
+        let Self { plan, layout, arena, level, crew, .. } = self;
+        let Worker { number, seat, scratch, progress, next, .. } = worker;
+        let frame = crew.frame();
+        if worker.frame != Some(frame) {
+            worker.frame = Some(frame);
+            progress.begin(plan, frame.size.height);
+            *next = frame.first;
+        }
+        while *next < pass {
+            progress.skip_pass(plan, layout.strips);
+            *next += 1;
+        }
+        *next += 1;
+        progress.next_pass(layout.strips);
+        let Size { width, height } = frame.size;
+        let site = Site { plan, layout, arena, level: *level, thread: *number, width, height };
+        let profiled = self.profiled.load(Ordering::Relaxed);
+        let mut seen = 0;
+        for (index, step) in plan.steps.iter().enumerate() {
+            let units = progress.take(plan, index, layout.strips);
+            if units.is_empty() {
+                continue;
             }
-            self.pass(order.size, &mut order.progress, order.turn, &mut scratch, &mut []);
+            crew.follow(pass, index, &mut seen);
+            let begin = profiled.then(Instant::now);
+            site.run(step, units, seat, scratch);
+            if let Some(begin) = begin {
+                self.times[index].fetch_add(begin.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            }
+            crew.mark(pass, index + 1);
+        }
+        crew.follow(pass, plan.steps.len() - 1, &mut seen);
+        crew.finish(pass, progress.output_rows(plan));
+    }
+
+    /// Life of a helper thread.
+    fn help(&self, mut worker: Worker) {
+        self.crew.begin();
+        while let Some(pass) = self.crew.claim_or_sleep() {
+            self.pass(pass, &mut worker);
         }
     }
 }
@@ -83,52 +104,46 @@ impl Shared {
 pub struct Runner {
     shared: Arc<Shared>,
     helpers: Vec<JoinHandle<()>>,
-    progress: Progress,
-    scratch: Scratch,
+    worker: Worker,
     size: Size,
     /// Width that the borders are written for.
     bordered: usize,
     input_rows: usize,
     output_rows: usize,
-    /// Number of the next Step, counted over all passes.
-    turn: u32,
-    /// Time spent in each Step; empty when it is not taken.
-    times: Vec<Duration>,
+    /// Passes whose output rows have been taken.
+    taken: u64,
 }
 
 impl Runner {
     /// Allocates for sub-frames of at most `size`, which `layout` was made for.
     pub fn new(plan: Plan, layout: Layout, size: Size, level: Level, threads: usize) -> std::io::Result<Self> {
-        let arena = Arena::new(&layout.slots);
+        let (arena, mut seats) = Arena::new(&layout.slots, threads);
+        let claim = layout.blank();
         for (row, zero) in layout.blanks.iter().enumerate() {
-            arena.write(layout.blank, row).fill(*zero);
+            arena.hold(&mut seats[0], &[], &claim).split().1.row(row).fill(*zero);
         }
-        let progress = Progress::new(&plan);
-        let crew = Crew::new(threads, progress.clone());
-        let shared = Arc::new(Shared { plan, layout, arena, level, crew });
-        let scratch = Scratch::new(&shared.plan);
-        let mut runner = Self {
-            shared,
-            helpers: vec![],
-            progress,
-            scratch,
-            size,
-            bordered: 0,
-            input_rows: 0,
-            output_rows: 0,
-            turn: 0,
-            times: vec![],
+        let crew = Crew::new(layout.stagger.clone());
+        let times = plan.steps.iter().map(|_| AtomicU64::new(0)).collect();
+        let shared = Arc::new(Shared { plan, layout, arena, level, crew, profiled: AtomicBool::new(false), times });
+        let worker = |(number, seat)| Worker {
+            number,
+            seat,
+            scratch: Scratch::new(&shared.plan),
+            progress: Progress::new(&shared.plan),
+            next: 0,
+            frame: None,
         };
-        for thread in 1..threads {
-            let shared = Arc::clone(&runner.shared);
-            let scratch = Scratch::new(&shared.plan);
-            let order = Order { number: 0, size, progress: runner.progress.clone(), turn: 0, quit: false };
-            let name = format!("bifocal-{thread}");
-            let helper = std::thread::Builder::new().name(name).stack_size(STACK);
-            runner.helpers.push(helper.spawn(move || shared.help(order, scratch))?);
+        let mut workers = seats.into_iter().enumerate().map(worker);
+        let own = workers.next().expect("one thread at least");
+        let mut helpers = Vec::with_capacity(threads - 1);
+        for worker in workers {
+            let shared = Arc::clone(&shared);
+            let helper = std::thread::Builder::new().name(format!("bifocal-{}", worker.number)).stack_size(STACK);
+            helpers.push(helper.spawn(move || shared.help(worker))?);
         }
-        runner.shared.crew.wait_for(runner.helpers.len());
-        Ok(runner)
+        shared.crew.wait_for_helpers(helpers.len());
+        let (bordered, input_rows, output_rows) = (0, 0, 0);
+        Ok(Self { shared, helpers, worker: own, size, bordered, input_rows, output_rows, taken: 0 })
     }
 
     /// The plan.
@@ -138,19 +153,27 @@ impl Runner {
 
     /// Takes the time of each Step from now on.
     pub fn profile(&mut self) {
-        self.times = vec![Duration::ZERO; self.shared.plan.steps.len()];
+        self.shared.profiled.store(true, Ordering::Relaxed);
     }
 
-    /// Time spent in each Step since [`Runner::profile`].
-    pub fn times(&self) -> &[Duration] {
-        &self.times
+    /// Time that all threads together spent in each Step since [`Runner::profile`]; empty without it.
+    pub fn times(&self) -> Vec<Duration> {
+        let profiled = self.shared.profiled.load(Ordering::Relaxed);
+        let times = self.shared.times.iter().take(if profiled { self.shared.times.len() } else { 0 });
+        times.map(|nanos| Duration::from_nanos(nanos.load(Ordering::Relaxed))).collect()
     }
 
-    /// A sub-frame of `size` begins; multiples of the plan's grid.
+    /// A sub-frame of `size` begins; multiples of the plan's grid. What is left of the one before is made first.
     pub fn begin(&mut self, size: Size) {
+        while self.taken < self.shared.crew.issued() {
+            match self.shared.crew.finished(self.taken) {
+                Some(_) => self.taken += 1,
+                None => self.work(),
+            }
+        }
         self.size = size;
         (self.input_rows, self.output_rows) = (0, 0);
-        self.progress.reset();
+        self.shared.crew.next_frame(size);
         if self.bordered != size.width {
             self.borders(size.width);
             self.bordered = size.width;
@@ -158,14 +181,18 @@ impl Runner {
     }
 
     /// Writes the zero points left and right of each row, for rows `width` pixels wide.
-    fn borders(&self, width: usize) {
+    fn borders(&mut self, width: usize) {
         let Shared { plan, layout, arena, .. } = &*self.shared;
         for (b, buffer) in plan.buffers.iter().enumerate().filter(|(_, b)| b.left + b.right > 0) {
             let end = buffer.pixel(buffer.columns.of(width));
-            for row in 0..layout.ring[b] {
-                let mut row = arena.write(layout.slot_of[b], row);
-                row[..buffer.pixel(0)].fill(buffer.zero);
-                row[end..end + buffer.right * buffer.stride].fill(buffer.zero);
+            for thread in 0..layout.stagger.passes {
+                let claim = layout.claim(thread, b, 0..layout.ring[b]);
+                let mut held = arena.hold(&mut self.worker.seat, &[], &claim);
+                for row in 0..layout.ring[b] {
+                    let row = held.split().1.row(row);
+                    row[..buffer.pixel(0)].fill(buffer.zero);
+                    row[end..end + buffer.right * buffer.stride].fill(buffer.zero);
+                }
             }
         }
     }
@@ -176,40 +203,56 @@ impl Runner {
         fill: impl FnOnce(&mut [u8]),
         mut emit: impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let shared = Arc::clone(&self.shared);
-        let Shared { plan, layout, arena, .. } = &*shared;
-        let buffer = &plan.buffers[plan.input];
-        let mut row = arena.write(layout.slot_of[plan.input], self.input_rows % layout.ring[plan.input]);
-        fill(&mut row[buffer.pixel(0)..buffer.pixel(self.size.width)]);
-        drop(row);
+        let Shared { plan, layout, arena, .. } = &*self.shared;
+        let (buffer, y) = (&plan.buffers[plan.input], self.input_rows);
+        let mut held = arena.hold(&mut self.worker.seat, &[], &layout.claim(0, plan.input, y..y + 1));
+        fill(&mut held.split().1.row(y)[buffer.pixel(0)..buffer.pixel(self.size.width)]);
+        drop(held);
         self.input_rows += 1;
         if self.input_rows == self.size.height {
-            while self.output_rows < plan.scale * self.size.height {
-                self.pass();
-                self.drain(&mut emit)?;
+            let rows = plan.scale * self.size.height;
+            while self.output_rows < rows {
+                self.issue(&mut emit)?;
             }
-        } else if self.input_rows.is_multiple_of(layout.strip) {
-            self.pass();
-            self.drain(&mut emit)?;
+        } else if layout.strips.end_at(self.input_rows) {
+            self.issue(&mut emit)?;
         }
         Ok(())
     }
 
-    fn pass(&mut self) {
-        self.progress.set_input(self.input_rows);
-        self.shared.crew.give(self.size, &self.progress, self.turn);
-        self.turn = self.shared.pass(self.size, &mut self.progress, self.turn, &mut self.scratch, &mut self.times);
+    /// Lets another pass begin; takes what is made, and helps, until the next may be issued.
+    fn issue<E>(&mut self, emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.shared.crew.issue();
+        loop {
+            self.take(emit)?;
+            if self.shared.crew.issued() - self.taken < self.shared.layout.stagger.window as u64 {
+                return Ok(());
+            }
+            self.work();
+        }
     }
 
-    fn drain<E>(&mut self, emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>) -> Result<(), E> {
-        let Shared { plan, layout, arena, .. } = &*self.shared;
-        let made = self.progress.output_rows(plan, self.size.height);
+    /// Runs a pass, or waits for the oldest when others run all.
+    fn work(&mut self) {
+        match self.shared.crew.claim() {
+            Some(pass) => self.shared.pass(pass, &mut self.worker),
+            None => self.shared.crew.wait_for(self.taken),
+        }
+    }
+
+    /// Gives the output rows of passes that are over to `emit`.
+    fn take<E>(&mut self, emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        let Shared { plan, layout, arena, crew, .. } = &*self.shared;
         let buffer = &plan.buffers[plan.output];
         let range = buffer.pixel(0)..buffer.pixel(buffer.columns.of(self.size.width));
-        while self.output_rows < made {
-            let y = self.output_rows;
-            self.output_rows += 1;
-            emit(y, &arena.read(layout.slot_of[plan.output], y % layout.ring[plan.output])[range.clone()])?;
+        while let Some(made) = (self.taken < crew.issued()).then(|| crew.finished(self.taken)).flatten() {
+            let claim = layout.claim(0, plan.output, self.output_rows..made);
+            let mut held = arena.hold(&mut self.worker.seat, &[claim], &Claim::NONE);
+            for y in self.output_rows..made {
+                self.output_rows = y + 1;
+                emit(y, &held.split().0.row(0, y)[range.clone()])?;
+            }
+            self.taken += 1;
         }
         Ok(())
     }

@@ -1,16 +1,19 @@
-//! One block of memory, cut into slots of rows that threads borrow.
+//! One block of memory, cut into slots of rows that threads hold for a while.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::ops::{Deref, DerefMut, Range};
+use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 /// Rows begin at multiples of a cache line.
 pub const ALIGN: usize = 64;
-/// A row can be written by this many threads at once, each in lanes of its own.
-pub const LANES: usize = 16;
-/// One reader, in a row's state; the bits below it are the lanes being written.
-const READER: u32 = 1 << LANES;
+/// Tensors that a thread can read at once.
+pub const MOST_READS: usize = 15;
+/// Rows that a slot can have, and twice the slots that there can be.
+const MOST_ROWS: usize = u16::MAX as usize;
+/// Marks a claim to write, on a board.
+const WRITE: u64 = 1 << 63;
 
 /// Shape of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,24 +22,12 @@ pub struct Slot {
     pub rows: usize,
     /// Bytes of a row: a multiple of [`ALIGN`].
     pub row_bytes: usize,
-    /// Bytes before the second lane, and from each lane after it to the next.
-    pub lanes: (usize, usize),
 }
 
 impl Slot {
-    /// A slot whose rows hold at least `row_bytes`, all in one lane.
+    /// A slot whose rows hold at least `row_bytes`.
     pub const fn new(rows: usize, row_bytes: usize) -> Self {
-        let row_bytes = row_bytes.next_multiple_of(ALIGN);
-        Self { rows, row_bytes, lanes: (row_bytes, row_bytes) }
-    }
-
-    /// First byte of a lane; `lane(LANES)` is the end of the row.
-    pub fn lane(&self, lane: usize) -> usize {
-        match lane {
-            0 => 0,
-            LANES => self.row_bytes,
-            _ => (self.lanes.0 + (lane - 1) * self.lanes.1).min(self.row_bytes),
-        }
+        Self { rows, row_bytes: row_bytes.next_multiple_of(ALIGN) }
     }
 
     /// Bytes of all rows.
@@ -45,189 +36,337 @@ impl Slot {
     }
 }
 
-/// The block and the borrows of its rows.
+/// Rows of a tensor that a thread is about to use: row `y` lies in row `y % ring` of the slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Slot.
+    pub slot: usize,
+    /// Rows of the slot that the tensor goes round.
+    pub ring: usize,
+    /// The tensor's rows; no more than `ring`.
+    pub rows: Range<usize>,
+}
+
+impl Claim {
+    /// No rows.
+    pub const NONE: Self = Self { slot: 0, ring: 0, rows: 0..0 };
+}
+
+/// The block, and who holds which of its rows.
 ///
-/// A row is borrowed like a `RefCell`, but by threads: any number of readers, or writers in lanes that do not
-/// overlap. The plan orders its Steps so that no two borrows conflict; a conflict is a bug, and panics.
+/// A thread shows what it holds on a board of its own, where the others look before they make a reference: any
+/// number may read a row, or one write it. The plan orders its Steps so that no two threads are ever in each other's
+/// way; a conflict is a bug, and panics. With one thread there are no boards, and nothing is shown.
 #[derive(Debug)]
 pub struct Arena {
     block: NonNull<u8>,
     layout: Layout,
-    slots: Vec<(usize, usize, Slot)>, // offset in the block, first state, shape
-    states: Vec<AtomicU32>,
+    /// Offset in the block, and shape.
+    slots: Vec<(usize, Slot)>,
+    boards: Vec<Board>,
+    /// No other arena of the process has it.
+    id: u64,
 }
 
-// SAFETY: the block is owned by the arena alone, and reached only through guards, which the atomic states keep
-// from aliasing.
+/// The right of one thread to hold rows of an arena, one set of claims at a time.
+#[derive(Debug)]
+pub struct Seat {
+    arena: u64,
+    number: usize,
+}
+
+/// What a thread holds, for the others to see. Threads change their boards often: two cache lines keep them apart.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Board {
+    count: AtomicUsize,
+    claims: [AtomicU64; MOST_READS + 1],
+}
+
+// SAFETY: the block is owned by the arena alone, and reached only through `Held`, which the boards keep from aliasing.
 #[allow(unsafe_code)]
 unsafe impl Send for Arena {}
-// SAFETY: as above; `read` and `write` take the state of the row before they make a reference to its bytes.
+// SAFETY: as above; `hold` shows its claims and looks at all others' before a reference to a claimed row can be made.
 #[allow(unsafe_code)]
 unsafe impl Sync for Arena {}
 
 impl Arena {
-    /// Bytes that [`Arena::new`] allocates for these slots.
-    pub fn bytes(slots: &[Slot]) -> usize {
-        let rows: usize = slots.iter().map(|s| s.rows).sum();
-        Self::block_bytes(slots) + rows * size_of::<AtomicU32>() + std::mem::size_of_val(slots) * 3
+    /// Bytes that [`Arena::new`] allocates for these slots, and as many seats.
+    pub fn bytes(slots: &[Slot], seats: usize) -> usize {
+        let boards = if seats > 1 { seats * size_of::<Board>() } else { 0 };
+        Self::block_bytes(slots) + size_of_val(slots) * 2 + seats * size_of::<Seat>() + boards
     }
 
     fn block_bytes(slots: &[Slot]) -> usize {
         slots.iter().map(Slot::bytes).sum::<usize>().max(ALIGN)
     }
 
-    /// Allocates the block, zeroed.
+    /// Allocates the block, zeroed, with `seats` seats, one for each thread.
     #[allow(unsafe_code)]
-    pub fn new(slots: &[Slot]) -> Self {
+    pub fn new(slots: &[Slot], seats: usize) -> (Self, Vec<Seat>) {
         let mut places = Vec::with_capacity(slots.len());
-        let (mut offset, mut state) = (0, 0);
+        let mut offset = 0;
         for slot in slots {
             assert!(slot.row_bytes.is_multiple_of(ALIGN), "rows are aligned");
-            places.push((offset, state, *slot));
+            assert!(slot.rows <= MOST_ROWS && slots.len() <= MOST_ROWS / 2, "a board has no place for {slot:?}");
+            places.push((offset, *slot));
             offset += slot.bytes();
-            state += slot.rows;
         }
         let layout =
             Layout::from_size_align(Self::block_bytes(slots), ALIGN).expect("a block that fits the address space");
         // SAFETY: the layout's size is at least ALIGN, so not zero.
         let pointer = unsafe { alloc_zeroed(layout) };
         let Some(block) = NonNull::new(pointer) else { handle_alloc_error(layout) };
-        let states = (0..state).map(|_| AtomicU32::new(0)).collect();
-        Self { block, layout, slots: places, states }
+        let boards = (0..if seats > 1 { seats } else { 0 }).map(|_| Board::default()).collect();
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        let seats = (0..seats).map(|number| Seat { arena: id, number }).collect();
+        (Self { block, layout, slots: places, boards, id }, seats)
     }
 
-    /// Shape of a slot.
-    pub fn slot(&self, slot: usize) -> Slot {
-        self.slots[slot].2
-    }
-
-    /// Borrows a row to read it.
-    #[allow(unsafe_code)]
-    pub fn read(&self, slot: usize, row: usize) -> RowRead<'_> {
-        let (pointer, state, bytes) = self.row(slot, row);
-        let before = state.fetch_add(READER, Ordering::Acquire);
-        if before & (READER - 1) != 0 {
-            state.fetch_sub(READER, Ordering::Release);
-            panic!("row {row} of slot {slot} is read while it is written");
+    /// Holds rows to read, and rows of one tensor to write, until the result is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If a claim conflicts with another, or the seat is another arena's.
+    pub fn hold<'a>(&'a self, seat: &'a mut Seat, reads: &[Claim], write: &Claim) -> Held<'a> {
+        assert_eq!(seat.arena, self.id, "a seat of another arena");
+        let written = self.region(write);
+        let mut rings = heapless::Vec::new();
+        for claim in reads {
+            assert!(!self.region(claim).meets(written), "{claim:?} is read while it is written");
+            rings.push(self.ring(claim)).expect("no more claims than a board has places for");
         }
-        // SAFETY: `row` checked that these bytes are inside the block; the state now counts a reader and no lane
-        // is being written, and none can be until the guard gives the count back.
-        let row = unsafe { std::slice::from_raw_parts(pointer, bytes) };
-        RowRead { row, state }
-    }
-
-    /// Borrows a whole row to write it.
-    pub fn write(&self, slot: usize, row: usize) -> RowWrite<'_> {
-        let bytes = self.slot(slot).row_bytes;
-        self.write_part(slot, row, 0..bytes, READER - 1)
-    }
-
-    /// Borrows neighbouring lanes of a row; the guard's bytes begin at [`Slot::lane`] of the first.
-    pub fn write_lanes(&self, slot: usize, row: usize, lanes: Range<usize>) -> RowWrite<'_> {
-        assert!(lanes.start < lanes.end && lanes.end <= LANES, "lanes {lanes:?}");
-        let shape = self.slot(slot);
-        let mask = ((1u32 << lanes.end) - 1) & !((1u32 << lanes.start) - 1);
-        self.write_part(slot, row, shape.lane(lanes.start)..shape.lane(lanes.end), mask)
-    }
-
-    #[allow(unsafe_code)]
-    fn write_part(&self, slot: usize, row: usize, bytes: Range<usize>, lanes: u32) -> RowWrite<'_> {
-        let (pointer, state, _) = self.row(slot, row);
-        let free = |s: u32| (s < READER && s & lanes == 0).then_some(s | lanes);
-        if state.fetch_update(Ordering::Acquire, Ordering::Relaxed, free).is_err() {
-            panic!("row {row} of slot {slot} is written while it is in use");
+        let board = self.boards.get(seat.number);
+        if let Some(board) = board {
+            self.show(seat.number, board, written, reads);
         }
-        // SAFETY: `row` checked that the row is inside the block and the callers that `bytes` is inside the row;
-        // the state now holds these lanes, which no other guard had, and there is no reader until they are free.
-        let row = unsafe { std::slice::from_raw_parts_mut(pointer.add(bytes.start), bytes.len()) };
-        RowWrite { row, state, lanes }
+        let writes = Writes { ring: self.ring(write), of: PhantomData };
+        Held { reads: Reads { rings, of: PhantomData }, writes, board }
+    }
+
+    /// Puts claims on the board, and looks at all others'.
+    ///
+    /// Of two threads that show conflicting claims at the same time, at least one sees the other's: each shows, then
+    /// passes the fence, then looks. It panics before it has a reference.
+    fn show(&self, number: usize, board: &Board, written: Region, reads: &[Claim]) {
+        board.claims[0].store(written.bits() | WRITE, Ordering::Release);
+        for (place, claim) in board.claims[1..].iter().zip(reads) {
+            place.store(self.region(claim).bits(), Ordering::Release);
+        }
+        board.count.store(reads.len() + 1, Ordering::Release);
+        fence(Ordering::SeqCst);
+        for (_, other) in self.boards.iter().enumerate().filter(|(other, _)| *other != number) {
+            for place in &other.claims[..other.count.load(Ordering::Acquire)] {
+                let bits = place.load(Ordering::Acquire);
+                let theirs = Region::of(bits);
+                let spoilt = bits & WRITE != 0 && reads.iter().any(|claim| theirs.meets(self.region(claim)));
+                if spoilt || theirs.meets(written) {
+                    board.count.store(0, Ordering::Release);
+                    panic!("{theirs:?} is in use by a thread while another writes {written:?} and reads {reads:?}");
+                }
+            }
+        }
+    }
+
+    fn shape(&self, claim: &Claim) -> Slot {
+        let shape = self.slots[claim.slot].1;
+        assert!(claim.ring <= shape.rows && claim.rows.len() <= claim.ring, "{claim:?} of a slot with {shape:?}");
+        shape
+    }
+
+    fn region(&self, claim: &Claim) -> Region {
+        self.shape(claim);
+        let from = claim.rows.start % claim.ring.max(1);
+        let end = from + claim.rows.len();
+        let (to, wrapped) = (end.min(claim.ring), end.saturating_sub(claim.ring));
+        // No slot has more rows than 16 bits can count, and there are fewer slots.
+        Region { slot: claim.slot as u16, from: from as u16, to: to as u16, wrapped: wrapped as u16 }
     }
 
     #[allow(unsafe_code)]
-    fn row(&self, slot: usize, row: usize) -> (*mut u8, &AtomicU32, usize) {
-        let (offset, state, shape) = self.slots[slot];
-        assert!(row < shape.rows, "row {row} of {} in slot {slot}", shape.rows);
-        // SAFETY: row < rows, so the row's first byte lies inside the slot, and the slot inside the block.
-        let pointer = unsafe { self.block.as_ptr().add(offset + row * shape.row_bytes) };
-        (pointer, &self.states[state + row], shape.row_bytes)
+    fn ring(&self, claim: &Claim) -> Ring {
+        let row_bytes = self.shape(claim).row_bytes;
+        // SAFETY: the slot lies inside the block.
+        let start = unsafe { self.block.as_ptr().add(self.slots[claim.slot].0) };
+        let first = claim.rows.start % claim.ring.max(1);
+        Ring { start, row_bytes, length: claim.ring, rows: claim.rows.clone(), first }
     }
 }
 
 impl Drop for Arena {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
-        // SAFETY: the block came from `alloc_zeroed` with this layout; guards borrow the arena, so none is left.
+        // SAFETY: the block came from `alloc_zeroed` with this layout; `Held` borrows the arena, so none is left.
         unsafe { dealloc(self.block.as_ptr(), self.layout) }
     }
 }
 
-/// A row being read.
-pub struct RowRead<'a> {
-    row: &'a [u8],
-    state: &'a AtomicU32,
+/// Rows of a slot: `from..to`, and `0..wrapped` when a claim goes on at the top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Region {
+    slot: u16,
+    from: u16,
+    to: u16,
+    wrapped: u16,
 }
 
-impl Deref for RowRead<'_> {
-    type Target = [u8];
+impl Region {
+    /// For a board; the bit of [`WRITE`] is free.
+    fn bits(self) -> u64 {
+        let Self { slot, from, to, wrapped } = self;
+        [slot, from, to, wrapped].into_iter().fold(0, |bits, part| bits << 16 | u64::from(part))
+    }
 
-    fn deref(&self) -> &[u8] {
-        self.row
+    fn of(bits: u64) -> Self {
+        let part = |i: u32| (bits >> (16 * i)) as u16;
+        Self { slot: part(3) & !((WRITE >> 48) as u16), from: part(2), to: part(1), wrapped: part(0) }
+    }
+
+    fn meets(self, other: Self) -> bool {
+        let parts = |r: Self| [r.from..r.to, 0..r.wrapped];
+        let overlap = |a: &Range<u16>, b: &Range<u16>| a.start < b.end && b.start < a.end;
+        self.slot == other.slot && parts(self).iter().any(|a| parts(other).iter().any(|b| overlap(a, b)))
     }
 }
 
-impl Drop for RowRead<'_> {
+/// A claim with its place in the block.
+#[derive(Debug)]
+struct Ring {
+    start: *mut u8,
+    row_bytes: usize,
+    length: usize,
+    rows: Range<usize>,
+    /// Row of the slot where `rows.start` lies.
+    first: usize,
+}
+
+impl Ring {
+    /// Where a row begins.
+    #[allow(unsafe_code)]
+    fn at(&self, row: usize) -> *mut u8 {
+        assert!(self.rows.contains(&row), "row {row}, where {:?} are held", self.rows);
+        let row = self.first + (row - self.rows.start);
+        let row = if row < self.length { row } else { row - self.length };
+        // SAFETY: no more rows are held than the ring has, so that this is one of its rows, and the ring is no longer
+        // than the slot, which lies inside the block.
+        unsafe { self.start.add(row * self.row_bytes) }
+    }
+}
+
+/// Rows that a thread holds.
+#[derive(Debug)]
+pub struct Held<'a> {
+    reads: Reads<'a>,
+    writes: Writes<'a>,
+    board: Option<&'a Board>,
+}
+
+impl<'a> Held<'a> {
+    /// The rows to read, and those to write.
+    pub fn split(&mut self) -> (&Reads<'a>, &mut Writes<'a>) {
+        (&self.reads, &mut self.writes)
+    }
+}
+
+impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.state.fetch_sub(READER, Ordering::Release);
+        if let Some(board) = self.board {
+            board.count.store(0, Ordering::Release);
+        }
     }
 }
 
-/// A row, or lanes of it, being written.
-pub struct RowWrite<'a> {
-    row: &'a mut [u8],
-    state: &'a AtomicU32,
-    lanes: u32,
+/// Rows that are held to read.
+#[derive(Debug)]
+pub struct Reads<'a> {
+    rings: heapless::Vec<Ring, MOST_READS>,
+    of: PhantomData<&'a Arena>,
 }
 
-impl Deref for RowWrite<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.row
+impl Reads<'_> {
+    /// A row of the claim of this number.
+    #[allow(unsafe_code)]
+    pub fn row(&self, claim: usize, row: usize) -> &[u8] {
+        let ring = &self.rings[claim];
+        // SAFETY: a row inside the block. It is held to read as long as `self` is borrowed: this thread's own claim to
+        // write does not meet it, nor do the claims of others, as `hold` has found.
+        unsafe { std::slice::from_raw_parts(ring.at(row), ring.row_bytes) }
     }
 }
 
-impl DerefMut for RowWrite<'_> {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        self.row
-    }
+/// Rows that are held to write.
+#[derive(Debug)]
+pub struct Writes<'a> {
+    ring: Ring,
+    of: PhantomData<&'a Arena>,
 }
 
-impl Drop for RowWrite<'_> {
-    fn drop(&mut self) {
-        self.state.fetch_and(!self.lanes, Ordering::Release);
+impl Writes<'_> {
+    /// A row.
+    #[allow(unsafe_code)]
+    pub fn row(&mut self, row: usize) -> &mut [u8] {
+        // SAFETY: a row inside the block. It is held to write, by this thread alone, and `self` is borrowed with it, so
+        // that there is no other reference to it.
+        unsafe { std::slice::from_raw_parts_mut(self.ring.at(row), self.ring.row_bytes) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    fn claim(slot: usize, ring: usize, rows: Range<usize>) -> Claim {
+        Claim { slot, ring, rows }
+    }
 
     #[test]
-    fn rows_are_borrowed_like_cells() {
-        let arena = Arena::new(&[Slot::new(2, 100), Slot { rows: 1, row_bytes: 256, lanes: (64, 64) }]);
-        arena.write(0, 1)[127] = 7;
-        let (a, b) = (arena.read(0, 1), arena.read(0, 1));
-        assert_eq!((a[127], b.len()), (7, 128));
-        let refused = |f: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_err();
-        assert!(refused(&|| drop(arena.write(0, 1))), "written while read");
-        drop((a, b));
-        let first = arena.write_lanes(1, 0, 0..2);
-        let second = arena.write_lanes(1, 0, 2..3);
-        assert_eq!((first.len(), second.len()), (128, 64));
-        assert!(refused(&|| drop(arena.write_lanes(1, 0, 1..2))), "a lane written twice");
-        assert!(refused(&|| drop(arena.read(1, 0))), "read while written");
-        assert!(refused(&|| drop(arena.read(1, 1))), "outside");
-        drop((first, second));
-        assert_eq!(arena.read(1, 0).len(), 256);
+    fn rows_go_round() {
+        let (arena, mut seats) = Arena::new(&[Slot::new(5, 100)], 1);
+        let seat = &mut seats[0];
+        for y in 0..9 {
+            let mut held = arena.hold(seat, &[], &claim(0, 5, y..y + 1));
+            held.split().1.row(y).fill(y as u8);
+        }
+        let mut held = arena.hold(seat, &[claim(0, 5, 5..9)], &claim(0, 5, 9..10));
+        let (reads, writes) = held.split();
+        assert_eq!([5, 6, 7, 8].map(|y| reads.row(0, y)[127]), [5, 6, 7, 8]);
+        assert_eq!((writes.row(9)[0], writes.row(9).len()), (4, 128));
+        assert!(catch_unwind(AssertUnwindSafe(|| reads.row(0, 9).len())).is_err(), "not held");
+    }
+
+    #[test]
+    fn what_is_written_is_held_alone() {
+        let slots = [Slot::new(8, 64), Slot::new(8, 64)];
+        let (arena, seats) = Arena::new(&slots, 2);
+        let [mut first, mut second]: [Seat; 2] = seats.try_into().unwrap();
+        let held = arena.hold(&mut first, &[claim(0, 6, 4..7)], &claim(1, 8, 2..4));
+        let mut fits = |reads: &[Claim], write: Claim| {
+            catch_unwind(AssertUnwindSafe(|| drop(arena.hold(&mut second, reads, &write)))).is_ok()
+        };
+        assert!(fits(&[claim(0, 6, 3..6)], claim(1, 8, 4..6)), "readers share");
+        assert!(!fits(&[], claim(0, 6, 5..6)), "written while read");
+        assert!(!fits(&[], claim(0, 6, 6..7)), "written while read, where the ring goes on at the top");
+        assert!(fits(&[], claim(0, 6, 7..8)));
+        assert!(!fits(&[claim(1, 8, 3..4)], claim(0, 6, 1..2)), "read while written");
+        assert!(!fits(&[], claim(1, 8, 11..12)), "written twice");
+        assert!(!fits(&[claim(0, 6, 1..4)], claim(0, 6, 9..10)), "read and written by one");
+        drop(held);
+        assert!(fits(&[], claim(0, 6, 5..6)), "given back");
+        let (_other, mut strangers) = Arena::new(&slots, 1);
+        let mut stranger = |ring| {
+            let claim = claim(0, ring, 0..1);
+            catch_unwind(AssertUnwindSafe(|| drop(arena.hold(&mut strangers[0], &[], &claim)))).is_ok()
+        };
+        assert!(!stranger(6), "a seat of another arena");
+        let long = claim(0, 9, 0..1);
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(arena.hold(&mut first, &[], &long)))).is_err(), "a long ring");
+    }
+
+    #[test]
+    fn boards_keep_regions() {
+        let region = Region { slot: 700, from: 3, to: 65_535, wrapped: 9 };
+        assert_eq!(Region::of(region.bits() | WRITE), region);
     }
 }

@@ -46,7 +46,7 @@ pub fn share<K: PartialEq + Copy>(buffers: &[(Slot, Lifetime, K)]) -> Tenancy {
         let fits = |slot: &Slot, others: &Vec<usize>| {
             let grown = Slot { rows: slot.rows.max(shape.rows), ..*slot };
             let added = grown.bytes() - slot.bytes();
-            let same = slot.row_bytes == shape.row_bytes && slot.lanes == shape.lanes;
+            let same = slot.row_bytes == shape.row_bytes;
             let free = others.iter().all(|&o| !buffers[o].1.meets(lifetime) && buffers[o].2 == key);
             (same && free && added < shape.bytes()).then_some((added, grown))
         };

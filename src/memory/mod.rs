@@ -4,6 +4,6 @@ mod arena;
 mod budget;
 mod lifetime;
 
-pub use arena::{ALIGN, Arena, LANES, RowRead, RowWrite, Slot};
+pub use arena::{ALIGN, Arena, Claim, Held, MOST_READS, Reads, Seat, Slot, Writes};
 pub use budget::{BadBudget, Budget, display_bytes};
 pub use lifetime::{Lifetime, Tenancy, share};

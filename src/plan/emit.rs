@@ -107,8 +107,8 @@ impl Lowering<'_> {
         let sum = self.made(add);
         let fused = Fused {
             skip_zero: skip.zero_point,
-            skip_ratio: ratio(skip.scale, sum.scale),
-            value_ratio: ratio(value_scale, sum.scale),
+            skip_ratio: ratio(skip.scale, sum.scale)?,
+            value_ratio: ratio(value_scale, sum.scale)?,
             clamp: self.clamp(add),
         };
         let read = Read { num: spread, offsets: (0..spread as isize).collect(), ..Read::same(self.stored(other)?) };
@@ -134,7 +134,7 @@ impl Lowering<'_> {
                 }
                 let add = Add {
                     zeros: [ta.zero_point, tb.zero_point],
-                    ratios: [ratio(ta.scale, output.scale), ratio(tb.scale, output.scale)],
+                    ratios: [ratio(ta.scale, output.scale)?, ratio(tb.scale, output.scale)?],
                     clamp: self.clamp(node),
                 };
                 let reads = vec![Read::same(self.stored(a)?), Read::same(self.stored(b)?)];
@@ -149,7 +149,7 @@ impl Lowering<'_> {
         let t = self.tensor(input);
         let output = self.made(node);
         let add =
-            Add { zeros: [t.zero_point; 2], ratios: [ratio(t.scale, output.scale), 0.0], clamp: self.clamp(node) };
+            Add { zeros: [t.zero_point; 2], ratios: [ratio(t.scale, output.scale)?, 0.0], clamp: self.clamp(node) };
         let read = Read::same(self.stored(input)?);
         self.push(
             &output.name,
@@ -176,7 +176,7 @@ impl Lowering<'_> {
             View::Plain => (1, Read::same(stored)),
             view => return Err(format!("a gate seen as {view:?}")),
         };
-        let multiplier = product(tx.scale, tg.scale, output.scale);
+        let multiplier = product(tx.scale, tg.scale, output.scale, BYTE * BYTE)?;
         let gate = Gate { zeros: [tx.zero_point, tg.zero_point], multiplier, clamp: self.clamp(node), repeat };
         let reads = vec![Read::same(self.stored(x)?), read];
         self.push(&output.name, Kind::Gate(gate), reads, node.output, Unit::Row, 0).map(drop)
@@ -192,7 +192,7 @@ impl Lowering<'_> {
             Read { num: count, offsets: (0..count as isize).collect(), ..Read::same(stored) }
         };
         let bias = -(count as i32) * i32::from(t.zero_point);
-        let multiplier = (f64::from(t.scale) / f64::from(output.scale) / count as f64) as f32;
+        let multiplier = bounded(f64::from(t.scale) / f64::from(output.scale) / count as f64, count as f64 * BYTE)?;
         let kind = Kind::Pool { count, columns, bias, multiplier, clamp: self.clamp(node) };
         self.push(&output.name, kind, vec![read], node.output, Unit::Row, 0).map(drop)
     }
@@ -224,9 +224,9 @@ impl Lowering<'_> {
             keys: k.channels,
             values: v.channels,
             query_zero: q.zero_point,
-            score_multiplier: product(q.scale, k.scale, scores.0),
+            score_multiplier: product(q.scale, k.scale, scores.0, k.channels as f64 * BYTE * BYTE)?,
             scores: Clamp { zero_point: scores.1, low: scores.1, high: 255 },
-            multiplier: product(scores.0, v.scale, output.scale),
+            multiplier: product(scores.0, v.scale, output.scale, tokens as f64 * BYTE * BYTE)?,
             clamp: self.clamp(node),
         });
         let offsets: Vec<isize> = (0..window as isize).map(|r| r - shift as isize).collect();
@@ -247,11 +247,24 @@ fn with_skip(mut reads: Vec<Read>, skip: Option<(Fused, Read)>) -> (Option<Fused
     (residual, reads)
 }
 
-/// What a product of values with these scales is multiplied by to count in steps of `of`.
-fn product(a: f32, b: f32, of: f32) -> f32 {
-    (f64::from(a) * f64::from(b) / f64::from(of)) as f32
+/// The most that a byte's distance from its zero point can be.
+const BYTE: f64 = 255.0;
+
+/// What a sum of products of values with these scales is multiplied by to count in steps of `of`. The sum is at most
+/// `largest`.
+fn product(a: f32, b: f32, of: f32, largest: f64) -> Result<f32, String> {
+    bounded(f64::from(a) * f64::from(b) / f64::from(of), largest)
 }
 
-fn ratio(scale: f32, of: f32) -> f32 {
-    (f64::from(scale) / f64::from(of)) as f32
+/// What a distance from a zero point is multiplied by to count in steps of `of`.
+fn ratio(scale: f32, of: f32) -> Result<f32, String> {
+    bounded(f64::from(scale) / f64::from(of), BYTE)
+}
+
+/// A multiplier that keeps a value of at most `largest`, and the sum of two such, inside 32 bits: beyond them the levels
+/// round to different bytes.
+fn bounded(multiplier: f64, largest: f64) -> Result<f32, String> {
+    let single = multiplier as f32;
+    let fits = f64::from(single) * largest < f64::from(i32::MAX / 4) && largest < f64::from(i32::MAX / 4);
+    if fits { Ok(single) } else { Err(format!("scales that make numbers of more than 32 bits, {multiplier:e} times")) }
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::step::{Buffer, BufferId, Kind, Read, Step};
 use super::{Plan, PlanError};
 use crate::kernels::{Clamp, Level, place};
+use crate::memory::MOST_READS;
 use crate::model::{Branches, Graph, Input, Model, Node, Op, Ratio, Tensor, TensorId, View};
 
 /// A unit may read so many rows.
@@ -267,6 +268,10 @@ impl<'a> Lowering<'a> {
     ) -> Result<BufferId, String> {
         if reads.iter().map(|r| r.offsets.len()).sum::<usize>() > MOST_ROWS {
             return Err(format!("it reads more than {MOST_ROWS} rows at once"));
+        }
+        // One place is the blank rows'.
+        if reads.len() >= MOST_READS {
+            return Err(format!("it reads more than {} tensors at once", MOST_READS - 1));
         }
         let (stored, unit_rows, spread, shift) = match unit {
             Unit::Row => (1, 1, 1, 0),

@@ -11,7 +11,7 @@ use crate::kernels::Level;
 use crate::model::{Branches, Model, ModelError};
 
 pub use lower::MOST_ROWS;
-pub use schedule::{Needs, Progress, simulate};
+pub use schedule::{Needs, Progress, Stagger, Strips, simulate};
 pub use step::{Attention, Buffer, BufferId, Conv, Depthwise, Fused, Kind, Packed, Read, Step};
 
 /// Why there is no plan for a model.

@@ -2,139 +2,226 @@
 //!
 //! A pass visits every Step once and lets it make the units whose input rows are there, at most a strip's
 //! worth. Rows that a later unit still needs stay in the buffer, a ring; nothing is computed twice.
+//!
+//! Several threads each run a pass of their own, one behind the other: a pass takes a Step when the pass before has
+//! got as far as [`Stagger`] says. What a pass does depends on its number alone, not on the others.
+
+use std::ops::Range;
 
 use super::Plan;
-use super::step::Step;
+use super::step::{Read, Step};
 use crate::memory::Lifetime;
 
+/// How many rows of the input a pass adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strips {
+    /// The first pass. Convolutions keep a few rows back, so that windows are not complete when a strip of their own
+    /// height is; another beginning may leave fewer rows waiting.
+    pub first: usize,
+    /// Every other pass.
+    pub rows: usize,
+}
+
+impl Strips {
+    /// Does a strip end after so many rows of the input?
+    pub fn end_at(&self, rows: usize) -> bool {
+        rows >= self.first && (rows - self.first).is_multiple_of(self.rows)
+    }
+}
+
+/// How passes overlap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stagger {
+    /// Passes that may be under way at once: one for each thread.
+    pub passes: usize,
+    /// Passes that may be begun, counted from the first whose output rows have not been taken.
+    pub window: usize,
+    /// For each Step, how many Steps the pass before has made when it begins. The more, the fewer rows are alive.
+    pub ahead: Vec<usize>,
+}
+
+impl Stagger {
+    /// For so many threads.
+    ///
+    /// When all have the same to do, threads are as far apart as a pass is long over their number, with no need to wait.
+    /// A lead of two thirds of that leaves room for those that fall back.
+    pub fn new(plan: &Plan, threads: usize) -> Self {
+        let costs: Vec<u64> = plan.steps.iter().map(|step| cost(plan, step)).collect();
+        let all: u64 = costs.iter().sum();
+        let lead = if threads > 1 { all / threads as u64 * 2 / 3 } else { 0 };
+        let ahead = |step: usize| {
+            let within = costs[step + 1..].iter().scan(0, |sum, cost| {
+                *sum += cost;
+                Some(*sum)
+            });
+            step + 1 + within.take_while(|sum| *sum <= lead).count()
+        };
+        // While the caller runs a pass, each helper ends one and needs another.
+        Self { passes: threads, window: 2 * threads - 1, ahead: (0..costs.len()).map(ahead).collect() }
+    }
+}
+
+/// How long a Step takes, roughly, in the time of a multiply-add.
+fn cost(plan: &Plan, step: &Step) -> u64 {
+    /// To requantise a byte and write it.
+    const BYTE: u64 = 32;
+    let side = 16 * plan.grid; // whole pixels of every tensor
+    let buffer = &plan.buffers[step.write];
+    let bytes = buffer.rows.of(side) * buffer.columns.of(side) * buffer.stride;
+    step.frame_macs(side, side) + BYTE * bytes as u64
+}
+
 /// How far each Step has come in a frame.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Progress {
     done: Vec<usize>,
     input_rows: usize,
-}
-
-impl Clone for Progress {
-    fn clone(&self) -> Self {
-        Self { done: self.done.clone(), input_rows: self.input_rows }
-    }
-
-    /// Allocates nothing when both are of one plan.
-    fn clone_from(&mut self, other: &Self) {
-        self.done.clone_from(&other.done);
-        self.input_rows = other.input_rows;
-    }
+    height: usize,
+    /// Rows of each buffer.
+    rows: Vec<usize>,
+    /// Units of each Step.
+    units: Vec<usize>,
 }
 
 impl Progress {
-    /// Nothing done.
+    /// Nothing done, for any frame; [`Progress::begin`] comes first.
     pub fn new(plan: &Plan) -> Self {
-        Self { done: vec![0; plan.steps.len()], input_rows: 0 }
+        let (steps, buffers) = (plan.steps.len(), plan.buffers.len());
+        Self { done: vec![0; steps], input_rows: 0, height: 0, rows: vec![0; buffers], units: vec![0; steps] }
     }
 
-    /// Back to nothing done, for the next frame.
-    pub fn reset(&mut self) {
+    /// Back to nothing done, for a frame of `height` rows. Allocates nothing.
+    pub fn begin(&mut self, plan: &Plan, height: usize) {
         self.done.fill(0);
         self.input_rows = 0;
+        if self.height != height {
+            self.height = height;
+            self.rows.iter_mut().zip(&plan.buffers).for_each(|(rows, b)| *rows = b.rows.of(height));
+            self.units.iter_mut().zip(&plan.steps).for_each(|(units, s)| *units = s.unit_count(height));
+        }
     }
 
-    /// `rows` rows of the input are there.
-    pub fn set_input(&mut self, rows: usize) {
-        self.input_rows = rows;
+    /// The next pass begins: another strip of the input is there.
+    pub fn next_pass(&mut self, strips: Strips) {
+        let strip = if self.input_rows == 0 { strips.first } else { strips.rows };
+        self.input_rows = (self.input_rows + strip).min(self.height);
     }
 
-    /// Units of `step` that can be made now, in a pass over strips of `strip` rows.
-    pub fn ready(&self, plan: &Plan, step: usize, height: usize, strip: usize) -> std::ops::Range<usize> {
+    /// Units of Step number `step` that the pass makes; they count as made from now on.
+    pub fn take(&mut self, plan: &Plan, step: usize, strips: Strips) -> Range<usize> {
         let s = &plan.steps[step];
         let first = self.done[step];
-        let most = s.units.of(strip).max(1);
-        let end = (first + most).min(s.unit_count(height));
-        let mut last = first;
-        while last < end && self.fits(plan, s, last, height) {
-            last += 1;
+        let most = s.units.of(if first == 0 { strips.first.max(strips.rows) } else { strips.rows }).max(1);
+        let end =
+            s.reads.iter().map(|read| self.units_of(plan, read)).fold((first + most).min(self.units[step]), usize::min);
+        self.done[step] = end.max(first);
+        first..self.done[step]
+    }
+
+    /// Skips the next pass: another thread runs it.
+    pub fn skip_pass(&mut self, plan: &Plan, strips: Strips) {
+        self.next_pass(strips);
+        for step in 0..plan.steps.len() {
+            self.take(plan, step, strips);
         }
-        first..last
     }
 
-    fn fits(&self, plan: &Plan, step: &Step, unit: usize, height: usize) -> bool {
-        step.reads.iter().all(|read| {
-            let rows = plan.buffers[read.buffer].rows.of(height);
-            let needed = read.span(unit).1.clamp(-1, rows as isize - 1);
-            self.made(plan, read.buffer, height) as isize > needed
-        })
-    }
-
-    /// These units of `step` are made.
-    pub fn advance(&mut self, step: usize, units: &std::ops::Range<usize>) {
-        self.done[step] = units.end;
+    /// Units from the first that can be made of the rows that are there of what `read` reads.
+    fn units_of(&self, plan: &Plan, read: &Read) -> usize {
+        let made = self.made(plan, read.buffer);
+        if made == self.rows[read.buffer] {
+            return usize::MAX; // rows outside the frame need not be made
+        }
+        let last = read.offsets.last().copied().unwrap_or(0);
+        // unit * num / den, rounded down, + last < made
+        usize::try_from(made as isize - last).map_or(0, |rows| (rows * read.den).div_ceil(read.num))
     }
 
     /// Rows of the output that are made.
-    pub fn output_rows(&self, plan: &Plan, height: usize) -> usize {
-        self.made(plan, plan.output, height)
+    pub fn output_rows(&self, plan: &Plan) -> usize {
+        self.made(plan, plan.output)
     }
 
     /// Rows of `buffer` that are made.
-    fn made(&self, plan: &Plan, buffer: usize, height: usize) -> usize {
-        let rows = plan.buffers[buffer].rows.of(height);
-        plan.writer[buffer].map_or(self.input_rows, |s| plan.steps[s].rows_done(self.done[s], rows))
+    fn made(&self, plan: &Plan, buffer: usize) -> usize {
+        plan.writer[buffer].map_or(self.input_rows, |s| plan.steps[s].rows_done(self.done[s], self.rows[buffer]))
     }
 
-    /// First row of `buffer` that a unit still to be made needs; none when all are done.
-    fn needed(&self, plan: &Plan, buffer: usize, height: usize) -> Option<usize> {
-        let rows = plan.buffers[buffer].rows.of(height);
-        let readers = plan.steps.iter().zip(&self.done).filter(|(s, done)| **done < s.unit_count(height));
-        let reads =
-            readers.flat_map(|(s, done)| s.reads.iter().filter(|r| r.buffer == buffer).map(|r| r.span(*done).0));
-        reads.map(|low| low.clamp(0, rows as isize - 1) as usize).min()
+    /// First row of `buffer` that a unit still to be made needs, when Step number `step` has made the units that
+    /// `done` says; none when all are made.
+    fn needed(&self, plan: &Plan, buffer: usize, done: impl Fn(usize) -> usize) -> Option<usize> {
+        let last = self.rows[buffer] as isize - 1;
+        let readers = plan.steps.iter().enumerate().filter(|(i, _)| done(*i) < self.units[*i]);
+        let first = |(i, s): (usize, &Step)| {
+            let reads = s.reads.iter().filter(|r| r.buffer == buffer);
+            reads.map(|r| r.span(done(i)).0).min()
+        };
+        readers.filter_map(first).map(|low| low.clamp(0, last) as usize).min()
     }
 }
 
 /// What a schedule needs of memory.
 #[derive(Clone, Debug)]
 pub struct Needs {
-    /// Rows that each buffer must hold.
-    pub rows: Vec<usize>,
+    /// Rows that each buffer must hold when all threads share it.
+    pub shared: Vec<usize>,
+    /// Rows that each buffer must hold when every thread has its own.
+    pub alone: Vec<usize>,
     /// When each buffer holds something.
     pub lifetimes: Vec<Lifetime>,
     /// Input rows from the newest that is there to the oldest that an output row stands over.
     pub lag: usize,
 }
 
-/// Goes through a whole frame of `height` rows in strips of `strip`, and writes down the most of everything.
-pub fn simulate(plan: &Plan, height: usize, strip: usize) -> Needs {
+/// Goes through a whole frame of `height` rows, and writes down the most of everything.
+pub fn simulate(plan: &Plan, height: usize, strips: Strips, stagger: &Stagger) -> Needs {
     let buffers = plan.buffers.len();
-    let mut rows = vec![1; buffers];
+    let (mut shared, mut alone) = (vec![1; buffers], vec![1; buffers]);
     let mut carried = vec![false; buffers];
     let mut progress = Progress::new(plan);
-    let (mut emitted, mut lag) = (0, 0);
-    let mut input = 0;
-    while emitted < plan.scale * height {
-        input = (input + strip).min(height);
-        progress.set_input(input);
-        let mut hold = |progress: &Progress, b: usize, emitted: usize| {
-            let made = progress.made(plan, b, height);
-            let needed = if b == plan.output { emitted } else { progress.needed(plan, b, height).unwrap_or(made) };
-            rows[b] = rows[b].max(made.saturating_sub(needed));
+    progress.begin(plan, height);
+    // After each pass, the newest last; before the first nothing was done.
+    let kept = stagger.window.max(stagger.passes);
+    let mut history: Vec<Progress> = vec![progress.clone(); kept + 1];
+    let mut lag = 0;
+    while history[kept].output_rows(plan) < plan.scale * height {
+        progress.next_pass(strips);
+        let taken = history[kept + 1 - stagger.window].output_rows(plan);
+        let hold = |progress: &Progress, b: usize, done: &dyn Fn(usize) -> usize| {
+            let made = progress.made(plan, b);
+            let needed = if b == plan.output { taken } else { progress.needed(plan, b, done).unwrap_or(made) };
+            made.saturating_sub(needed)
         };
-        hold(&progress, plan.input, emitted);
+        // The input may be written while the oldest pass of the window has not begun.
+        let oldest = &history[kept + 1 - stagger.window];
+        shared[plan.input] = shared[plan.input].max(hold(&progress, plan.input, &|step| oldest.done[step]));
         for (step, s) in plan.steps.iter().enumerate() {
-            let units = progress.ready(plan, step, height, strip);
-            progress.advance(step, &units);
-            hold(&progress, s.write, emitted);
+            progress.take(plan, step, strips);
+            // What the slowest passes have done for certain when this one has made the Step.
+            let sure = |reader: usize| {
+                let (mut pass, mut reached) = (0, step + 1);
+                while reader >= reached && pass < stagger.passes {
+                    pass += 1;
+                    reached = stagger.ahead[reached - 1];
+                }
+                if pass == 0 { progress.done[reader] } else { history[kept + 1 - pass].done[reader] }
+            };
+            shared[s.write] = shared[s.write].max(hold(&progress, s.write, &sure));
+            alone[s.write] = alone[s.write].max(hold(&progress, s.write, &|step| progress.done[step]));
         }
         for (b, carried) in carried.iter_mut().enumerate() {
-            let made = progress.made(plan, b, height);
-            *carried |= progress.needed(plan, b, height).is_some_and(|n| n < made);
+            let made = progress.made(plan, b);
+            *carried |= progress.needed(plan, b, |step| progress.done[step]).is_some_and(|n| n < made);
         }
-        let out = progress.output_rows(plan, height);
-        if out > emitted {
-            lag = lag.max(input - emitted / plan.scale);
-            emitted = out;
+        let (before, out) = (taken, progress.output_rows(plan));
+        if out > before {
+            lag = lag.max(progress.input_rows - before / plan.scale);
         }
+        history.rotate_left(1);
+        history[kept].clone_from(&progress);
     }
     let lifetimes = (0..buffers).map(|b| lifetime(plan, b, carried[b])).collect();
-    Needs { rows, lifetimes, lag }
+    Needs { shared, alone, lifetimes, lag }
 }
 
 fn lifetime(plan: &Plan, buffer: usize, carried: bool) -> Lifetime {
