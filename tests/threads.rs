@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bifocal::engine::{Engine, Options};
 use bifocal::frame::PixelFormat;
@@ -10,30 +10,33 @@ use bifocal::geom::Size;
 use bifocal::model::Model;
 use support::{picture, run};
 
-/// Two threads were measured at 1.85 times the speed of one; a processor that others use, too, shows less.
-const LEAST: f64 = 1.2;
+/// Of the pace of two engines side by side that know nothing of each other. Measured on two quiet cores: 0.93.
+const LEAST: f64 = 0.75;
 
 #[test]
-fn two_threads_beat_one() {
-    if std::thread::available_parallelism().map_or(1, |n| n.get()) < 2 {
-        println!("one processor: nothing to compare");
-        return;
-    }
+fn two_threads_are_worth_two_engines() {
     let model = Model::embedded().unwrap();
     let options = |threads| Options { threads, ..Options::new(Size::new(640, 360), PixelFormat::Gray8) };
     let rows = picture("towers.png", options(1).size, PixelFormat::Gray8);
-    let mut engines = [1, 2].map(|threads| (options(threads), Engine::prepare(&model, &options(threads)).unwrap()));
-    let mut times: [Vec<Duration>; 2] = Default::default();
+    let engine = |threads| Engine::prepare(&model, &options(threads)).unwrap();
+    let (mut shared, mut left, mut right) = (engine(2), engine(1), engine(1));
+    let (mut together, mut apart) = (vec![], vec![]);
     for _ in 0..21 {
-        for ((options, engine), times) in engines.iter_mut().zip(&mut times) {
-            let begin = Instant::now();
-            run(engine, options, &rows);
-            times.push(begin.elapsed());
-        }
+        let begin = Instant::now();
+        run(&mut shared, &options(2), &rows);
+        run(&mut shared, &options(2), &rows);
+        together.push(begin.elapsed().as_secs_f64());
+        // The same two frames without anything in common, so that a busy processor slows both alike.
+        let begin = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| run(&mut left, &options(1), &rows));
+            run(&mut right, &options(1), &rows);
+        });
+        apart.push(begin.elapsed().as_secs_f64());
     }
-    let [one, two] = times.map(|mut times| {
-        times.sort_unstable();
-        times[times.len() / 4].as_secs_f64() // what interruptions leave alone
+    let [together, apart] = [together, apart].map(|mut times| {
+        times.sort_unstable_by(f64::total_cmp);
+        times[times.len() / 4] // what interruptions leave alone
     });
-    assert!(one / two >= LEAST, "{one:.4} s with one thread, {two:.4} s with two");
+    assert!(apart / together >= LEAST, "{together:.4} s for two frames with two threads, {apart:.4} s side by side");
 }
