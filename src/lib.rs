@@ -58,12 +58,14 @@
 //! | [`engine`] | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model |
 //! | [`io`] | sources and sinks: pictures and video, files and pipes | frame, geom |
 //! | [`live`] | capture, upscale, show: queues, drop policy, statistics | engine, io, frame, geom |
-//! | [`mod@bench`] | measured runs | engine, frame, geom |
+//! | [`board`] | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | geom, memory |
+//! | [`mod@bench`] | measured runs | engine, board, frame, geom |
 //! | [`cli`] | arguments, progress, printing, exit codes | all |
 //!
 //! `tests/rooms.rs` holds the same table and fails when a room reaches where it may not.
 
 pub mod bench;
+pub mod board;
 pub mod cli;
 pub mod engine;
 pub mod frame;

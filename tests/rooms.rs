@@ -15,8 +15,9 @@ const RULES: &[(&str, &[&str])] = &[
     ("engine", &["plan", "tile", "kernels", "memory", "frame", "geom", "model"]),
     ("io", &["frame", "geom"]),
     ("live", &["engine", "io", "frame", "geom"]),
-    ("bench", &["engine", "frame", "geom"]),
-    ("cli", &["engine", "frame", "geom", "io", "kernels", "live", "memory", "model", "plan", "tile", "bench"]),
+    ("board", &["geom", "memory"]),
+    ("bench", &["engine", "board", "frame", "geom"]),
+    ("cli", &["board", "engine", "frame", "geom", "io", "kernels", "live", "memory", "model", "plan", "tile", "bench"]),
 ];
 
 /// Rooms that may hold unsafe code.

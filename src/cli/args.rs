@@ -4,8 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::failure::Failure;
+use crate::board::Machine;
 use crate::geom::Size;
 use crate::io::{Encoding, MAX_SIDE, parse_duration};
 use crate::kernels::Level;
@@ -53,6 +56,8 @@ pub(super) enum Command {
     Eval(Eval),
     /// Measure the latency of a frame on this machine
     Bench(Bench),
+    /// Say what this board offers and what is in the way
+    Doctor(Doctor),
 }
 
 const UPSCALE_EXAMPLES: &str = "\
@@ -182,15 +187,18 @@ pub(super) struct EngineArgs {
     #[arg(short, long, value_name = "N")]
     pub(super) scale: Option<usize>,
 
-    /// Most memory that the engine may take, as 16MiB or 512k
-    #[arg(long, value_name = "SIZE", default_value_t = Budget::default())]
-    pub(super) mem: Budget,
+    #[command(flatten)]
+    pub(super) board: BoardArgs,
+
+    /// Most memory that the engine may take, as 16MiB or 512k [default: the board's, or 32MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(super) mem: Option<Budget>,
 
     /// Tile in input pixels: auto, or at most N on a side; the result is the same bytes
     #[arg(short, long, value_name = "auto|N", default_value = "auto")]
     pub(super) tile: Tile,
 
-    /// Threads, 1 to 16 [default: one for each processor, fewer if the budget asks for it]
+    /// Threads, 1 to 16 [default: the board's, or one for each processor; fewer if the budget asks for it]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(super) threads: Option<u8>,
 
@@ -201,6 +209,26 @@ pub(super) struct EngineArgs {
     /// Kernels: scalar, neon, dotprod or avx2 [default: the best of this processor]
     #[arg(long, value_name = "LEVEL", value_parser = |name: &str| Level::named(name))]
     pub(super) level: Option<Level>,
+}
+
+/// Which board this is.
+#[derive(Debug, Args)]
+pub(super) struct BoardArgs {
+    /// Board whose defaults to use [default: what the device tree says]
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(crate::board::names()))]
+    pub(super) board: Option<String>,
+
+    /// Folder that holds proc and sys; another one than / is for tests
+    #[arg(long, value_name = "DIR", hide = true, default_value = "/")]
+    root: PathBuf,
+}
+
+impl BoardArgs {
+    /// The machine, by name or as it is.
+    pub(super) fn machine(&self) -> Result<Machine, Failure> {
+        Machine::look(&self.root, self.board.as_deref()).map_err(|error| Failure::usage(error.to_string()))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -338,6 +366,23 @@ pub(super) struct Bench {
     /// How to print
     #[arg(long, value_enum, default_value_t = TableFormat::Text)]
     pub(super) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bifocal doctor
+  bifocal doctor --format json
+  bifocal doctor --board rpi4        as if this were one
+
+Each line says ok, warn or fail, and the line below what mends it. The exit code is 1 if anything fails.")]
+pub(super) struct Doctor {
+    #[command(flatten)]
+    pub(super) board: BoardArgs,
+
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
 }
 
 /// Pixels of the frame that is measured.

@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let stats = done?;
     if !quiet {
         let (model, threads) = (session.model.metadata().name.as_str(), engine_options.threads);
-        let budget_bytes = args.engine.mem.0;
+        let budget_bytes = session.budget().0;
         let run = Run { model, threads, queue: options.queue, budget_bytes, total_bytes };
         printer.print("summary", &stats, Some(run));
     }

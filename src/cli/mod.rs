@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod doctor;
 mod eval;
 mod failure;
 mod folder;
@@ -58,5 +59,6 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Models(args) => models::run(args),
         Command::Eval(args) => eval::run(args, progress),
         Command::Bench(args) => bench::run(args),
+        Command::Doctor(args) => doctor::run(args),
     }
 }

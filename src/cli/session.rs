@@ -4,17 +4,21 @@ use std::path::Path;
 
 use super::args::EngineArgs;
 use super::failure::{Failure, is_budget};
+use crate::board::Machine;
 use crate::engine::{self, Engine, Options, PrepareError, Report};
 use crate::frame::PixelFormat;
 use crate::geom::Size;
+use crate::kernels::Level;
+use crate::memory::Budget;
 use crate::model::Model;
 
 /// Threads beyond this help no network this small.
 const MAX_THREADS: usize = 16;
 
-/// A model, how to run it, and the engine of the last frame size.
+/// A model, the machine, how to run it, and the engine of the last frame size.
 pub(super) struct Session<'a> {
     pub(super) model: Model,
+    pub(super) machine: Machine,
     args: &'a EngineArgs,
     prepared: Option<Prepared>,
 }
@@ -27,23 +31,26 @@ struct Prepared {
 }
 
 impl<'a> Session<'a> {
-    /// Loads the model and checks the scale that was asked for.
+    /// Recognises the board, loads the model and checks the scale that was asked for.
     pub(super) fn open(args: &'a EngineArgs) -> Result<Self, Failure> {
-        let model = match (&args.model.model, args.scale) {
+        let machine = args.board.machine()?;
+        log::info!("board {} ({})", machine.board.name, machine.model.as_deref().unwrap_or(&machine.board.title));
+        let named = args.model.model.as_deref();
+        let model = match (named, args.scale) {
             (None, Some(scale)) => match Model::of_scale(scale) {
                 Some(model) => model?,
                 None => {
                     return Err(Failure::usage(format!("no built-in model has scale {scale}; choose another with -m")));
                 }
             },
-            (path, _) => load(path.as_deref())?,
+            _ => load(named.or(machine.board.defaults.model.as_deref().map(Path::new)))?,
         };
         let (name, scale) = (&model.metadata().name, model.metadata().scale);
         match args.scale {
             Some(wanted) if wanted != scale => {
                 Err(Failure::usage(format!("the model {name} has scale {scale}, not {wanted}; choose another with -m")))
             }
-            _ => Ok(Self { model, args, prepared: None }),
+            _ => Ok(Self { model, machine, args, prepared: None }),
         }
     }
 
@@ -89,7 +96,8 @@ impl<'a> Session<'a> {
         prepare: impl Fn(&Options) -> Result<T, PrepareError>,
     ) -> Result<(Options, T), Failure> {
         let processors = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS));
-        let mut threads = self.args.threads.map_or(processors, usize::from);
+        let usual = self.machine.board.defaults.threads.map_or(processors, |threads| threads.min(processors));
+        let mut threads = self.args.threads.map_or(usual, usize::from);
         loop {
             let options = self.options_for(size, format, threads);
             match prepare(&options) {
@@ -102,14 +110,20 @@ impl<'a> Session<'a> {
 
     fn options_for(&self, size: Size, format: PixelFormat, threads: usize) -> Options {
         let mut options = Options::new(size, format);
-        options.budget = self.args.mem;
+        options.budget = self.budget();
         options.tile = self.args.tile;
         options.threads = threads;
         options.branches = self.args.branches;
-        if let Some(level) = self.args.level {
+        let of_board = || Level::named(self.machine.board.processor.level.as_deref()?).ok();
+        if let Some(level) = self.args.level.or_else(of_board) {
             options.level = level;
         }
         options
+    }
+
+    /// Memory that was allowed, or else what suits the board.
+    pub(super) fn budget(&self) -> Budget {
+        self.args.mem.or(self.machine.board.defaults.memory).unwrap_or_default()
     }
 }
 
