@@ -1,4 +1,4 @@
-//! What the kernel says of the process and of the board.
+//! What the kernel says of the process.
 
 /// Most memory that this process ever held, in bytes, if the kernel tells.
 pub fn peak_rss_bytes() -> Option<u64> {
@@ -8,14 +8,6 @@ pub fn peak_rss_bytes() -> Option<u64> {
 fn peak_of(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
-}
-
-/// Name of the board from its device tree, as "Raspberry Pi 4 Model B Rev 1.4"; `None` on machines without one.
-pub fn board_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/device-tree/model").ok()?;
-    // The device tree ends its strings as C does.
-    let name = name.trim_end_matches('\0').trim();
-    (!name.is_empty()).then(|| name.to_string())
 }
 
 #[cfg(test)]

@@ -1,16 +1,28 @@
-//! Measured runs: how long a frame takes on this machine, and what the process needed for it.
+//! Measured runs: how long a frame takes on this machine, under which conditions, and what the process needed for it.
 
+mod conditions;
 mod machine;
+mod reservoir;
 mod scene;
+mod timeline;
 
-pub use machine::{board_name, peak_rss_bytes};
+pub use conditions::{Conditions, Cooling, During, cool_down};
+pub use machine::peak_rss_bytes;
+pub use reservoir::{KEPT, Reservoir};
 pub use scene::scene;
+pub use timeline::{SLOTS, Slot, Spread, Timeline};
 
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use crate::board::{Reading, Sensors};
 use crate::engine::Engine;
+
+/// Time between two looks at the sensors, which happen between frames.
+const GLANCE: Duration = Duration::from_millis(250);
+/// Values that are kept of each Step.
+const KEPT_OF_STEP: usize = 512;
 
 /// How often to run.
 #[derive(Clone, Copy, Debug)]
@@ -25,14 +37,22 @@ pub struct Schedule {
     pub profile: bool,
 }
 
-/// Milliseconds of each measured frame.
-#[derive(Clone, Debug, Default)]
+/// What was measured, in memory that does not grow with the number of frames.
+#[derive(Clone, Debug)]
 pub struct Runs {
-    /// Whole frames, from the first row given to the last row taken.
-    pub frames: Vec<f64>,
+    /// Milliseconds of whole frames, from the first row given to the last row taken.
+    pub frames: Reservoir,
     /// The same frames, Step by Step in the order of [`crate::engine::Report::steps`]; empty without
     /// [`Schedule::profile`].
-    pub steps: Vec<Vec<f64>>,
+    pub steps: Vec<Reservoir>,
+    /// Frames and sensors over time.
+    pub timeline: Timeline,
+    /// From the first measured frame to the end of the last one.
+    pub time: Duration,
+    /// Sensors before the first measured frame, after the warm-up.
+    pub before: Reading,
+    /// Sensors after the last one.
+    pub after: Reading,
 }
 
 /// Milliseconds of a frame over all runs; percentiles are measured values (nearest rank), never interpolated.
@@ -55,39 +75,49 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// Of measured milliseconds; `None` without any.
-    pub fn of(millis: &[f64]) -> Option<Self> {
-        let mut sorted = millis.to_vec();
+    /// Of measured milliseconds; `None` without any. Percentiles are those of the values that were kept.
+    pub fn of(millis: &Reservoir) -> Option<Self> {
+        let (min, max) = millis.extremes()?;
+        let mut sorted = millis.kept().to_vec();
         sorted.sort_by(f64::total_cmp);
-        let (min, max) = (*sorted.first()?, *sorted.last()?);
         let rank = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1];
-        let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
-        Some(Self { min, mean, p50: rank(50), p90: rank(90), p95: rank(95), p99: rank(99), max })
+        Some(Self { min, mean: millis.mean(), p50: rank(50), p90: rank(90), p95: rank(95), p99: rank(99), max })
     }
 }
 
-/// Runs whole frames of `pixels`, rows of `row_bytes`.
-pub fn measure(engine: &mut Engine, pixels: &[u8], row_bytes: usize, schedule: Schedule) -> Runs {
+/// Runs whole frames of `pixels`, rows of `row_bytes`, and looks at the sensors between them. While frames are
+/// measured nothing is allocated here.
+pub fn measure(engine: &mut Engine, sensors: &Sensors, pixels: &[u8], row_bytes: usize, schedule: Schedule) -> Runs {
     for _ in 0..schedule.warmup {
         run(engine, pixels, row_bytes);
     }
     if schedule.profile {
         engine.start_profile();
     }
-    let mut before = engine.profile();
-    let mut runs = Runs { frames: Vec::with_capacity(schedule.runs.min(1 << 16)), steps: vec![vec![]; before.len()] };
-    let begin = Instant::now();
-    while runs.frames.is_empty() || (runs.frames.len() < schedule.runs && begin.elapsed() < schedule.limit) {
+    let mut totals = engine.profile();
+    let mut frames = Reservoir::new(KEPT.min(schedule.runs));
+    let mut steps = vec![Reservoir::new(KEPT_OF_STEP.min(schedule.runs)); totals.len()];
+    let mut timeline = Timeline::default();
+    let before = sensors.read_all();
+    let (begin, mut glance) = (Instant::now(), Duration::ZERO);
+    while frames.count() == 0 || (frames.count() < schedule.runs as u64 && begin.elapsed() < schedule.limit) {
         let frame = Instant::now();
         run(engine, pixels, row_bytes);
-        runs.frames.push(millis(frame.elapsed()));
+        let (took, at) = (millis(frame.elapsed()), begin.elapsed());
+        frames.add(took);
+        timeline.frame(at, took);
         // The engine adds up over frames.
-        for ((step, total), before) in runs.steps.iter_mut().zip(engine.profile()).zip(&mut before) {
-            step.push(millis(total - *before));
+        for ((step, total), before) in steps.iter_mut().zip(engine.profile()).zip(&mut totals) {
+            step.add(millis(total - *before));
             *before = total;
         }
+        if at >= glance {
+            timeline.reading(at, &sensors.read());
+            glance = at + GLANCE;
+        }
     }
-    runs
+    let time = begin.elapsed();
+    Runs { frames, steps, timeline, time, before, after: sensors.read_all() }
 }
 
 fn millis(time: Duration) -> f64 {
@@ -110,11 +140,15 @@ mod tests {
 
     #[test]
     fn percentiles_are_measured_values() {
-        let millis: Vec<f64> = (1..=100).rev().map(f64::from).collect();
-        let latency = Latency::of(&millis).unwrap();
+        let of = |values: &mut dyn Iterator<Item = f64>| {
+            let mut reservoir = Reservoir::new(KEPT);
+            values.for_each(|value| reservoir.add(value));
+            Latency::of(&reservoir)
+        };
+        let latency = of(&mut (1..=100).rev().map(f64::from)).unwrap();
         assert_eq!((latency.min, latency.p50, latency.p90, latency.p95), (1.0, 50.0, 90.0, 95.0));
         assert_eq!((latency.p99, latency.max, latency.mean), (99.0, 100.0, 50.5));
-        assert_eq!(Latency::of(&[7.0]).unwrap().p99, 7.0);
-        assert_eq!(Latency::of(&[]), None);
+        assert_eq!(of(&mut [7.0].into_iter()).unwrap().p99, 7.0);
+        assert_eq!(of(&mut [].into_iter()), None);
     }
 }

@@ -58,6 +58,12 @@ pub(super) enum Command {
     Bench(Bench),
     /// Say what this board offers and what is in the way
     Doctor(Doctor),
+    /// Write the manual and shell completions, for packages
+    #[command(hide = true)]
+    Generate {
+        /// Folder to write them into
+        folder: PathBuf,
+    },
 }
 
 const UPSCALE_EXAMPLES: &str = "\
@@ -116,29 +122,37 @@ Examples:
   bifocal live 'test://bars?width=320&height=180' null:// --stats 1s --duration 10s
   bifocal live file://frames/%05d.png 'file://large/%05d.png'
   ffmpeg -i in.mp4 -f yuv4mpegpipe - | bifocal live - - | ffmpeg -i - out.mp4
+  bifocal live --config /etc/bifocal.toml
   rpicam-vid --codec yuv420 -o - | bifocal live '-?format=yuv420p&width=640&height=360' - | ffplay -
 
 Sources: test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuyv|gray|rgb24&width=&height=), numbered
 pictures. Options: fps=, matrix=bt601|bt709, range=limited|full. Sinks: file://NAME.y4m, - (raw with ?format=),
-numbered pictures, null:// (?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at once.";
+numbered pictures, null:// (?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at once.
 
-#[derive(Debug, Args)]
+A config is TOML with any of: source, sink, model, board, level, branches, drop, compare, stats (as text), memory
+(\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
+
+#[derive(Clone, Debug, Args)]
 #[command(after_help = LIVE_EXAMPLES)]
 pub(super) struct Live {
-    /// Where frames come from
+    /// Where frames come from [default: the config's, or the board's]
     #[arg(value_name = "SOURCE_URI", allow_hyphen_values = true)]
-    pub(super) source: String,
+    pub(super) source: Option<String>,
 
-    /// Where frames go to
+    /// Where frames go to [default: the config's, or the board's]
     #[arg(value_name = "SINK_URI", allow_hyphen_values = true)]
-    pub(super) sink: String,
+    pub(super) sink: Option<String>,
+
+    /// File that says what the command line does not, as /etc/bifocal.toml
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) engine: EngineArgs,
 
-    /// Frames that may wait for the network, 1 to 16
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
-    pub(super) queue: u8,
+    /// Frames that may wait for the network, 1 to 16 [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(super) queue: Option<u8>,
 
     /// Which frame goes when the queue is full [default: oldest for live sources, never for files and pipes]
     #[arg(long, value_enum, value_name = "WHICH")]
@@ -178,7 +192,7 @@ pub(super) enum Compare {
 }
 
 /// How the engine runs.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct EngineArgs {
     #[command(flatten)]
     pub(super) model: ModelArgs,
@@ -202,9 +216,9 @@ pub(super) struct EngineArgs {
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(super) threads: Option<u8>,
 
-    /// Branches of the network to run: both, cnn, transformer, or auto
-    #[arg(long, value_name = "BRANCHES", default_value = "both")]
-    pub(super) branches: Branches,
+    /// Branches of the network to run: both, cnn, transformer, or auto [default: both]
+    #[arg(long, value_name = "BRANCHES")]
+    pub(super) branches: Option<Branches>,
 
     /// Kernels: scalar, neon, dotprod or avx2 [default: the best of this processor]
     #[arg(long, value_name = "LEVEL", value_parser = |name: &str| Level::named(name))]
@@ -212,7 +226,7 @@ pub(super) struct EngineArgs {
 }
 
 /// Which board this is.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct BoardArgs {
     /// Board whose defaults to use [default: what the device tree says]
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
@@ -231,7 +245,7 @@ impl BoardArgs {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct ModelArgs {
     /// Model by name, or the path of an ONNX file
     #[arg(short, long, value_name = "NAME|PATH")]
@@ -330,6 +344,7 @@ Examples:
   bifocal bench
   bifocal bench --size 1280x720 -j 4 --num-runs 50 --format json
   bifocal bench --profile
+  bifocal bench --duration 10m --cooldown 50 --report report.html
   bifocal bench --format json > old.json; bifocal bench --compare old.json")]
 pub(super) struct Bench {
     /// Size of the input frame
@@ -347,6 +362,22 @@ pub(super) struct Bench {
     /// Stop measuring after this many seconds
     #[arg(long, value_name = "S", default_value_t = 20)]
     pub(super) max_secs: u64,
+
+    /// Measure for this long instead, as 10m, and show how speed and temperature change
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with_all = ["num_runs", "max_secs"])]
+    pub(super) duration: Option<Duration>,
+
+    /// Wait until the processor is as cool as this, in degrees Celsius
+    #[arg(long, value_name = "CELSIUS", value_parser = parse_celsius)]
+    pub(super) cooldown: Option<f64>,
+
+    /// Longest such wait; then measure all the same
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "5m", requires = "cooldown")]
+    pub(super) cooldown_limit: Duration,
+
+    /// Write a page with charts, all in one HTML file
+    #[arg(long, value_name = "REPORT.HTML")]
+    pub(super) report: Option<PathBuf>,
 
     /// Pixels of the frame
     #[arg(long, value_enum, default_value_t = Pixels::Rgb)]
@@ -400,6 +431,13 @@ fn parse_size(text: &str) -> Result<Size, String> {
         Some((Ok(w), Ok(h))) if (1..=MAX_SIDE).contains(&w) && (1..=MAX_SIDE).contains(&h) => Ok(Size::new(w, h)),
         _ => Err(format!("write WIDTHxHEIGHT, each from 1 to {MAX_SIDE}")),
     }
+}
+
+fn parse_celsius(text: &str) -> Result<f64, String> {
+    let degrees: Option<f64> = text.parse().ok();
+    degrees
+        .filter(|degrees| (0.0..=150.0).contains(degrees))
+        .ok_or_else(|| "write degrees Celsius, from 0 to 150".into())
 }
 
 fn parse_runs(text: &str) -> Result<usize, String> {

@@ -9,6 +9,7 @@ use super::args::{Compare, Format, Live as Args, Policy};
 use super::failure::{Code, Failure};
 use super::report;
 use super::session::Session;
+use super::settings;
 use crate::engine::Engine;
 use crate::frame::FrameFormat;
 use crate::io::{Clip, SinkUri, SourceUri, UriError};
@@ -35,8 +36,9 @@ struct Run<'a> {
 }
 
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
-    let source_uri: SourceUri = args.source.parse()?;
-    let sink_uri: SinkUri = args.sink.parse()?;
+    let args = &settings::resolve(args)?;
+    let source_uri: SourceUri = args.source.as_deref().unwrap_or_default().parse()?;
+    let sink_uri: SinkUri = args.sink.as_deref().unwrap_or_default().parse()?;
     sink_uri.check(&source_uri)?;
     let source = source_uri.open()?;
     let clip = *source.clip();
@@ -83,7 +85,7 @@ fn options(args: &Args, clip: &Clip) -> Options {
         Policy::Never => DropPolicy::Never,
     });
     Options {
-        queue: args.queue.into(),
+        queue: args.queue.unwrap_or(1).into(),
         drop: policy,
         compare: args.compare == Some(Compare::Split),
         frames: args.frames,

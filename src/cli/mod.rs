@@ -6,6 +6,7 @@ mod doctor;
 mod eval;
 mod failure;
 mod folder;
+mod generate;
 mod live;
 mod models;
 mod plan;
@@ -13,6 +14,7 @@ mod print;
 mod progress;
 mod report;
 mod session;
+mod settings;
 mod upscale;
 
 use std::process::ExitCode;
@@ -60,5 +62,6 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Eval(args) => eval::run(args, progress),
         Command::Bench(args) => bench::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Generate { folder } => generate::run(folder),
     }
 }

@@ -10,7 +10,7 @@ use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::kernels::Level;
 use crate::memory::Budget;
-use crate::model::Model;
+use crate::model::{Branches, Model};
 
 /// Threads beyond this help no network this small.
 const MAX_THREADS: usize = 16;
@@ -113,7 +113,7 @@ impl<'a> Session<'a> {
         options.budget = self.budget();
         options.tile = self.args.tile;
         options.threads = threads;
-        options.branches = self.args.branches;
+        options.branches = self.args.branches.unwrap_or(Branches::Both);
         let of_board = || Level::named(self.machine.board.processor.level.as_deref()?).ok();
         if let Some(level) = self.args.level.or_else(of_board) {
             options.level = level;

@@ -1,61 +1,28 @@
 //! `bifocal bench`.
 
 mod compare;
+mod measured;
 mod peak;
 mod profile;
+mod report;
 
 use std::time::{Duration, Instant};
-
-use serde::Serialize;
 
 use super::args::{Bench, Pixels, TableFormat};
 use super::failure::{Code, Failure};
 use super::print;
 use super::session::Session;
-use crate::bench::{Latency, Schedule, board_name, measure, peak_rss_bytes, scene};
+use crate::bench::{Conditions, Cooling, Latency, Runs, Schedule, cool_down, measure, peak_rss_bytes, scene};
+use crate::board::{Known, Sensors};
 use crate::frame::{PixelFormat, luma_row};
-use crate::geom::Size;
-use crate::kernels::Level;
-use crate::memory::display_bytes;
-use crate::model::Branches;
 use crate::plan::Plan;
-use compare::Comparison;
+use measured::{MachineInfo, Measured, Sustained};
+use report::Page;
 
-/// What is printed; names and units are a contract with scripts.
-#[derive(Serialize)]
-struct Measured {
-    model: String,
-    scale: usize,
-    input: Size,
-    pixels: &'static str,
-    threads: usize,
-    level: Level,
-    branches: Branches,
-    runs: usize,
-    latency_ms: Latency,
-    /// Of the mean: what a stream of frames would get.
-    fps: f64,
-    /// Recomputed ones included.
-    macs_per_frame: u64,
-    /// Of the median frame.
-    gmacs_per_s: f64,
-    /// What the level reaches when nothing else is in the way, with as many threads.
-    peak_gmacs_per_s: f64,
-    /// `gmacs_per_s` of it. More than 1 is possible: a kernel may know how to do with fewer multiplications.
-    peak_share: f64,
-    mac_overhead: f64,
-    budget_bytes: usize,
-    arena_bytes: usize,
-    peak_rss_bytes: Option<u64>,
-    /// Not counted: an allocator that counts needs unsafe code. `tests/memory.rs` shows that there are none.
-    allocs_per_frame: Option<f64>,
-    load_ms: f64,
-    board: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    profile: Option<Vec<profile::Row>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    compare: Option<Comparison>,
-}
+/// How often a board is asked whether it is cool.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Frames, and the longest time, of the extra runs that a page takes the times of Steps from.
+const PROFILED: (usize, Duration) = (10, Duration::from_secs(5));
 
 pub(super) fn run(args: &Bench) -> Result<(), Failure> {
     if args.format == TableFormat::Csv && (args.profile || args.compare.is_some()) {
@@ -65,7 +32,14 @@ pub(super) fn run(args: &Bench) -> Result<(), Failure> {
     }
     // Before anything is measured: a wrong path should not cost the time of a run.
     let old = args.compare.as_deref().map(compare::read).transpose()?;
-    let mut result = run_frames(args)?;
+    let page = args.report.as_deref().map(Page::create).transpose()?;
+    let (mut result, runs, sensors) = run_frames(args)?;
+    if let Some(page) = page {
+        page.write(&result, &runs, &sensors)?;
+    }
+    // For the page only, unless they were asked for.
+    result.profile = result.profile.filter(|_| args.profile);
+    result.sustained = result.sustained.filter(|_| args.duration.is_some());
     result.compare = old.map(|old| compare::compare(&result, &old));
     match args.format {
         TableFormat::Text => print::text(&result.text()),
@@ -74,7 +48,7 @@ pub(super) fn run(args: &Bench) -> Result<(), Failure> {
     }
 }
 
-fn run_frames(args: &Bench) -> Result<Measured, Failure> {
+fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
     let (format, pixels) = match args.pixels {
         Pixels::Gray => (PixelFormat::Gray8, "gray"),
         Pixels::Rgb => (PixelFormat::Rgb8, "rgb"),
@@ -85,6 +59,7 @@ fn run_frames(args: &Bench) -> Result<Measured, Failure> {
     session.engine(size, format)?;
     let load_ms = begin.elapsed().as_secs_f64() * 1e3;
 
+    let sensors = session.machine.sensors();
     let options = session.options(size, format);
     let mut frame = scene(size.width, size.height);
     if format == PixelFormat::Gray8 {
@@ -92,24 +67,40 @@ fn run_frames(args: &Bench) -> Result<Measured, Failure> {
         luma_row(PixelFormat::Rgb8, &frame, &mut luma);
         frame = luma;
     }
-    let limit = Duration::from_secs(args.max_secs);
-    let schedule = Schedule { warmup: args.warmup_runs, runs: args.num_runs, limit, profile: args.profile };
+    let (runs, limit) = match args.duration {
+        Some(duration) => (usize::MAX, duration),
+        None => (args.num_runs, Duration::from_secs(args.max_secs)),
+    };
+    let schedule = Schedule { warmup: args.warmup_runs, runs, limit, profile: args.profile };
+    let cooldown = wait(args, &sensors)?;
     // On both sides of the frames, so that a processor that was slowed down for a while does not look better than it is.
     let peak_before = peak::gmacs_per_s(options.level, options.threads);
     let engine = session.engine(size, format)?;
-    let runs = measure(engine, &frame, size.width * format.channels(), schedule);
+    let row_bytes = size.width * format.channels();
+    let runs = measure(engine, &sensors, &frame, row_bytes, schedule);
     let peak_gmacs_per_s = peak_before.max(peak::gmacs_per_s(options.level, options.threads));
     let latency_ms = Latency::of(&runs.frames).ok_or_else(|| Failure::new(Code::Failed, "no frame was measured"))?;
     let report = engine.report().clone();
-    let profile = if args.profile {
+    let steps = if args.report.is_some() && !args.profile {
+        // The clock is looked at for every Step: not while the frames above are measured.
+        let schedule = Schedule { warmup: 0, runs: PROFILED.0, limit: PROFILED.1, profile: true };
+        measure(engine, &Sensors::default(), &frame, row_bytes, schedule).steps
+    } else {
+        runs.steps.clone()
+    };
+    let profile = if args.profile || args.report.is_some() {
         let plan = Plan::new(&session.model, options.branches, options.level);
         let plan = plan.map_err(|e| Failure::usage(e.to_string()))?;
-        Some(profile::rows(&plan, &report, &runs.steps))
+        Some(profile::rows(&plan, &report, &steps))
     } else {
         None
     };
+    let conditions = Conditions::of(&sensors, runs.before, &runs.timeline, runs.after);
+    let (seconds, frames) = (runs.time.as_secs_f64(), runs.frames.count());
     let gmacs_per_s = report.macs_per_frame as f64 / latency_ms.p50 / 1e6;
-    Ok(Measured {
+    let machine = &session.machine;
+    let named = (machine.known == Known::Named).then(|| machine.board.title.clone());
+    let result = Measured {
         model: session.model.metadata().name.clone(),
         scale: session.scale(),
         input: size,
@@ -117,7 +108,7 @@ fn run_frames(args: &Bench) -> Result<Measured, Failure> {
         threads: options.threads,
         level: options.level,
         branches: options.branches,
-        runs: runs.frames.len(),
+        runs: frames,
         latency_ms,
         fps: 1e3 / latency_ms.mean,
         macs_per_frame: report.macs_per_frame,
@@ -130,92 +121,29 @@ fn run_frames(args: &Bench) -> Result<Measured, Failure> {
         peak_rss_bytes: peak_rss_bytes(),
         allocs_per_frame: None,
         load_ms,
-        board: board_name(),
+        board: machine.model.clone().or(named),
+        machine: MachineInfo::of(machine),
+        throttled: conditions.throttled,
+        energy_j_per_frame: conditions.during.watts.mean().map(|watts| watts * seconds / frames as f64),
+        conditions,
+        cooldown,
+        sustained: Some(Sustained::of(&runs.timeline, seconds, frames)),
         profile,
         compare: None,
-    })
+    };
+    Ok((result, runs, sensors))
 }
 
-impl Measured {
-    fn text(&self) -> String {
-        let l = &self.latency_ms;
-        let peak = self.peak_rss_bytes.map_or("unknown".into(), |bytes| display_bytes(bytes as usize));
-        let board = self.board.as_ref().map(|name| format!("board     {name}\n")).unwrap_or_default();
-        let mut text = format!(
-            "{board}model     {} x{}, {} {}, {} threads, level {}, branches {}\n\
-             latency   mean {:.2} ms, min {:.2}, p50 {:.2}, p90 {:.2}, p95 {:.2}, p99 {:.2}, max {:.2} ({} runs)\n\
-             speed     {:.2} frames/s, {:.2} GMAC/s of {:.3} GMAC per frame, overhead {:.3}\n\
-             peak      {:.2} GMAC/s measured, {:.1} % of it reached\n\
-             memory    arena {} of {}, peak of the process {peak}\n\
-             load      {:.1} ms\n",
-            self.model,
-            self.scale,
-            self.input,
-            self.pixels,
-            self.threads,
-            self.level.name(),
-            self.branches.name(),
-            l.mean,
-            l.min,
-            l.p50,
-            l.p90,
-            l.p95,
-            l.p99,
-            l.max,
-            self.runs,
-            self.fps,
-            self.gmacs_per_s,
-            self.macs_per_frame as f64 / 1e9,
-            self.mac_overhead,
-            self.peak_gmacs_per_s,
-            self.peak_share * 100.0,
-            display_bytes(self.arena_bytes),
-            display_bytes(self.budget_bytes),
-            self.load_ms,
+fn wait(args: &Bench, sensors: &Sensors) -> Result<Option<Cooling>, Failure> {
+    let Some(target) = args.cooldown else { return Ok(None) };
+    let cooling = cool_down(sensors, target, args.cooldown_limit, PAUSE)
+        .ok_or_else(|| Failure::usage("--cooldown: no sensor here tells the temperature of the processor"))?;
+    if !cooling.reached {
+        log::warn!(
+            "still at {:.1} °C after {:.0} s, not at {target:.1}; measuring all the same",
+            cooling.to_c,
+            cooling.seconds
         );
-        if let Some(rows) = &self.profile {
-            text += &format!("\n{}", profile::text(rows, self.peak_gmacs_per_s));
-        }
-        if let Some(compare) = &self.compare {
-            text += &format!("\n{}", compare.text());
-        }
-        text
     }
-
-    fn csv(&self) -> String {
-        let l = &self.latency_ms;
-        let peak = self.peak_rss_bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
-        format!(
-            "model,scale,width,height,threads,level,branches,runs,min_ms,mean_ms,p50_ms,p90_ms,p95_ms,p99_ms,max_ms,\
-             fps,macs_per_frame,gmacs_per_s,mac_overhead,budget_bytes,arena_bytes,peak_rss_bytes,load_ms,board,\
-             pixels,peak_gmacs_per_s,peak_share\n\
-             {},{},{},{},{},{},{},{},{:.4},{:.4},{:.4},{:.4},{:.4},{:.4},{:.4},{:.4},{},{:.4},{:.4},{},{},{peak},{:.4},{},{},{:.4},{:.4}",
-            print::csv_field(&self.model),
-            self.scale,
-            self.input.width,
-            self.input.height,
-            self.threads,
-            self.level.name(),
-            self.branches.name(),
-            self.runs,
-            l.min,
-            l.mean,
-            l.p50,
-            l.p90,
-            l.p95,
-            l.p99,
-            l.max,
-            self.fps,
-            self.macs_per_frame,
-            self.gmacs_per_s,
-            self.mac_overhead,
-            self.budget_bytes,
-            self.arena_bytes,
-            self.load_ms,
-            print::csv_field(self.board.as_deref().unwrap_or_default()),
-            self.pixels,
-            self.peak_gmacs_per_s,
-            self.peak_share,
-        )
-    }
+    Ok(Some(cooling))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::bench::Latency;
+use crate::bench::{Latency, Reservoir};
 use crate::engine::Report;
 use crate::plan::Plan;
 
@@ -14,20 +14,20 @@ pub(super) struct Row {
     /// Name of the operation in the file.
     pub(super) name: String,
     /// What it is.
-    kind: &'static str,
+    pub(super) kind: &'static str,
     /// Median over the frames.
     pub(super) ms: f64,
     /// Of the time of all Steps.
-    share: f64,
+    pub(super) share: f64,
     /// Multiply-adds of a frame, recomputed ones included.
-    macs: u64,
-    gmacs_per_s: f64,
+    pub(super) macs: u64,
+    pub(super) gmacs_per_s: f64,
     /// Bytes of activations that it writes in a frame.
     bytes_written: u64,
 }
 
 /// The Steps of `plan`, which `report` is of, from the milliseconds of each in every frame.
-pub(super) fn rows(plan: &Plan, report: &Report, steps: &[Vec<f64>]) -> Vec<Row> {
+pub(super) fn rows(plan: &Plan, report: &Report, steps: &[Reservoir]) -> Vec<Row> {
     let medians: Vec<f64> = steps.iter().map(|ms| Latency::of(ms).map_or(0.0, |latency| latency.p50)).collect();
     let all: f64 = medians.iter().sum();
     let again = |count: u64| (count as f64 * report.mac_overhead) as u64;
