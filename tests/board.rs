@@ -301,3 +301,204 @@ fn a_config_is_read_strictly() {
         assert!(error.reason.contains(words) && !error.to_string().contains('\n'), "{text}: {error}");
     }
 }
+
+/// The result of a short run on a tree.
+fn bench(tree: &Tree, args: &[&str]) -> Value {
+    let short = ["bench", "--size", "32x32", "-j", "1", "--format", "json", "--root", tree.path()];
+    let output = run(&[&short[..], args].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn bench_says_whether_the_board_was_slowed_down() {
+    let verdict = |tree: &Tree, throttled: Value, reason: &str| {
+        let result = bench(tree, &["--num-runs", "3"]);
+        assert_eq!(result["throttled"], throttled, "{}", result["conditions"]);
+        let reasons = result["conditions"]["reasons"].to_string();
+        assert!(reasons.contains(reason), "{reasons}");
+    };
+    verdict(&pi4(), false.into(), "[]");
+    verdict(&pi5(), false.into(), "[]");
+    verdict(&orin(), false.into(), "[]");
+    verdict(&Tree::new(), Value::Null, "[]");
+    verdict(pi4().put(PI4_WORD, "50005\n"), true.into(), "under-voltage, throttled");
+    // What happened before the run is not its fault.
+    verdict(pi4().put(PI4_WORD, "50000\n"), false.into(), "[]");
+    verdict(pi4().put(ZONE0, "86000\n"), true.into(), "86.0 °C");
+    verdict(orin().put("sys/class/thermal/cooling_device4/cur_state", "1\n"), true.into(), "throttled");
+    verdict(pi4().put(PI4_WORD, "zz").put(ZONE0, "-999999999"), false.into(), "[]");
+
+    let result = bench(&orin(), &["--num-runs", "3"]);
+    assert_eq!(
+        (&result["board"], &result["machine"]["profile"]),
+        (&"NVIDIA Jetson Orin Nano Developer Kit".into(), &"jetson-orin-nano".into())
+    );
+    let number = |path: &str| result.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path}"));
+    assert_eq!((number("/conditions/before/temperature_c"), number("/conditions/during/mhz/mean")), (47.5, 1510.4));
+    // Power times the time of all frames, which is a little more than that of the frames alone.
+    let energy = number("/energy_j_per_frame") / (4.878_72 * number("/latency_ms/mean") / 1e3);
+    assert!((0.99..10.0).contains(&energy), "{energy}");
+    assert_eq!(bench(&pi4(), &["--num-runs", "1"])["energy_j_per_frame"], Value::Null);
+}
+
+#[test]
+fn bench_waits_for_a_cool_board_but_not_for_ever() {
+    let (tree, hot) = (pi4(), pi4());
+    let result = bench(&tree, &["--num-runs", "1", "--cooldown", "60"]);
+    assert_eq!((&result["cooldown"]["reached"], &result["cooldown"]["to_c"]), (&true.into(), &48.686.into()));
+    hot.put(ZONE0, "75000\n");
+    let args = ["bench", "--size", "32x32", "-j", "1", "--num-runs", "1", "--root", hot.path(), "--cooldown", "60"];
+    let output = run(&[&args[..], &["--cooldown-limit", "100ms"]].concat());
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("still at 75.0 °C"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("not cool enough"), "{output:?}");
+    // A board that cools down in the meantime.
+    let (path, root) = (hot.root().join(ZONE0), hot.path().to_string());
+    let cooler = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::fs::write(path, "55000\n").unwrap();
+    });
+    let args = [
+        "bench",
+        "--size",
+        "32x32",
+        "-j",
+        "1",
+        "--num-runs",
+        "1",
+        "--root",
+        &root,
+        "--cooldown",
+        "60",
+        "--format",
+        "json",
+    ];
+    let output = run(&args);
+    cooler.join().unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&result["cooldown"]["reached"], &result["cooldown"]["from_c"]), (&true.into(), &75.0.into()));
+    let nothing = Tree::new();
+    let output = run(&["bench", "--root", nothing.path(), "--cooldown", "60"]);
+    assert_eq!(output.status.code(), Some(2), "nothing to wait for");
+}
+
+#[test]
+fn bench_shows_a_run_over_time() {
+    let result = bench(&orin(), &["--duration", "1.2s"]);
+    let sustained = &result["sustained"];
+    let points = sustained["timeline"].as_array().unwrap();
+    let frames: u64 = points.iter().map(|point| point["frames"].as_u64().unwrap()).sum();
+    assert_eq!(Some(frames), result["runs"].as_u64());
+    assert!(points.len() >= 3 && points.len() <= 256, "{}", points.len());
+    assert!(points.iter().filter(|point| point["temperature_c"]["mean"] == 47.5).count() >= 3, "{sustained}");
+    let ratio = sustained["last_ms"].as_f64().unwrap() / sustained["first_ms"].as_f64().unwrap();
+    assert!((sustained["slowdown"].as_f64().unwrap() / ratio - 1.0).abs() < 1e-9);
+    assert!(bench(&orin(), &["--num-runs", "1"]).get("sustained").is_none(), "only when asked for");
+    assert_eq!(run(&["bench", "--duration", "1s", "--num-runs", "3"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_page_stands_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.html");
+    let tree = orin();
+    tree.put("proc/device-tree/model", "<script>alert('\"&')</script>\0");
+    let output = run(&[
+        "bench",
+        "--size",
+        "32x32",
+        "-j",
+        "1",
+        "--duration",
+        "600ms",
+        "--root",
+        tree.path(),
+        "--report",
+        path.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
+    assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert("), "escaped");
+    // Nothing is fetched: no link, no source, no style from elsewhere. The name space of SVG is no address.
+    let addresses = page.replace("http://www.w3.org/2000/svg", "");
+    for word in ["http:", "https:", " src=", " href=", "url(", "@import", "<link"] {
+        assert!(!addresses.contains(word), "{word}");
+    }
+    for heading in [
+        "How long a frame takes",
+        "Latency over time",
+        "Temperature over time",
+        "Clock over time",
+        "Time per Step",
+        "The machine",
+    ] {
+        assert!(page.contains(heading), "{heading}");
+    }
+    assert_eq!(page.matches("<svg").count(), 4);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing half-written is left");
+    let output = run(&["bench", "--report", folder.path().to_str().unwrap()]);
+    assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains("folder"));
+    assert_eq!(run(&["bench", "--report", "/nonexistent/r.html"]).status.code(), Some(2));
+}
+
+#[test]
+fn live_reads_a_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bifocal.toml");
+    let live = |text: &str, args: &[&str]| {
+        std::fs::write(&path, text).unwrap();
+        let output = run(&[&["live", "--config", path.to_str().unwrap(), "--format", "json"], args].concat());
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let sound = "source = \"test://bars?width=96&height=48&frames=5&fps=0\"\nsink = \"null://\"\nmemory = \"20MiB\"\nqueue = 3\nthreads = 1\n";
+    let (code, told) = live(sound, &[]);
+    let summary: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    assert_eq!((code, &summary["shown"]), (0, &5.into()), "{told}");
+    let run = &summary["run"];
+    assert_eq!((&run["queue"], &run["threads"], &run["budget_bytes"]), (&3.into(), &1.into(), &(20 << 20).into()));
+    let (_, told) = live(sound, &["--mem", "24MiB", "--queue", "2"]);
+    let summary: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&summary["run"]["queue"], &summary["run"]["budget_bytes"]),
+        (&2.into(), &(24 << 20).into()),
+        "flags rule"
+    );
+    for (text, line, words) in [
+        ("source = \"test://cars\"\n", 1, "test://bars"),
+        ("\nsink = \"ftp://x\"\n", 2, "not supported"),
+        ("drop = \"all\"\n", 1, "oldest, newest, never"),
+        ("compare = \"both\"\n", 1, "split"),
+        ("stats = \"soon\"\n", 1, "not a duration"),
+        ("level = \"mmx\"\n", 1, "not available"),
+        ("branches = \"all\"\n", 1, "transformer"),
+        ("board = \"rpi9\"\n", 1, "rpi4"),
+        ("sauce = 1\n", 1, "unknown field"),
+    ] {
+        let (code, told) = live(text, &["test://bars", "null://"]);
+        assert_eq!((code, told.lines().count()), (2, 1), "{told}");
+        let place = format!("bifocal: {}:{line}: ", path.display());
+        assert!(told.starts_with(&place) && told.contains(words), "{told}");
+    }
+    let output = self::run(&["live", "--config", "/nonexistent.toml"]);
+    assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains("/nonexistent.toml"));
+    let unknown = Tree::new();
+    unknown.put("proc/cpuinfo", "processor : 0\nmodel name : PC\nflags : avx2\n");
+    let output = self::run(&["live", "--root", unknown.path()]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && told.contains("SOURCE_URI is missing"), "{told}");
+}
+
+#[test]
+fn the_manual_and_completions_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["generate", folder.path().to_str().unwrap()]).status.code(), Some(0));
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert!(read("bifocal.1").starts_with(".ie") || read("bifocal.1").contains(".TH bifocal 1"));
+    assert!(read("bifocal-bench.1").contains("cooldown"));
+    assert!(!folder.path().join("bifocal-generate.1").exists(), "hidden");
+    for name in ["bifocal.bash", "_bifocal", "bifocal.fish"] {
+        assert!(read(name).contains("doctor"), "{name}");
+    }
+}

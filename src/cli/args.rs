@@ -39,6 +39,7 @@ Examples:
   bifocal upscale --mem 16MiB huge.png out.png  row by row, in 16 MiB
   bifocal plan --size 1920x1080 --mem 16MiB     what it will take, without running
   bifocal bench --size 640x360                  how fast this machine is
+  bifocal doctor                                what this board offers, and what is in the way
 
 Exit codes: 0 done, 1 failed, 2 command line or input is wrong, 3 memory budget too small";
 
