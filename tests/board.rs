@@ -134,11 +134,13 @@ fn sensors_are_read() {
     let reading = sensors(&pi4()).read();
     assert_eq!((reading.temperature_c, reading.mhz, reading.watts), (Some(48.686), Some(1800.0), None));
     assert_eq!(reading.throttling, Some(Throttling::default()));
-    let pi5 = sensors(&pi5());
+    let tree = pi5();
+    let pi5 = sensors(&tree);
     assert_eq!((pi5.read().temperature_c, pi5.read().throttling), (Some(52.35), Some(Throttling::default())));
     assert_eq!(pi5.hot(), Some(85.0), "from the board's file: the zone of a Pi has no passive trip");
 
-    let orin = sensors(&orin());
+    let tree = orin();
+    let orin = sensors(&tree);
     let reading = orin.read();
     assert_eq!((reading.temperature_c, reading.throttling), (Some(47.5), Some(Throttling::default())));
     assert!((reading.watts.unwrap() - 5.040 * 0.968).abs() < 1e-9, "{reading:?}");

@@ -1,11 +1,15 @@
 //! Budgets and allocations, counted by the allocator.
 
 mod support;
+#[path = "support/tree.rs"]
+mod tree;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bifocal::bench::{self, Schedule};
+use bifocal::board::Machine;
 use bifocal::engine::{Engine, Options};
 use bifocal::frame::PixelFormat;
 use bifocal::geom::Size;
@@ -125,4 +129,24 @@ fn the_arena_does_not_grow_unnoticed() {
         assert!(report.arena_bytes <= most, "{width}x{height}, {threads} threads: {} bytes", report.arena_bytes);
         assert!(report.mac_overhead <= 1.05, "{width}x{height}: {}", report.mac_overhead);
     }
+}
+
+#[test]
+fn a_longer_measurement_allocates_no_more() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let tree = tree::orin();
+    let sensors = Machine::look(tree.root(), None).unwrap().sensors();
+    let options = Options::new(Size::new(48, 32), PixelFormat::Rgb8);
+    let mut engine = Engine::prepare(&Model::embedded().unwrap(), &options).unwrap();
+    let pixels = bench::scene(48, 32);
+    let mut calls = |millis| {
+        let limit = std::time::Duration::from_millis(millis);
+        let schedule = Schedule { warmup: 1, runs: usize::MAX, limit, profile: true };
+        let before = CALLS.load(Ordering::Relaxed);
+        let runs = bench::measure(&mut engine, &sensors, &pixels, 3 * 48, schedule);
+        (CALLS.load(Ordering::Relaxed) - before, runs.timeline.whole().temperature.count())
+    };
+    let (short, long) = (calls(50), calls(900));
+    assert!(long.1 > short.1, "sensors were read: {short:?} {long:?}");
+    assert_eq!(long.0, short.0);
 }

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use crate::board::{Reading, Sensors};
 use crate::engine::Engine;
 
-/// Time between two looks at the sensors, which happen between frames.
-const GLANCE: Duration = Duration::from_millis(250);
+/// Time between two looks at the sensors, which happen between frames: several in every slot of the timeline.
+const GLANCE: Duration = Duration::from_millis(100);
 /// Values that are kept of each Step.
 const KEPT_OF_STEP: usize = 512;
 
@@ -96,7 +96,8 @@ pub fn measure(engine: &mut Engine, sensors: &Sensors, pixels: &[u8], row_bytes:
     }
     let mut totals = engine.profile();
     let mut frames = Reservoir::new(KEPT.min(schedule.runs));
-    let mut steps = vec![Reservoir::new(KEPT_OF_STEP.min(schedule.runs)); totals.len()];
+    // Not cloned: a clone has no room.
+    let mut steps: Vec<Reservoir> = totals.iter().map(|_| Reservoir::new(KEPT_OF_STEP.min(schedule.runs))).collect();
     let mut timeline = Timeline::default();
     let before = sensors.read_all();
     let (begin, mut glance) = (Instant::now(), Duration::ZERO);

@@ -59,8 +59,8 @@ fn merge(args: &mut Live, config: &Config) -> Result<(), FileError> {
         true => Ok(name.to_string()),
         false => Err(format!("'{name}' is not one of {}", names().collect::<Vec<_>>().join(", "))),
     })?;
-    let drop = config.value(&config.drop, |text| choice::<Policy>(text))?;
-    let compare = config.value(&config.compare, |text| choice::<Compare>(text))?;
+    let drop = config.value(&config.drop, choice::<Policy>)?;
+    let compare = config.value(&config.compare, choice::<Compare>)?;
     let stats = config.value(&config.stats, parse_duration)?;
     let level = config.value(&config.level, Level::named)?;
     let branches = config.value(&config.branches, str::parse)?;

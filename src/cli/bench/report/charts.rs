@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::super::measured::Point;
 use crate::bench::Latency;
@@ -143,9 +144,10 @@ impl Curve<'_> {
                 chart.draw_series(mean.iter().map(|at| Circle::new(*at, 3, self.colour.filled())))?;
             }
             chart.draw_series(LineSeries::new(mean, self.colour.stroke_width(2)))?;
+            let above = labels.pos(Pos::new(HPos::Left, VPos::Bottom));
             for (name, at) in shown {
                 chart.draw_series(LineSeries::new([(0.0, *at), (end, *at)], ALARM.mix(0.7).stroke_width(1)))?;
-                chart.draw_series([Text::new(format!(" {name}"), (0.0, *at), labels.clone())])?;
+                chart.draw_series([Text::new(format!(" {name}"), (0.0, *at), above.clone())])?;
             }
             Ok(())
         })
