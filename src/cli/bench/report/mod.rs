@@ -110,7 +110,7 @@ fn tiles(result: &Measured) -> Markup {
         (format!("{:.0} %", result.peak_share * 100.0), "of the level's arithmetic peak"),
         (display_bytes(result.arena_bytes), "arena"),
     ];
-    tiles.extend(conditions.during.temperature_c.max().map(|degrees| (format!("{degrees:.1} °C"), "at most")));
+    tiles.extend(conditions.during.temperature_c.max().map(|degrees| (format!("{degrees:.1} °C"), "hottest")));
     tiles.extend(conditions.during.watts.mean().map(|watts| (format!("{watts:.2} W"), "average power")));
     tiles.extend(result.energy_j_per_frame.map(|joules| (format!("{:.1} mJ", joules * 1e3), "energy a frame")));
     html! { div.tiles { @for (value, name) in tiles { div.tile { b { (value) } span { (name) } } } } }
