@@ -94,7 +94,7 @@ pub fn measure(engine: &mut Engine, sensors: &Sensors, pixels: &[u8], row_bytes:
     if schedule.profile {
         engine.start_profile();
     }
-    let mut totals = engine.profile();
+    let mut totals: Vec<Duration> = engine.profile().collect();
     let mut frames = Reservoir::new(KEPT.min(schedule.runs));
     // Not cloned: a clone has no room.
     let mut steps: Vec<Reservoir> = totals.iter().map(|_| Reservoir::new(KEPT_OF_STEP.min(schedule.runs))).collect();

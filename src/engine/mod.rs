@@ -181,7 +181,7 @@ impl Engine {
 
     /// Time that all threads together spent in each Step of [`Report::steps`] since [`Engine::start_profile`], without
     /// waits for each other; empty without it.
-    pub fn profile(&self) -> Vec<Duration> {
+    pub fn profile(&self) -> impl Iterator<Item = Duration> + '_ {
         self.runner.times()
     }
 

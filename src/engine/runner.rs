@@ -157,10 +157,10 @@ impl Runner {
     }
 
     /// Time that all threads together spent in each Step since [`Runner::profile`]; empty without it.
-    pub fn times(&self) -> Vec<Duration> {
+    pub fn times(&self) -> impl Iterator<Item = Duration> + '_ {
         let profiled = self.shared.profiled.load(Ordering::Relaxed);
         let times = self.shared.times.iter().take(if profiled { self.shared.times.len() } else { 0 });
-        times.map(|nanos| Duration::from_nanos(nanos.load(Ordering::Relaxed))).collect()
+        times.map(|nanos| Duration::from_nanos(nanos.load(Ordering::Relaxed)))
     }
 
     /// A sub-frame of `size` begins; multiples of the plan's grid. What is left of the one before is made first.
