@@ -54,10 +54,17 @@ fn frames() -> Vec<(String, Options, Vec<u8>)> {
 fn every_level_gives_the_golden_bytes() {
     let model = Model::embedded().unwrap();
     let mut lines = String::new();
-    for (name, options, rows) in frames() {
+    let mut cases: Vec<_> = frames().into_iter().map(|(name, options, rows)| (&model, name, options, rows)).collect();
+    let others: Vec<_> = Model::EMBEDDED[1..].iter().map(|name| Model::named(name).unwrap().unwrap()).collect();
+    for model in &others {
+        let options = options(Size::new(67, 49), PixelFormat::Gray8);
+        let rows = picture("towers.png", options.size, options.format);
+        cases.push((model, format!("67x49 grey {}", model.metadata().name), options, rows));
+    }
+    for (model, name, options, rows) in cases {
         let mut hashes: Vec<_> = Level::all()
             .into_iter()
-            .map(|level| hash(&upscale(&model, &Options { level, ..options.clone() }, &rows)))
+            .map(|level| hash(&upscale(model, &Options { level, ..options.clone() }, &rows)))
             .collect();
         lines += &format!("{} {name}\n", hashes[0]);
         hashes.dedup();

@@ -14,11 +14,16 @@ const BEYOND_ONE: f64 = 0.001;
 
 #[test]
 fn agrees_with_tract() {
-    let model = Model::embedded().unwrap();
+    for name in Model::EMBEDDED {
+        agrees(&Model::named(name).unwrap().unwrap());
+    }
+}
+
+fn agrees(model: &Model) {
     for (name, width, height) in [("balcony.png", 64, 48), ("towers.png", 80, 96)] {
         let options = Options::new(Size::new(width, height), PixelFormat::Gray8);
         let luma = picture(name, options.size, options.format);
-        let ours = upscale(&model, &options, &luma);
+        let ours = upscale(model, &options, &luma);
         let theirs = model.evaluate(width, height, &luma).unwrap();
         assert_eq!(ours.len(), theirs.len());
         let differences: Vec<u8> = ours.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).collect();

@@ -32,7 +32,7 @@ class Stage:
     rate: float  # highest learning rate; cosine to a hundredth of it
     branches: dict  # probability of each choice
     frozen: tuple = ()  # prefixes of parameters that stand still
-    leak: float = 0.1  # slope of the ReLUs below nought at first; nought after three fifths of the stage
+    leak: float = 0.1  # slope of the ReLUs below nought at first; nought after a quarter of the stage
     bound: float = 0.0  # signed tensors beyond it cost: see TorchOps
     quantised: bool = False
 
@@ -114,13 +114,13 @@ class Run:
         self.net.load_state_dict(weights)
         self.average.load_state_dict(weights)
 
-    def calibrate(self):
-        """Ranges of all activations from 64 batches of the average's own."""
+    def calibrate(self, choices):
+        """Ranges of all activations from 64 batches of the average's own, with every choice of branches."""
         self.net.load_state_dict(self.average.state_dict())
         ops = TorchOps(calibrate=True)
         with torch.no_grad():
             for i in range(64):
-                self.net(ops, self.crops(i)[0])
+                self.net(ops, self.crops(i)[0], choices[i % len(choices)])
         for q in self.net.quantisers():
             q.settle()
         self.average.load_state_dict(self.net.state_dict())
@@ -131,7 +131,7 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = stage.rate * cosine * min(1.0, (self.step - first + 1) / 200)
         bound = stage.bound if self.step % EXCESS_EVERY == 0 else 0.0
-        ops = TorchOps(stage.quantised, leak=stage.leak * max(0.0, 1 - at / 0.6), bound=bound)
+        ops = TorchOps(stage.quantised, leak=stage.leak * max(0.0, 1 - at / 0.25), bound=bound)
         choices, chances = zip(*stage.branches.items())
         branches = str(np.random.default_rng((self.seed, self.step, 1)).choice(choices, p=chances))
         x, y = self.crops(self.step)
@@ -152,7 +152,7 @@ class Run:
         for first, last, stage in spans(self.total, self.stages):
             if self.step == first:
                 if stage.quantised:
-                    self.calibrate()
+                    self.calibrate(list(stage.branches))
                 self.optimiser = self.new_optimiser(stage)
             while first <= self.step < last:
                 self._step(stage, first, last)

@@ -142,6 +142,7 @@ macro_rules! shipped {
 
 shipped! {
     "ctnet-tiny-x2" 2,
+    "ctnet-nano-x2" 2,
 }
 
 impl Shipped {
