@@ -46,7 +46,7 @@ fn drain(bytes: &[u8]) -> Result<usize, String> {
     }
     let mut frame = vec![0; needed];
     let mut frames = 0;
-    while source.read(&mut frame).map_err(|e| e.to_string())? {
+    while source.read(&mut frame).map_err(|e| e.to_string())?.is_frame() {
         frames += 1;
     }
     Ok(frames)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bifocal::engine::{self, Engine};
 use bifocal::frame::{FrameFormat, Layout, PixelFormat, PlaneFilter};
 use bifocal::geom::Size;
-use bifocal::io::{Clip, FrameSink, FrameSource, SinkUri, SourceUri, WriteError, Y4mSource, read_counter};
+use bifocal::io::{Clip, FrameSink, FrameSource, Shown, SinkUri, SourceUri, WriteError, Y4mSource, read_counter};
 use bifocal::live::{self, DropPolicy, Options, Stats, Upscaler, Wish};
 use bifocal::model::Model;
 
@@ -66,10 +66,10 @@ fn run(options: &Options, source: &str, sink: Box<dyn FrameSink>) -> Stats {
 struct Look<F>(F, Duration);
 
 impl<F: FnMut(&[u8]) + Send> FrameSink for Look<F> {
-    fn write(&mut self, frame: &[u8]) -> Result<(), WriteError> {
+    fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError> {
         std::thread::sleep(self.1);
         (self.0)(frame);
-        Ok(())
+        Ok(Shown::Now)
     }
 
     fn finish(self: Box<Self>) -> Result<(), WriteError> {
@@ -104,7 +104,7 @@ fn frames_of(bytes: &[u8]) -> (Clip, Vec<Vec<u8>>) {
     let clip = *source.clip();
     let mut frame = vec![0; clip.format.bytes()];
     let mut frames = Vec::new();
-    while source.read(&mut frame).unwrap() {
+    while source.read(&mut frame).unwrap().is_frame() {
         frames.push(frame.clone());
     }
     (clip, frames)

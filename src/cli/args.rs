@@ -171,6 +171,10 @@ pub(super) struct Live {
     #[arg(long, value_name = "N")]
     pub(super) frames: Option<u64>,
 
+    /// How long to wait for a camera that has gone, as 30s; 0s ends at once [default: for ever]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(super) reconnect: Option<Duration>,
+
     /// Show the bicubic filter on the left half
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) compare: Option<Compare>,

@@ -37,7 +37,10 @@ struct Run<'a> {
 
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let args = &settings::resolve(args)?;
-    let source_uri: SourceUri = args.source.as_deref().unwrap_or_default().parse()?;
+    let mut source_uri: SourceUri = args.source.as_deref().unwrap_or_default().parse()?;
+    if let Some(limit) = args.reconnect {
+        source_uri.set_patience(limit);
+    }
     let sink_uri: SinkUri = args.sink.as_deref().unwrap_or_default().parse()?;
     sink_uri.check(&source_uri)?;
     let source = source_uri.open()?;

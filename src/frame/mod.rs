@@ -1,12 +1,16 @@
 //! Pixel formats, and the arithmetic that turns rows of pixels into luma and back.
 
 mod colour;
+mod fit;
 mod luma;
+mod packing;
 mod plane;
 mod yuv;
 
 pub use colour::Colour;
+pub use fit::{Fit, Fitter};
 pub use luma::luma_row;
+pub use packing::{Bits, Packer, PixelBits};
 pub use plane::{Axis, PlaneFilter};
 pub use yuv::{Conversion, FrameFormat, Layout, Matrix, Range, Siting};
 

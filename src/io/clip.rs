@@ -1,6 +1,7 @@
 //! Sources and sinks of whole frames.
 
 use std::str::FromStr;
+use std::time::Instant;
 
 use super::{ReadError, WriteError};
 use crate::frame::FrameFormat;
@@ -50,14 +51,60 @@ impl FromStr for Rate {
     }
 }
 
+/// What came of asking a source for a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// A frame, and when its device took it, if the device says.
+    Frame(Option<Instant>),
+    /// None yet; ask again. Sources that wait for a device say so several times a second.
+    Pending,
+    /// There are no more.
+    End,
+}
+
+impl Arrival {
+    /// Has a frame come?
+    pub fn is_frame(self) -> bool {
+        matches!(self, Self::Frame(_))
+    }
+}
+
+/// What became of a frame that a sink took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// It is handed on.
+    Now,
+    /// It is seen, since this moment.
+    At(Instant),
+    /// The device is away and waited for; the frame is dropped.
+    Nowhere,
+}
+
+/// What went wrong at a device and was survived, counted since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Troubles {
+    /// Frames that came damaged and were skipped.
+    pub damaged: u64,
+    /// Frames that the device took and nobody fetched in time, by its own count.
+    pub missed: u64,
+    /// Times that a stream broke down and was started again.
+    pub restarts: u64,
+    /// Times that a device was gone and was taken up again.
+    pub reconnects: u64,
+}
+
 /// Gives frames, first to last.
 pub trait FrameSource: Send {
     /// What comes.
     fn clip(&self) -> &Clip;
 
-    /// Fills `frame`, which has `clip().format.bytes()` bytes, and waits for it if it must; `false` once there are
-    /// no more.
-    fn read(&mut self, frame: &mut [u8]) -> Result<bool, ReadError>;
+    /// Fills `frame`, which has `clip().format.bytes()` bytes, and waits for it if it must.
+    fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError>;
+
+    /// What went wrong until now and was survived.
+    fn troubles(&self) -> Troubles {
+        Troubles::default()
+    }
 }
 
 /// Takes frames, first to last.
@@ -65,10 +112,15 @@ pub trait FrameSource: Send {
 /// A sink that is dropped before [`FrameSink::finish`] leaves no unfinished file behind.
 pub trait FrameSink: Send {
     /// Takes a frame of the format that the sink was made for; returns once it is handed on.
-    fn write(&mut self, frame: &[u8]) -> Result<(), WriteError>;
+    fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError>;
 
     /// Completes the file and gives it its name.
     fn finish(self: Box<Self>) -> Result<(), WriteError>;
+
+    /// What went wrong until now and was survived.
+    fn troubles(&self) -> Troubles {
+        Troubles::default()
+    }
 }
 
 #[cfg(test)]

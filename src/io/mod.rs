@@ -9,13 +9,21 @@
 //! orientation that a camera wrote down is applied, so rows are always in viewing order. ICC profile and EXIF
 //! travel from source to sink where both formats can carry them. Of an animation the first picture is taken.
 
+#[cfg(all(target_os = "linux", feature = "v4l2"))]
+mod camera;
 mod clip;
 mod destination;
+mod devices;
+#[cfg(all(target_os = "linux", feature = "drm"))]
+mod display;
 mod encoding;
 mod error;
 mod guard;
 mod input;
 mod limits;
+#[cfg(all(target_os = "linux", feature = "v4l2"))]
+mod loopback;
+mod mjpg;
 mod output;
 mod pattern;
 mod place;
@@ -23,16 +31,20 @@ mod png;
 mod pnm;
 mod raw;
 mod sequence;
+#[cfg(target_os = "linux")]
+mod sys;
+mod unpack;
 mod uri;
 mod whole;
 mod y4m;
 
-pub use clip::{Clip, FrameSink, FrameSource, Rate};
+pub use clip::{Arrival, Clip, FrameSink, FrameSource, Rate, Shown, Troubles};
 pub use encoding::Encoding;
 pub use error::{CreateError, OpenError, ReadError, WriteError};
 pub use guard::decoding;
 pub use input::{Picture, is_picture_name, open, open_stream};
 pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES};
+pub use mjpg::MjpgDecoder;
 pub use output::Output;
 pub use pattern::{TestSource, read_counter};
 pub use place::{Place, same_file};

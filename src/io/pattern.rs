@@ -6,7 +6,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Clip, FrameSource, ReadError};
+use super::{Arrival, Clip, FrameSource, ReadError};
 use crate::frame::{Conversion, FrameFormat, Layout};
 use crate::geom::Size;
 
@@ -123,16 +123,16 @@ impl FrameSource for TestSource {
         &self.clip
     }
 
-    fn read(&mut self, frame: &mut [u8]) -> Result<bool, ReadError> {
+    fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError> {
         if self.drawn == self.frames {
-            return Ok(false);
+            return Ok(Arrival::End);
         }
         if self.clip.live {
             self.wait();
         }
         self.draw(frame);
         self.drawn += 1;
-        Ok(true)
+        Ok(Arrival::Frame(None))
     }
 }
 
@@ -150,11 +150,11 @@ mod tests {
             let mut frame = vec![0; format.bytes()];
             for number in [0, 1, 2, 65_535, 65_537] {
                 source.drawn = number;
-                assert!(source.read(&mut frame).unwrap());
+                assert!(source.read(&mut frame).unwrap().is_frame());
                 assert_eq!(read_counter(&frame, size, 1), Some(number as u16));
             }
             source.drawn = 70_000;
-            assert!(!source.read(&mut frame).unwrap());
+            assert_eq!(source.read(&mut frame).unwrap(), Arrival::End);
         }
         assert_eq!(read_counter(&[0; 400], Size::new(100, 4), 1), None);
         assert_eq!(read_counter(&[], SMALLEST, 2), None);

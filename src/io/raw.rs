@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use super::destination::Destination;
 use super::error::Fault;
-use super::{Clip, FrameSink, FrameSource, ReadError, WriteError};
+use super::unpack::unweave;
+use super::{Arrival, Clip, FrameSink, FrameSource, ReadError, Shown, WriteError};
 use crate::frame::{FrameFormat, Layout, Matrix, Range, Siting};
 use crate::geom::Size;
 
@@ -120,22 +121,11 @@ impl<R: BufRead + Send> RawSource<R> {
                 let chroma = cb.chunks_exact_mut(chroma).zip(cr.chunks_exact_mut(chroma));
                 for (luma, (cb, cr)) in luma.chunks_exact_mut(clip.format.size.width).zip(chroma) {
                     reader.read_exact(woven)?;
-                    unweave(woven, luma, cb, cr);
+                    unweave(woven, [0, 1, 2, 3], luma, cb, cr);
                 }
                 Ok(())
             }
         }
-    }
-}
-
-/// Y, Cb, Y, Cr to planes; of an odd row the last Y is filler.
-fn unweave(woven: &[u8], luma: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
-    for (((quad, luma), cb), cr) in woven.chunks_exact(4).zip(luma.chunks_mut(2)).zip(cb).zip(cr) {
-        luma[0] = quad[0];
-        if let Some(second) = luma.get_mut(1) {
-            *second = quad[2];
-        }
-        (*cb, *cr) = (quad[1], quad[3]);
     }
 }
 
@@ -144,9 +134,9 @@ impl<R: BufRead + Send> FrameSource for RawSource<R> {
         &self.clip
     }
 
-    fn read(&mut self, frame: &mut [u8]) -> Result<bool, ReadError> {
+    fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError> {
         match self.reader.fill_buf() {
-            Ok([]) => return Ok(false),
+            Ok([]) => return Ok(Arrival::End),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(Fault::from(error).read(&self.name)),
@@ -157,7 +147,7 @@ impl<R: BufRead + Send> FrameSource for RawSource<R> {
             fault.read(&self.name)
         })?;
         self.read += 1;
-        Ok(true)
+        Ok(Arrival::Frame(None))
     }
 }
 
@@ -204,8 +194,8 @@ impl RawSink {
 }
 
 impl FrameSink for RawSink {
-    fn write(&mut self, frame: &[u8]) -> Result<(), WriteError> {
-        self.write_frame(frame).map_err(|e| self.destination.failed(e))
+    fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError> {
+        self.write_frame(frame).map(|()| Shown::Now).map_err(|e| self.destination.failed(e))
     }
 
     fn finish(self: Box<Self>) -> Result<(), WriteError> {
@@ -233,7 +223,7 @@ mod tests {
         let mut source = RawSource::new(bytes, "x", format, clip);
         let mut frames = Vec::new();
         let mut planes = vec![0; frame.bytes()];
-        while source.read(&mut planes).unwrap() {
+        while source.read(&mut planes).unwrap().is_frame() {
             sink.write(&planes).unwrap();
             frames.push(planes.clone());
         }
@@ -262,7 +252,7 @@ mod tests {
         let clip = Clip { format, rate: Rate::USUAL, aspect: (0, 0), live: false };
         let mut source = RawSource::new(&b"abcdef"[..], "x", RawFormat::Gray, clip);
         let mut frame = [0; 4];
-        assert!(source.read(&mut frame).unwrap());
+        assert!(source.read(&mut frame).unwrap().is_frame());
         assert!(source.read(&mut frame).unwrap_err().to_string().contains("frame 1 is cut short"));
     }
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Clip, CreateError, FrameSink, FrameSource, Metadata, OpenError, Output, Picture, Place, ReadError, WriteError, open,
+    Arrival, Clip, CreateError, FrameSink, FrameSource, Metadata, OpenError, Output, Picture, Place, ReadError, Shown,
+    WriteError, open,
 };
 use crate::frame::{FrameFormat, Layout, PixelFormat};
 use crate::geom::Size;
@@ -104,8 +105,8 @@ impl FrameSource for Sequence {
         &self.clip
     }
 
-    fn read(&mut self, frame: &mut [u8]) -> Result<bool, ReadError> {
-        let Some(mut picture) = self.next_picture()? else { return Ok(false) };
+    fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError> {
+        let Some(mut picture) = self.next_picture()? else { return Ok(Arrival::End) };
         let bytes = self.clip.format.size.width * self.format.channels();
         let mut rows = frame.chunks_exact_mut(bytes);
         while let Some(row) = picture.next_row()? {
@@ -114,7 +115,7 @@ impl FrameSource for Sequence {
             }
         }
         self.next += 1;
-        Ok(true)
+        Ok(Arrival::Frame(None))
     }
 }
 
@@ -141,7 +142,7 @@ impl SequenceSink {
 }
 
 impl FrameSink for SequenceSink {
-    fn write(&mut self, frame: &[u8]) -> Result<(), WriteError> {
+    fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError> {
         let path = self.pattern.path(self.next);
         let output =
             Output::new(Place::File(path), None).and_then(|o| o.create(self.size, self.format, &Metadata::default()));
@@ -155,7 +156,7 @@ impl FrameSink for SequenceSink {
             sink.write_row(row)?;
         }
         self.next += 1;
-        sink.finish()
+        sink.finish().map(|()| Shown::Now)
     }
 
     fn finish(self: Box<Self>) -> Result<(), WriteError> {

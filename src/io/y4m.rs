@@ -9,7 +9,7 @@ use std::io::{BufRead, ErrorKind, Write};
 use super::destination::Destination;
 use super::error::Fault;
 use super::limits::check_side;
-use super::{Clip, FrameSink, FrameSource, OpenError, Rate, ReadError, WriteError};
+use super::{Arrival, Clip, FrameSink, FrameSource, OpenError, Rate, ReadError, Shown, WriteError};
 use crate::frame::{FrameFormat, Layout, Matrix, Range, Siting};
 use crate::geom::Size;
 
@@ -77,10 +77,10 @@ impl<R: BufRead + Send> FrameSource for Y4mSource<R> {
         &self.clip
     }
 
-    fn read(&mut self, frame: &mut [u8]) -> Result<bool, ReadError> {
+    fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError> {
         let some = self.read_frame(frame).map_err(|fault| fault.read(&self.name))?;
         self.read += u64::from(some);
-        Ok(some)
+        Ok(if some { Arrival::Frame(None) } else { Arrival::End })
     }
 }
 
@@ -217,10 +217,10 @@ fn header(clip: &Clip) -> String {
 }
 
 impl FrameSink for Y4mSink {
-    fn write(&mut self, frame: &[u8]) -> Result<(), WriteError> {
+    fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError> {
         let mut out = self.destination.out();
         let done = out.write_all(b"FRAME\n").and_then(|()| out.write_all(frame)).and_then(|()| out.flush());
-        done.map_err(|e| self.destination.failed(e))
+        done.map(|()| Shown::Now).map_err(|e| self.destination.failed(e))
     }
 
     fn finish(self: Box<Self>) -> Result<(), WriteError> {
@@ -275,8 +275,8 @@ mod tests {
         let bytes = b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME Ip Xy\ncdFRAMED\nef";
         let mut source = Y4mSource::open(&bytes[..], "x").unwrap();
         let mut frame = [0; 2];
-        assert!(source.read(&mut frame).unwrap() && frame == *b"ab");
-        assert!(source.read(&mut frame).unwrap() && frame == *b"cd");
+        assert!(source.read(&mut frame).unwrap().is_frame() && frame == *b"ab");
+        assert!(source.read(&mut frame).unwrap().is_frame() && frame == *b"cd");
         assert!(source.read(&mut frame).unwrap_err().to_string().contains("frame 2"));
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use queue::{Counts, DropPolicy, MOST_QUEUE, Pushed, Queue};
-pub use stats::{Drops, Latency, Stages, Stats};
+pub use stats::{Devices, Drops, Latency, Stages, Stats};
 pub use upscaler::{Upscaler, engine_format};
 
 use crate::engine::{self, PrepareError};

@@ -125,6 +125,11 @@ impl<T> Queue<T> {
         self.changed.notify_all();
     }
 
+    /// Does it take no more items?
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// What went by until now.
     pub fn counts(&self) -> Counts {
         self.lock().counts

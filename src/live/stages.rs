@@ -8,13 +8,13 @@ use super::queue::{DropPolicy, Pushed, Queue};
 use super::stats::{Meter, Stage};
 use super::upscaler::Upscaler;
 use super::{LiveError, Options};
-use crate::io::{FrameSink, FrameSource, ReadError};
+use crate::io::{Arrival, FrameSink, FrameSource, ReadError, Shown};
 
 /// A frame of one of the pools.
 #[derive(Debug)]
 pub(super) struct Frame {
     bytes: Vec<u8>,
-    /// When the source had given it.
+    /// When its device took it, else when the source had given it.
     captured: Instant,
 }
 
@@ -103,16 +103,17 @@ pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, (policy, mo
             break;
         }
         let begin = Instant::now();
-        match source.read(&mut frame.bytes) {
-            Ok(true) => {}
-            Ok(false) => break,
+        let at = match fetch(source, &mut frame.bytes, shared) {
+            Ok(Some(at)) => at,
+            Ok(None) => break,
             Err(error) => {
                 *shared.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 break;
             }
-        }
-        frame.captured = Instant::now();
-        shared.meter.stage(Stage::Capture, frame.captured - begin);
+        };
+        let now = Instant::now();
+        frame.captured = at.unwrap_or(now);
+        shared.meter.stage(Stage::Capture, now - begin);
         frame = match shared.input.push(frame, policy) {
             Pushed::Kept => match shared.input_spare.pop() {
                 Some(spare) => spare,
@@ -121,6 +122,25 @@ pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, (policy, mo
             Pushed::Replaced(frame) | Pushed::Refused(frame) => frame,
             Pushed::Closed(_) => break,
         };
+    }
+}
+
+/// Waits for a frame and gives the moment that its device took it; `None` when there are no more, or nobody wants
+/// one.
+fn fetch(
+    source: &mut dyn FrameSource,
+    bytes: &mut [u8],
+    shared: &Shared,
+) -> Result<Option<Option<Instant>>, ReadError> {
+    loop {
+        let arrival = source.read(bytes);
+        shared.meter.source(source.troubles());
+        match arrival? {
+            Arrival::Frame(at) => return Ok(Some(at)),
+            Arrival::End => return Ok(None),
+            Arrival::Pending if shared.input.is_closed() => return Ok(None),
+            Arrival::Pending => {}
+        }
     }
 }
 
@@ -150,14 +170,19 @@ pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared) -> Result<(), 
     });
     while let Some(frame) = shared.output.pop() {
         let begin = Instant::now();
-        match sink.write(&frame.bytes) {
-            Ok(()) => {}
+        let shown = match sink.write(&frame.bytes) {
+            Ok(shown) => shown,
             // The reader has what it wanted.
             Err(error) if error.is_closed_pipe() => return Ok(()),
             Err(error) => return Err(error.into()),
-        }
+        };
+        shared.meter.sink(sink.troubles());
         shared.meter.stage(Stage::Sink, begin.elapsed());
-        shared.meter.shown(frame.captured.elapsed());
+        match shown {
+            Shown::Now => shared.meter.shown(frame.captured.elapsed()),
+            Shown::At(at) => shared.meter.shown(at.saturating_duration_since(frame.captured)),
+            Shown::Nowhere => shared.meter.lost(),
+        }
         shared.output_spare.push(frame, DropPolicy::Never);
     }
     if !shared.has_failed() {

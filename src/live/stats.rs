@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::queue::Counts;
+use crate::io::Troubles;
 
 /// Steps of a power of two: percentiles are at most 1/32 too high.
 const STEPS: usize = 32;
@@ -77,14 +78,16 @@ struct Tally {
     latency: Histogram,
     stages: [(Duration, u32); 4],
     counts: Counts,
+    lost: u64,
 }
 
 impl Tally {
     fn new() -> Self {
-        Self { begin: Instant::now(), latency: Histogram::new(), stages: Default::default(), counts: Counts::default() }
+        let begin = Instant::now();
+        Self { begin, latency: Histogram::new(), stages: Default::default(), counts: Counts::default(), lost: 0 }
     }
 
-    fn report(&self, counts: Counts, ended: u64) -> Stats {
+    fn report(&self, counts: Counts, ended: u64, devices: Devices) -> Stats {
         let shown = self.latency.count;
         let seconds = self.begin.elapsed().as_secs_f64();
         let stage = |i: usize| millis(self.stages[i].0) / f64::from(self.stages[i].1.max(1));
@@ -99,8 +102,10 @@ impl Tally {
             dropped: Drops {
                 replaced: counts.replaced - self.counts.replaced,
                 refused: counts.refused - self.counts.refused,
+                away: self.lost,
                 ended,
             },
+            devices,
         }
     }
 }
@@ -136,6 +141,8 @@ pub struct Drops {
     pub replaced: u64,
     /// The queue was full.
     pub refused: u64,
+    /// The display was unplugged.
+    pub away: u64,
     /// On their way when the run ended early: the reader left, or somebody would not wait.
     pub ended: u64,
 }
@@ -143,8 +150,17 @@ pub struct Drops {
 impl Drops {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.replaced + self.refused + self.ended
+        self.replaced + self.refused + self.away + self.ended
     }
+}
+
+/// What devices went through, since the beginning of the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Devices {
+    /// The camera.
+    pub source: Troubles,
+    /// The display.
+    pub sink: Troubles,
 }
 
 /// Numbers of a stretch of the run, or of all of it.
@@ -164,35 +180,63 @@ pub struct Stats {
     pub shown: u64,
     /// The others; in the end `captured` is `shown` and all drops.
     pub dropped: Drops,
+    /// What went wrong at devices and was survived.
+    #[serde(flatten)]
+    pub devices: Devices,
 }
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { fps, latency_ms: l, stage_ms: s, captured, shown, dropped, .. } = self;
+        let Self { fps, latency_ms: l, stage_ms: s, captured, shown, dropped, devices, .. } = self;
         write!(f, "{fps:.1} fps, latency p50 {:.1} ms p99 {:.1} max {:.1}, ", l.p50, l.p99, l.max)?;
         write!(f, "capture {:.1} wait {:.1} infer {:.1} sink {:.1} ms, ", s.capture, s.wait, s.infer, s.sink)?;
         write!(f, "{shown} of {captured} shown, dropped {}", dropped.total())?;
         if dropped.total() > 0 {
-            let Drops { replaced, refused, ended } = dropped;
-            write!(f, " ({replaced} replaced by newer, {refused} refused, {ended} at the end)")?;
+            let Drops { replaced, refused, away, ended } = dropped;
+            write!(
+                f,
+                " ({replaced} replaced by newer, {refused} refused, {away} with no display, {ended} at the end)"
+            )?;
+        }
+        for (who, t) in [("source", devices.source), ("sink", devices.sink)] {
+            if t != Troubles::default() {
+                let Troubles { damaged, missed, restarts, reconnects } = t;
+                write!(f, "; {who}: {damaged} damaged, {missed} missed, {restarts} restarts, {reconnects} reconnects")?;
+            }
         }
         Ok(())
     }
 }
 
 /// Takes the times of all threads.
-pub(super) struct Meter(Mutex<[Tally; 2]>);
+pub(super) struct Meter {
+    /// Of the whole run, and since somebody asked.
+    tallies: Mutex<[Tally; 2]>,
+    devices: Mutex<Devices>,
+}
 
 impl Meter {
     /// Bytes that a meter allocates.
     pub(super) const BYTES: usize = 2 * (BUCKETS * size_of::<u32>() + size_of::<Tally>());
 
     pub(super) fn new() -> Self {
-        Self(Mutex::new([Tally::new(), Tally::new()]))
+        Self { tallies: Mutex::new([Tally::new(), Tally::new()]), devices: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, [Tally; 2]> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn devices(&self) -> MutexGuard<'_, Devices> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn source(&self, troubles: Troubles) {
+        self.devices().source = troubles;
+    }
+
+    pub(super) fn sink(&self, troubles: Troubles) {
+        self.devices().sink = troubles;
     }
 
     pub(super) fn stage(&self, stage: Stage, time: Duration) {
@@ -207,20 +251,27 @@ impl Meter {
         self.lock().iter_mut().for_each(|tally| tally.latency.add(latency));
     }
 
+    /// A frame that no display showed.
+    pub(super) fn lost(&self) {
+        self.lock().iter_mut().for_each(|tally| tally.lost += 1);
+    }
+
     /// Numbers since the last call.
     pub(super) fn interval(&self, counts: Counts) -> Stats {
+        let devices = *self.devices();
         let tally = &mut self.lock()[1];
-        let stats = tally.report(counts, 0);
+        let stats = tally.report(counts, 0, devices);
         tally.latency.clear();
-        (tally.begin, tally.stages, tally.counts) = (Instant::now(), Default::default(), counts);
+        (tally.begin, tally.stages, tally.counts, tally.lost) = (Instant::now(), Default::default(), counts, 0);
         stats
     }
 
     /// Numbers of the whole run, once it is over. What was captured and neither shown nor dropped was on its way.
     pub(super) fn summary(&self, counts: Counts) -> Stats {
+        let devices = *self.devices();
         let tally = &self.lock()[0];
-        let ended = counts.arrived - counts.replaced - counts.refused - tally.latency.count;
-        tally.report(counts, ended)
+        let ended = counts.arrived - counts.replaced - counts.refused - tally.lost - tally.latency.count;
+        tally.report(counts, ended, devices)
     }
 }
 

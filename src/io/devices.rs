@@ -1,0 +1,134 @@
+//! What can be asked of devices, and whether this program was built for them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::unpack::Packing;
+use super::{CreateError, FrameSink, FrameSource, OpenError, Rate};
+use crate::frame::{Fit, FrameFormat, Matrix, Range};
+use crate::geom::Size;
+
+/// What is asked of a camera.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CameraSpec {
+    pub(super) path: PathBuf,
+    pub(super) width: Option<usize>,
+    pub(super) height: Option<usize>,
+    pub(super) rate: Option<Rate>,
+    /// `None` chooses.
+    pub(super) packing: Option<Packing>,
+    pub(super) input: Option<u32>,
+    pub(super) matrix: Option<Matrix>,
+    pub(super) range: Option<Range>,
+    /// How long a camera that is gone is waited for; `None` for ever.
+    pub(super) patience: Option<Duration>,
+}
+
+/// A size and refresh rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ModeSpec {
+    pub(super) size: Size,
+    pub(super) refresh: Option<u32>,
+}
+
+impl std::str::FromStr for ModeSpec {
+    type Err = String;
+
+    /// `1280x720` or `1280x720@60`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (size, refresh) = text.split_once('@').map_or((text, None), |(size, rate)| (size, Some(rate)));
+        let wrong = || "write 1280x720 or 1280x720@60".to_string();
+        let (width, height) = size.split_once('x').ok_or_else(wrong)?;
+        let side = |text: &str| text.parse::<u16>().ok().filter(|side| *side > 0).map(usize::from).ok_or_else(wrong);
+        let refresh = refresh.map(|rate| rate.parse::<u32>().map_err(|_| wrong())).transpose()?;
+        Ok(Self { size: Size::new(side(width)?, side(height)?), refresh })
+    }
+}
+
+impl std::fmt::Display for ModeSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.size)?;
+        self.refresh.map_or(Ok(()), |refresh| write!(f, "@{refresh}"))
+    }
+}
+
+/// How pixels are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// 32 bits, XR24.
+    True,
+    /// 16 bits, RG16.
+    High,
+}
+
+/// What is asked of a display.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct DisplaySpec {
+    /// As `card0`; `None` takes the first with a display.
+    pub(super) card: Option<String>,
+    /// As `HDMI-A-1`; `None` takes the first that is connected.
+    pub(super) connector: Option<String>,
+    /// `None` takes what the display prefers.
+    pub(super) mode: Option<ModeSpec>,
+    /// `None` takes 32 bits, or 16 where the card has no other.
+    pub(super) depth: Option<Depth>,
+}
+
+/// Opens a camera.
+#[cfg(all(target_os = "linux", feature = "v4l2"))]
+pub(super) fn camera(_: &str, spec: CameraSpec) -> Result<Box<dyn FrameSource>, OpenError> {
+    Ok(Box::new(super::camera::CameraSource::open(spec)?))
+}
+
+#[cfg(not(all(target_os = "linux", feature = "v4l2")))]
+pub(super) fn camera(uri: &str, _: CameraSpec) -> Result<Box<dyn FrameSource>, OpenError> {
+    Err(OpenError::Corrupt { file: uri.into(), reason: without("cameras", "v4l2") })
+}
+
+/// Opens a device that takes frames as a display or as another program's camera.
+#[cfg(all(target_os = "linux", feature = "v4l2"))]
+pub(super) fn loopback(uri: &str, path: &Path, format: FrameFormat) -> Result<Box<dyn FrameSink>, CreateError> {
+    Ok(Box::new(super::loopback::LoopbackSink::open(uri, path, format)?))
+}
+
+#[cfg(not(all(target_os = "linux", feature = "v4l2")))]
+pub(super) fn loopback(uri: &str, _: &Path, _: FrameFormat) -> Result<Box<dyn FrameSink>, CreateError> {
+    Err(CreateError::Unsupported { file: uri.into(), reason: without("video outputs", "v4l2") })
+}
+
+/// Opens a display.
+#[cfg(all(target_os = "linux", feature = "drm"))]
+pub(super) fn display(
+    uri: &str,
+    spec: DisplaySpec,
+    format: FrameFormat,
+    fit: Fit,
+) -> Result<Box<dyn FrameSink>, CreateError> {
+    Ok(Box::new(super::display::DisplaySink::open(uri, spec, format, fit)?))
+}
+
+#[cfg(not(all(target_os = "linux", feature = "drm")))]
+pub(super) fn display(uri: &str, _: DisplaySpec, _: FrameFormat, _: Fit) -> Result<Box<dyn FrameSink>, CreateError> {
+    Err(CreateError::Unsupported { file: uri.into(), reason: without("displays", "drm") })
+}
+
+#[allow(dead_code)] // of use where a feature is off
+fn without(what: &str, feature: &str) -> String {
+    format!("this program was built without {what}; they need Linux and the feature '{feature}'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_in_words() {
+        let spec = |refresh| ModeSpec { size: Size::new(1280, 720), refresh };
+        assert_eq!("1280x720".parse(), Ok(spec(None)));
+        assert_eq!("1280x720@60".parse(), Ok(spec(Some(60))));
+        assert_eq!(spec(Some(60)).to_string(), "1280x720@60");
+        for wrong in ["", "1280", "0x720", "1280x", "1280x720@", "1280x720@x", "-1x2", "70000x2"] {
+            assert!(wrong.parse::<ModeSpec>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `v4l2://` as a sink: frames for a device that others read as a camera (v4l2loopback), or that feeds a display.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::sys::v4l2::{Device, Direction, PixFormat};
+use super::unpack::{Packing, pack};
+use super::{CreateError, FrameSink, Shown, WriteError};
+use crate::frame::{FrameFormat, Layout, Matrix, Range};
+
+/// Longest wait for a device to take a frame.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Writes frames to a device.
+pub(super) struct LoopbackSink {
+    device: Device,
+    name: String,
+    packing: Packing,
+    stride: usize,
+    format: FrameFormat,
+    packed: Vec<u8>,
+}
+
+/// Packings of the same samples; none for layouts that no device takes.
+fn packings(layout: Layout) -> &'static [Packing] {
+    match layout {
+        Layout::Yuv420 => &[Packing::Yu12, Packing::Nv12],
+        Layout::Yuv422 => &[Packing::Yuyv, Packing::Uyvy],
+        Layout::Gray => &[Packing::Grey],
+        Layout::Yuv444 | Layout::Rgb => &[],
+    }
+}
+
+impl LoopbackSink {
+    pub(super) fn open(name: &str, path: &Path, format: FrameFormat) -> Result<Self, CreateError> {
+        Self::begin(name, path, format).map_err(|reason| CreateError::Unsupported { file: name.into(), reason })
+    }
+
+    fn begin(name: &str, path: &Path, format: FrameFormat) -> Result<Self, String> {
+        let device = Device::open(path).map_err(|error| super::camera::why_not_open(path, &error))?;
+        if !device.takes_frames() {
+            return Err("this device takes no frames; v4l2loopback makes one that does".into());
+        }
+        let offered = device.formats(Direction::Output);
+        let fits = |packing: &Packing| offered.iter().any(|(code, _)| *code == packing.code());
+        let packing = packings(format.layout).iter().copied().find(fits).ok_or_else(|| {
+            let list: Vec<String> = offered.iter().map(|(code, _)| code.to_string()).collect();
+            format!("frames are {}, and the device takes only {}", format.layout.name(), list.join(", "))
+        })?;
+        let before = device.format(Direction::Output).map_err(|error| format!("tells no format: {error}"))?;
+        let high = format.matrix == Matrix::Bt709;
+        let wanted = PixFormat {
+            width: format.size.width as u32,
+            height: format.size.height as u32,
+            code: packing.code(),
+            stride: 0,
+            bytes: 0,
+            // `V4L2_COLORSPACE_REC709` or `..._SMPTE170M`, then the encoding and range that go with it.
+            colorspace: if high { 3 } else { 1 },
+            encoding: if high { 2 } else { 1 },
+            quantization: if format.range == Range::Full { 1 } else { 2 },
+            ..before
+        };
+        let set = device.set_format(Direction::Output, &wanted).map_err(|error| format!("refuses: {error}"))?;
+        if (set.width, set.height, set.code) != (wanted.width, wanted.height, wanted.code) {
+            let (asked, given) = (format.size, format!("{} {}x{}", set.code, set.width, set.height));
+            return Err(format!("takes {given} and not {} {asked}", wanted.code));
+        }
+        let stride = (set.stride as usize).max(packing.least_stride(format.size.width));
+        let bytes = (set.bytes as usize).max(packing.bytes(&format, stride));
+        log::info!("{name}: {}, {} {}, rows of {stride} bytes", device.name(), set.code, format.size);
+        let packed = vec![0; bytes];
+        Ok(Self { device, name: name.to_string(), packing, stride, format, packed })
+    }
+}
+
+impl FrameSink for LoopbackSink {
+    fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError> {
+        pack(self.packing, &self.format, self.stride, frame, &mut self.packed);
+        let failed = |source| WriteError::Io { file: self.name.clone(), source };
+        match self.device.write(&self.packed, LIMIT).map_err(failed)? {
+            true => Ok(Shown::Now),
+            false => Err(failed(io::Error::new(io::ErrorKind::TimedOut, "the device takes no more frames"))),
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), WriteError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! Devices of Linux: cameras, displays, and what they need of the kernel. The one part of the room that may hold
+//! unsafe code, which is calls of the kernel and memory that it lends.
+
+pub(super) mod clock;
+#[cfg(feature = "drm")]
+pub(super) mod drm;
+#[cfg(feature = "v4l2")]
+pub(super) mod v4l2;
