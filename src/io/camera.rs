@@ -284,7 +284,8 @@ fn negotiate(device: &Device, spec: &CameraSpec) -> Result<(PixFormat, Option<(u
         io::ErrorKind::ResourceBusy => busy(),
         _ => format!("refuses {}: {error}", pix.code),
     })?;
-    let rate = device.set_rate(spec.rate.map(|rate| (rate.frames, rate.seconds)));
+    // Some drivers begin with a rate far below what they can do.
+    let rate = device.set_rate(spec.rate.map_or((USUAL_RATE as u32, 1), |rate| (rate.frames, rate.seconds)));
     Ok((set, rate, why))
 }
 

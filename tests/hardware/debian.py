@@ -1,4 +1,4 @@
-"""Debian's arm64 packages, fetched and unpacked, never installed on this machine."""
+"""Debian's packages for the emulated machine, fetched and unpacked, never installed on this one."""
 
 import os
 import shutil
@@ -39,41 +39,37 @@ def _apt(*words):
         raise Missing(f"apt-get {' '.join(words)} failed: {done.stderr.strip().splitlines()[-1:]}")
 
 
-def _know_arm64():
-    """Lists of arm64 packages, which root may add."""
-    if "arm64" in _output("dpkg", "--print-foreign-architectures").split() + [_output("dpkg", "--print-architecture").strip()]:
-        if _candidate("busybox-static"):
-            return
+def _know(architecture):
+    """Lists of the packages of an architecture, which root may add."""
+    policy = _output("apt-cache", "policy", f"busybox-static:{architecture}")
+    if any("Candidate:" in line and "(none)" not in line for line in policy.splitlines()):
+        return
     if os.geteuid() != 0:
-        raise Missing("arm64 packages are needed: dpkg --add-architecture arm64 && apt-get update")
-    _output("dpkg", "--add-architecture", "arm64")
+        raise Missing(f"{architecture} packages are needed: dpkg --add-architecture {architecture} && apt-get update")
+    _output("dpkg", "--add-architecture", architecture)
     _apt("update")
 
 
-def _candidate(name):
-    policy = _output("apt-cache", "policy", f"{name}:arm64")
-    found = [line.split()[1] for line in policy.splitlines() if line.strip().startswith("Candidate:")]
-    return found[0] if found and found[0] != "(none)" else None
-
-
-def _with_dependencies(name):
+def _with_dependencies(name, architecture):
     switches = [f"--no-{kind}" for kind in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")]
-    lines = _output("apt-cache", "depends", "--recurse", *switches, f"{name}:arm64").splitlines()
-    return sorted({line.removesuffix(":arm64") for line in lines if line.endswith(":arm64") and line[0].isalnum()})
+    lines = _output("apt-cache", "depends", "--recurse", *switches, f"{name}:{architecture}").splitlines()
+    # Packages of this machine's own architecture are listed without it.
+    names = {line.removesuffix(f":{architecture}") for line in lines if line[:1].isalnum()}
+    return sorted(name for name in names if ":" not in name)
 
 
-def unpack(label, packages, dependencies=False):
+def unpack(label, packages, dependencies=False, architecture="arm64"):
     """Unpacks packages into one folder of the cache and returns it. Once there, it is taken as it is."""
-    folder = CACHE / label
+    folder = CACHE / architecture / label
     if folder.exists():
         return folder
-    _know_arm64()
-    names = [d for name in packages for d in (_with_dependencies(name) if dependencies else [name])]
-    parts = CACHE / f"{label}.part"
+    _know(architecture)
+    names = [d for name in packages for d in (_with_dependencies(name, architecture) if dependencies else [name])]
+    parts = folder.with_suffix(".part")
     shutil.rmtree(parts, ignore_errors=True)
     (parts / "debs").mkdir(parents=True)
     try:
-        _output("apt-get", "download", *(f"{name}:arm64" for name in sorted(set(names))), cwd=parts / "debs")
+        _output("apt-get", "download", *(f"{name}:{architecture}" for name in sorted(set(names))), cwd=parts / "debs")
     except subprocess.CalledProcessError as error:
         raise Missing(f"apt-get download failed: {error.stderr.strip()}") from error
     for package in sorted((parts / "debs").iterdir()):
@@ -84,13 +80,14 @@ def unpack(label, packages, dependencies=False):
 
 
 class Kernel:
-    """Debian's kernel for arm64: `image`, `release`, and its modules by name."""
+    """Debian's kernel: `image`, `release`, and its modules by name."""
 
-    def __init__(self):
-        _know_arm64()
-        depends = _output("apt-cache", "depends", "--important", "linux-image-arm64:arm64").split()
-        name = next(word.removesuffix(":arm64") for word in depends if word.startswith("linux-image-") and word[12].isdigit())
-        self.folder = unpack(name, [name])
+    def __init__(self, architecture="arm64"):
+        _know(architecture)
+        self.architecture = architecture
+        depends = _output("apt-cache", "depends", "--important", f"linux-image-{architecture}:{architecture}").split()
+        name = next(word.removesuffix(f":{architecture}") for word in depends if word.startswith("linux-image-") and word[12].isdigit())
+        self.folder = unpack(name, [name], architecture=architecture)
         self.image = next(self.folder.glob("boot/vmlinuz-*"))
         self.release = self.image.name.removeprefix("vmlinuz-")
         found = [*self.folder.glob("lib/modules/*/kernel/**/*.ko*"), *self.folder.glob("usr/lib/modules/*/kernel/**/*.ko*")]

@@ -11,12 +11,19 @@ import time
 from pathlib import Path
 
 
+# How an architecture is emulated, and its console.
+MACHINES = {
+    "arm64": (["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72"], "ttyAMA0"),
+    "amd64": (["qemu-system-x86_64", "-M", "q35", "-cpu", "max"], "ttyS0"),
+}
+
+
 class GuestError(Exception):
     """The machine did not do what was expected; carries the end of its console."""
 
 
 class Guest:
-    """A `virt` machine with Debian's kernel. Use it in a `with` block: whatever happens, it is gone afterwards.
+    """A machine with Debian's kernel. Use it in a `with` block: whatever happens, it is gone afterwards.
 
     `share` is a folder that the machine sees as /share (or None), `devices` more arguments for QEMU. With `command`
     something else than the usual machine is run; it gets console and control arguments appended."""
@@ -28,9 +35,10 @@ class Guest:
         self._folder = Path(tempfile.mkdtemp(prefix="guest-"))
         control = self._folder / "qmp"
         if command is None:
-            command = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", memory, "-nodefaults", "-no-reboot"]
-            command += ["-display", "none", "-kernel", str(kernel.image), "-initrd", str(initramfs)]
-            command += ["-append", f"console=ttyAMA0 quiet panic=-1 {append}".strip()]
+            machine, console = MACHINES[kernel.architecture]
+            command = [*machine, "-smp", "2", "-m", memory, "-nodefaults", "-no-reboot", "-display", "none"]
+            command += ["-kernel", str(kernel.image), "-initrd", str(initramfs)]
+            command += ["-append", f"console={console} quiet panic=-1 {append}".strip()]
             if share:
                 command += ["-virtfs", f"local,path={share},mount_tag=share,security_model=none"]
         command = [*command, *devices, "-serial", "stdio", "-qmp", f"unix:{control},server=on,wait=off"]

@@ -260,11 +260,11 @@ impl Device {
     }
 
     /// Frames a second as a fraction, after asking for `wanted` of them. `None` where the driver has no say in it.
-    pub(in crate::io) fn set_rate(&self, wanted: Option<(u32, u32)>) -> Option<(u32, u32)> {
+    pub(in crate::io) fn set_rate(&self, wanted: (u32, u32)) -> Option<(u32, u32)> {
         let mut parameters = abi::StreamParameters { kind: abi::CAPTURE, ..Plain::zeroed() };
         self.call::<{ call::G_PARM }, _>(&mut parameters).ok()?;
-        if let (Some((frames, seconds)), true) = (wanted, parameters.capability & abi::CAP_TIMEPERFRAME != 0) {
-            (parameters.numerator, parameters.denominator) = (seconds, frames);
+        if parameters.capability & abi::CAP_TIMEPERFRAME != 0 {
+            (parameters.denominator, parameters.numerator) = wanted;
             let _ = self.call::<{ call::S_PARM }, _>(&mut parameters);
         }
         (parameters.numerator > 0 && parameters.denominator > 0)
