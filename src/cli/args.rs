@@ -119,6 +119,7 @@ impl Upscale {
 
 const LIVE_EXAMPLES: &str = "\
 Examples:
+  bifocal live 'v4l2:///dev/video0?width=640&height=360' drm:// --stats 1s
   bifocal live clip.y4m large.y4m
   bifocal live 'test://bars?width=320&height=180' null:// --stats 1s --duration 10s
   bifocal live file://frames/%05d.png 'file://large/%05d.png'
@@ -126,9 +127,12 @@ Examples:
   bifocal live --config /etc/bifocal.toml
   rpicam-vid --codec yuv420 -o - | bifocal live '-?format=yuv420p&width=640&height=360' - | ffplay -
 
-Sources: test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuyv|gray|rgb24&width=&height=), numbered
-pictures. Options: fps=, matrix=bt601|bt709, range=limited|full. Sinks: file://NAME.y4m, - (raw with ?format=),
-numbered pictures, null:// (?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at once.
+Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yu12|yuyv|uyvy|mjpg|grey&input=), test://bars,
+file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuyv|gray|rgb24&width=&height=), numbered pictures.
+Options: fps=, matrix=bt601|bt709, range=limited|full.
+Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
+desktop), v4l2:///dev/video10 (v4l2loopback), file://NAME.y4m, - (raw with ?format=), numbered pictures, null://
+(?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at once.
 
 A config is TOML with any of: source, sink, model, board, level, branches, drop, compare, stats (as text), memory
 (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";

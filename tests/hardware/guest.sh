@@ -35,16 +35,17 @@ $B live "v4l2://$WEBCAM?width=640&height=360" null:// --frames 2 -v 2>&1 | grep 
 for kind in grey yuyv; do
     upper=$(echo $kind | tr a-z A-Z)
     say PICTURES $kind
-    for n in $(seq 0 $((PICTURES - 1))); do
+    pictures=$PICTURES; [ $kind = grey ] || pictures=4
+    for n in $(seq 0 $((pictures - 1))); do
         picture "$n"
         v4l2-ctl -d $WEBCAM --set-fmt-video=width=320,height=180,pixelformat="$upper" \
             --stream-mmap --stream-count=1 --stream-to=/share/$kind-$n.raw > /dev/null 2>&1
     done
-    $B live "v4l2://$WEBCAM?width=320&height=180&format=$kind" "drm://?mode=800x600" --stats 200ms --format json -v \
+    $B live "v4l2://$WEBCAM?width=320&height=180&format=$kind&fps=2" "drm://?mode=800x600" --stats 200ms --format json -v \
         2> /tmp/screen.log < /dev/null &
     live=$!
     shown /tmp/screen.log 3
-    for n in $(seq 0 $((PICTURES - 1))); do
+    for n in $(seq 0 $((pictures - 1))); do
         picture "$n"
         wait_host "SHOWN $kind $n"
     done
