@@ -257,8 +257,11 @@ struct Offer {
     fastest: Option<f64>,
 }
 
+/// Format, rate as frames in seconds, and the reason for the choice.
+type Negotiated = (PixFormat, Option<(u32, u32)>, String);
+
 /// Sets format and rate. Returns them and the reason for the choice.
-fn negotiate(device: &Device, spec: &CameraSpec) -> Result<(PixFormat, Option<(u32, u32)>, String), String> {
+fn negotiate(device: &Device, spec: &CameraSpec) -> Result<Negotiated, String> {
     let mut pix = device.format(Direction::Capture).map_err(|error| format!("tells no format: {error}"))?;
     // What one side leaves open the other side's driver decides, but neither is half of the old picture.
     pix.width = spec.width.map_or(pix.width, |w| w as u32);

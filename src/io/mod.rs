@@ -31,7 +31,7 @@ mod png;
 mod pnm;
 mod raw;
 mod sequence;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", any(feature = "v4l2", feature = "drm")))]
 mod sys;
 mod unpack;
 mod uri;

@@ -1,5 +1,8 @@
 //! Frames as cameras lay them out, with padded rows and interleaved samples, to planes.
 
+// Without cameras, pipes still use some of it.
+#![cfg_attr(not(all(target_os = "linux", feature = "v4l2")), allow(dead_code))]
+
 use crate::frame::{FrameFormat, Layout};
 
 /// How a camera lays out a frame.
