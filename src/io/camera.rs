@@ -189,7 +189,7 @@ fn start(spec: &CameraSpec) -> Result<Running, String> {
     if !device.captures() {
         return Err(match device.captures_planes() {
             true => "this device gives each plane in a buffer of its own, which is not supported".into(),
-            false => "this device is no camera; 'bifocal live --list' shows those that are there".into(),
+            false => "this device is no camera; try another /dev/video*".into(),
         });
     }
     device.set_input(spec.input).map_err(|error| match error.kind() {
@@ -238,7 +238,9 @@ fn busy() -> String {
 /// Why a device file does not open, and what to do.
 pub(super) fn why_not_open(path: &Path, error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such device; 'bifocal live --list' shows what is there".into(),
+        io::ErrorKind::NotFound => {
+            "there is no such device; is the camera plugged in? 'ls /dev/video*' shows what is there".into()
+        }
         io::ErrorKind::PermissionDenied => {
             "no permission; add yourself to its group with 'sudo usermod -aG video $USER', then log in again".into()
         }
