@@ -22,6 +22,7 @@ picture() {
 }
 
 say FORMATS
+picture 0
 for format in nv12 yu12 yuyv uyvy grey; do
     upper=$(echo $format | tr a-z A-Z)
     $B live "v4l2://$WEBCAM?width=320&height=180&format=$format" "file:///share/$format.y4m" --frames 2 -v 2> /tmp/$format.log ||
