@@ -233,7 +233,7 @@ mod tests {
             (call::S_DV_TIMINGS, 0xc084_5657),
         ];
         for (ours, theirs) in known {
-            assert_eq!(ours as u32, theirs);
+            assert_eq!(ours, theirs);
         }
         assert_eq!(std::mem::offset_of!(Buffer, seconds), 24);
         assert_eq!(std::mem::offset_of!(Buffer, sequence), 56);
