@@ -92,7 +92,9 @@ done
 for uri in drm://card7 drm://card0/HDMI-A-9 "drm://?mode=123x45"; do
     $B live "test://bars?width=64&height=32" "$uri" --frames 1; say "EXIT $? $uri"
 done
-$B live "v4l2://$WEBCAM?width=320&height=180" "drm://" --duration 5s -q & sleep 2
+# The display is opened after the camera, so who has the one has both.
+$B live "v4l2://$WEBCAM?width=320&height=180" "drm://" --duration 120s -q & holder=$!
+for turn in $(seq 200); do ls -l /proc/$holder/fd | grep -q dri && break; sleep 0.2; done
 $B live "v4l2://$WEBCAM?width=320&height=180" null:// --frames 1; say "EXIT $? busy"
 $B live "test://bars?width=64&height=32" drm:// --frames 1; say "EXIT $? master"
-wait
+kill -INT $holder; wait
