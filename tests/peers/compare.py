@@ -21,7 +21,7 @@ from engines import frame
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parents[1] / "models"
 WIDTH, HEIGHT, PADDED = 640, 360, 368
-TURNS = 25
+TURNS = 15
 
 
 class Engine:
