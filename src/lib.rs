@@ -60,12 +60,15 @@
 //! | [`live`] | capture, upscale, show: queues, drop policy, statistics | engine, io, frame, geom |
 //! | [`board`] | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | geom, memory |
 //! | [`mod@bench`] | measured runs | engine, board, frame, geom |
+//! | `boot` | the first process of a card image: mounts, modules, card; Linux only | - |
 //! | [`cli`] | arguments, progress, printing, exit codes | all |
 //!
 //! `tests/rooms.rs` holds the same table and fails when a room reaches where it may not.
 
 pub mod bench;
 pub mod board;
+#[cfg(target_os = "linux")]
+pub mod boot;
 pub mod cli;
 pub mod engine;
 pub mod frame;

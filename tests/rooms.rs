@@ -17,6 +17,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("live", &["engine", "io", "frame", "geom"]),
     ("board", &["geom", "memory"]),
     ("bench", &["engine", "board", "frame", "geom"]),
+    ("boot", &[]),
     ("cli", &["board", "engine", "frame", "geom", "io", "kernels", "live", "memory", "model", "plan", "tile", "bench"]),
 ];
 
