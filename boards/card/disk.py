@@ -32,12 +32,16 @@ def run(*command, epoch: int, text: str | None = None):
 
 def write(image: pathlib.Path, files: dict[str, bytes], gpt: bool, epoch: int):
     """Writes a card image whose only partition, FAT32 and mounted by nobody for writing, holds `files`."""
-    # FAT32 needs 65,525 clusters; with 1 KiB each that is 64 MiB. Above that, room for what a user may add.
+    # A power of two, as emulators want a card to be, with some room for what a user may add. FAT32 needs 65,525
+    # clusters, of 1 KiB here, so 128 MiB is the least.
     content = sum(len(data) for data in files.values())
-    size = max(96, -(-content // MIB) + 16) * MIB
+    whole = 128 * MIB
+    while whole < content + 16 * MIB:
+        whole *= 2
+    size = whole - START - MIB  # the end holds the second copy of a GPT
     image.unlink(missing_ok=True)
     with open(image, "wb") as f:
-        f.truncate(START + size + MIB)  # the end holds the second copy of a GPT
+        f.truncate(whole)
     run("sfdisk", "--quiet", "--no-reread", image, epoch=epoch, text=table(gpt, size))
     partition = f"{image}@@{START}"
     run("mformat", "-i", partition, "-T", size // 512, "-F", "-c", 2, "-h", 255, "-s", 63,
