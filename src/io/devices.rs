@@ -112,6 +112,22 @@ pub(super) fn display(uri: &str, _: DisplaySpec, _: FrameFormat, _: Fit) -> Resu
     Err(CreateError::Unsupported { file: uri.into(), reason: without("displays", "drm") })
 }
 
+/// Opens a framebuffer.
+#[cfg(all(target_os = "linux", feature = "drm"))]
+pub(super) fn framebuffer(
+    uri: &str,
+    path: &Path,
+    format: FrameFormat,
+    fit: Fit,
+) -> Result<Box<dyn FrameSink>, CreateError> {
+    Ok(Box::new(super::framebuffer::FramebufferSink::open(uri, path, format, fit)?))
+}
+
+#[cfg(not(all(target_os = "linux", feature = "drm")))]
+pub(super) fn framebuffer(uri: &str, _: &Path, _: FrameFormat, _: Fit) -> Result<Box<dyn FrameSink>, CreateError> {
+    Err(CreateError::Unsupported { file: uri.into(), reason: without("displays", "drm") })
+}
+
 #[allow(dead_code)] // of use where a feature is off
 fn without(what: &str, feature: &str) -> String {
     format!("this program was built without {what}; they need Linux and the feature '{feature}'")

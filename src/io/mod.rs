@@ -18,6 +18,8 @@ mod devices;
 mod display;
 mod encoding;
 mod error;
+#[cfg(all(target_os = "linux", feature = "drm"))]
+mod framebuffer;
 mod guard;
 mod input;
 mod limits;

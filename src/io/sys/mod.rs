@@ -4,5 +4,7 @@
 pub(super) mod clock;
 #[cfg(feature = "drm")]
 pub(super) mod drm;
+#[cfg(feature = "drm")]
+pub(super) mod fb;
 #[cfg(feature = "v4l2")]
 pub(super) mod v4l2;

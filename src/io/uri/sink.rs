@@ -28,6 +28,7 @@ enum To {
     Pictures { pattern: Pattern, start: Option<u64> },
     Null { delay: Duration },
     Display(DisplaySpec, Fit),
+    Framebuffer(PathBuf, Fit),
     Loopback(PathBuf),
 }
 
@@ -43,9 +44,13 @@ impl FromStr for SinkUri {
             }
             "file" => file(&mut parts)?,
             "drm" => display(&mut parts)?,
+            "fb" => {
+                let fit = parts.take("fit")?.unwrap_or_default();
+                To::Framebuffer(parts.device("/dev/fb0")?, fit)
+            }
             "v4l2" => To::Loopback(parts.device("/dev/video10")?),
             scheme => {
-                let known = "drm://, v4l2://, file://, - and null:// are";
+                let known = "drm://, fb://, v4l2://, file://, - and null:// are";
                 return Err(parts.wrong(format!("sinks of kind '{scheme}' are not supported; {known}")));
             }
         };
@@ -101,8 +106,8 @@ impl SinkUri {
                 return Ok(FrameFormat { range, ..FrameFormat::picture(size, Layout::Yuv444) });
             }
             To::Y4m(_) => return Ok(*frames),
-            To::Pictures { .. } | To::Display(..) if from == Layout::Gray => Layout::Gray,
-            To::Pictures { .. } | To::Display(..) => Layout::Rgb,
+            To::Pictures { .. } | To::Display(..) | To::Framebuffer(..) if from == Layout::Gray => Layout::Gray,
+            To::Pictures { .. } | To::Display(..) | To::Framebuffer(..) => Layout::Rgb,
             To::Raw(_, raw) => raw.layout(),
         };
         match (from, wanted) {
@@ -128,7 +133,7 @@ impl SinkUri {
         let to = match &self.to {
             To::Y4m(Place::File(path)) | To::Raw(Place::File(path), _) => Some(path.clone()),
             To::Pictures { pattern, .. } => Some(pattern.folder()),
-            To::Loopback(path) => Some(path.clone()),
+            To::Loopback(path) | To::Framebuffer(path, _) => Some(path.clone()),
             To::Y4m(Place::Pipe) | To::Raw(Place::Pipe, _) | To::Null { .. } | To::Display(..) => None,
         };
         match (from, to) {
@@ -149,6 +154,7 @@ impl SinkUri {
             To::Null { delay } => Ok(Box::new(Null { delay: *delay })),
             To::Loopback(path) => devices::loopback(&self.uri, path, clip.format),
             To::Display(spec, fit) => devices::display(&self.uri, spec.clone(), clip.format, *fit),
+            To::Framebuffer(path, fit) => devices::framebuffer(&self.uri, path, clip.format, *fit),
             To::Pictures { pattern, start } => {
                 Ok(Box::new(SequenceSink::create(pattern.clone(), *start, &clip.format)?))
             }
