@@ -7,8 +7,9 @@
 //! 2. loads the modules that `/lib/modules/order` lists;
 //! 3. finds the card's FAT partition by the volume id on the kernel's command line (`bifocal.card=B1F0-CA1D`), for at
 //!    most [`CARD_WAIT`], and mounts it on `/card`, read-only: nothing is ever written, so a power cut loses nothing;
-//! 4. runs `bifocal live --config /card/bifocal.toml --fallback`, and starts it again when it ends, after a pause that
-//!    doubles up to [`LONGEST_PAUSE`].
+//! 4. runs `bifocal live --config /card/bifocal.toml`, and starts it again when it ends, after a pause that doubles up
+//!    to [`LONGEST_PAUSE`]. When it fails, the error is on the screen for some seconds and the test picture for half a
+//!    minute, in turn.
 //!
 //! What happens is said through `/dev/kmsg`, which the kernel shows on every console: serial line and screen.
 
@@ -17,6 +18,7 @@ mod kmsg;
 mod modules;
 
 use std::io::{self, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -33,6 +35,9 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 const GOOD_RUN: Duration = Duration::from_secs(30);
 /// How long an error can be read on the screen before the test picture covers it.
 const READING_TIME: Duration = Duration::from_secs(4);
+/// What is shown when the card's own configuration fails, and for how long until that is tried again.
+const TEST_PICTURE: &str = "test://bars?width=320&height=180&fps=5";
+const TEST_TIME: &str = "30s";
 /// Where the card is mounted.
 const CARD: &str = "/card";
 
@@ -107,45 +112,44 @@ fn wait_for_display() {
     }
 }
 
-/// Runs `bifocal live` again and again. After a run that failed at once, the test picture on the plain framebuffer is
-/// tried, which needs no display driver.
+/// Runs `bifocal live` again and again. After a run that failed at once, its error stays readable for a while, and then
+/// the test picture shows that display and network work.
 fn show(kmsg: &mut Kmsg) {
     let config = format!("{CARD}/bifocal.toml");
-    let configured = ["live", "--config", &config, "--fallback"];
-    let plain = ["live", "test://bars?width=320&height=180&fps=5", "fb:///dev/fb0", "--duration", "30s"];
     let mut pause = Duration::from_secs(1);
     loop {
         let start = Instant::now();
-        let why = match live(&configured, kmsg) {
-            Ok(status) if status.success() => None,
-            Ok(status) => Some(status.to_string()),
-            Err(error) => Some(error.to_string()),
-        };
+        let error = live(&["--config", &config], kmsg);
         let good = start.elapsed() >= GOOD_RUN;
-        if good {
-            pause = Duration::from_secs(1);
-        }
-        kmsg.report("the run", why.as_deref());
-        if why.is_some() && !good && Path::new("/dev/fb0").exists() {
+        kmsg.report("the run", error.as_deref());
+        if error.is_some() && !good {
             std::thread::sleep(READING_TIME);
-            let failed = live(&plain, kmsg).err().map(|error| error.to_string());
-            kmsg.report("the test picture", failed.as_deref());
+            let sink = if Path::new("/dev/dri").exists() { "drm://" } else { "fb://" };
+            let error = live(&[TEST_PICTURE, sink, "--duration", TEST_TIME], kmsg);
+            kmsg.report("the test picture", error.as_deref());
         }
+        pause = if good { Duration::from_secs(1) } else { pause };
         kmsg.say(&format!("starts again in {} s", pause.as_secs()));
         std::thread::sleep(pause);
         pause = (2 * pause).min(LONGEST_PAUSE);
     }
 }
 
-/// One run; what it prints goes to the consoles.
-fn live(arguments: &[&str], kmsg: &mut Kmsg) -> io::Result<ExitStatus> {
-    let (said, say) = io::pipe()?;
-    let mut child = Command::new("/proc/self/exe")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(say.try_clone()?)
-        .stderr(say)
-        .spawn()?;
-    kmsg::forward(BufReader::new(said), kmsg);
-    child.wait()
+/// One run of `bifocal live`, and why it failed; what it prints goes to the consoles.
+fn live(arguments: &[&str], kmsg: &mut Kmsg) -> Option<String> {
+    let mut run = || -> io::Result<ExitStatus> {
+        let (said, say) = io::pipe()?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("bifocal").arg("live").args(arguments);
+        let mut child = command.stdin(Stdio::null()).stdout(say.try_clone()?).stderr(say).spawn()?;
+        // It holds our ends of the pipe, which must be closed for the reader to see an end.
+        drop(command);
+        kmsg::forward(BufReader::new(said), kmsg);
+        child.wait()
+    };
+    match run() {
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(status.to_string()),
+        Err(error) => Some(error.to_string()),
+    }
 }

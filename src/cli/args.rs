@@ -131,8 +131,9 @@ Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yu12|yuyv|uyv
 file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuyv|gray|rgb24&width=&height=), numbered pictures.
 Options: fps=, matrix=bt601|bt709, range=limited|full.
 Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
-desktop), v4l2:///dev/video10 (v4l2loopback), file://NAME.y4m, - (raw with ?format=), numbered pictures, null://
-(?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at once.
+desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), v4l2:///dev/video10 (v4l2loopback), file://NAME.y4m,
+- (raw with ?format=), numbered pictures, null:// (?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at
+once.
 
 A config is TOML with any of: source, sink, model, board, level, branches, drop, compare, stats (as text), memory
 (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
