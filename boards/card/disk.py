@@ -13,6 +13,8 @@ LABEL = "BIFOCAL"
 VOLUME_ID = "b1f0ca1d"
 DISK_ID = "b1f0ca1d-0000-4000-8000-000000000001"
 PARTITION_ID = "b1f0ca1d-0000-4000-8000-000000000002"
+# The type of partitions that every system mounts by itself.
+BASIC_DATA = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 
 
 class DiskError(Exception):
@@ -65,9 +67,10 @@ def table(gpt: bool, size: int) -> str:
     start, sectors = START // 512, size // 512
     if not gpt:
         return f"label: dos\nlabel-id: 0x{VOLUME_ID}\nstart={start}, size={sectors}, type=c, bootable\n"
-    # An EFI system partition for UEFI; the attribute is where U-Boot looks for extlinux.
+    # The attribute is where U-Boot looks for extlinux. No EFI system partition: U-Boot would keep its variables there,
+    # and Windows hide bifocal.toml. UEFI looks at every FAT partition of what can be removed.
     return (f"label: gpt\nlabel-id: {DISK_ID}\nfirst-lba: 34\n"
-            f"start={start}, size={sectors}, type=uefi, uuid={PARTITION_ID}, name={LABEL}, attrs=LegacyBIOSBootable\n")
+            f"start={start}, size={sectors}, type={BASIC_DATA}, uuid={PARTITION_ID}, name={LABEL}, attrs=LegacyBIOSBootable\n")
 
 
 def compress(image: pathlib.Path, epoch: int) -> pathlib.Path:

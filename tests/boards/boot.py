@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import machines
-from machines import PICTURE, until_shown
+from machines import Picture
 
 sys.path.insert(0, str(machines.ROOT / "tests/hardware"))
 from guest import GuestError  # noqa: E402
@@ -26,22 +26,21 @@ def sha256(file):
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def config(sink, source=f"{PICTURE}&fps=2"):
-    return f'source = "{source}"\nsink = "{sink}"\n'
+def config(machine, picture):
+    return f'source = "{picture.source}&fps=2"\nsink = "{machine.sink}"\n'
 
 
-def boots(machine, image, frames, folder):
+def boots(machine, image, picture, folder):
     """The image boots to frames on the screen, which go on, and nothing is written on the card."""
     copy = folder / f"{machine.name}.img"
-    machines.configured(image, copy, config(machine.sink))
+    machines.configured(image, copy, config(machine, picture))
     before = sha256(copy)
     start = time.monotonic()
     with machine.boot(copy) as guest:
-        number, _ = until_shown(guest, frames, 200)
+        number = later = picture.wait(machine, guest, 200)
         took = time.monotonic() - start
-        later = number
         while later == number:
-            later, _ = until_shown(guest, frames, 60)
+            later = picture.wait(machine, guest, 60)
         if later < number:
             guest._fail(f"frame {later} came after frame {number}")
     up = [line for line in guest.lines if "bifocal: /dev/" in line and "read-only" in line]
@@ -53,20 +52,20 @@ def boots(machine, image, frames, folder):
     return took
 
 
-def falls_back(machine, image, frames, folder):
+def falls_back(machine, image, picture, folder):
     """A wrong configuration is named with its line on every console, and the test picture follows."""
     copy = folder / f"{machine.name}-wrong.img"
     machines.configured(image, copy, '# mine\nsource = "test://bars"\nsauce = "hot"\n')
     with machine.boot(copy) as guest:
         said = guest.until("/card/bifocal.toml:3:")
-        until_shown(guest, frames, 100)
+        picture.wait(machine, guest, 100)
     print(f"{machine.name}: a wrong bifocal.toml says '{said.rpartition('bifocal: ')[2]}', then shows the test picture")
 
 
-def survives_cuts(machine, image, frames, folder, cuts, seed, usual):
+def survives_cuts(machine, image, picture, folder, cuts, seed, usual):
     """The power is cut at random moments of boot and run; each time the next boot comes up and the card is as it was."""
     copy = folder / f"{machine.name}-cut.img"
-    machines.configured(image, copy, config(machine.sink))
+    machines.configured(image, copy, config(machine, picture))
     before, chance, running, slowest = sha256(copy), random.Random(seed), 0, 0.0
     for cut in range(cuts):
         moment = chance.uniform(0, 1.6 * usual)
@@ -74,12 +73,12 @@ def survives_cuts(machine, image, frames, folder, cuts, seed, usual):
             end = time.monotonic() + moment
             while time.monotonic() < end:
                 guest.line(wait=end - time.monotonic())
-            running += machines.shown(guest.screen(), frames) is not None
+            running += picture.shown(machine.screen(guest)) is not None
         # Here the emulator is killed (SIGKILL), with whatever it had not yet written.
         assert sha256(copy) == before, f"{machine.name}: cut {cut} after {moment:.2f} s changed the card"
         start = time.monotonic()
         with machine.boot(copy) as guest:
-            until_shown(guest, frames, 200)
+            picture.wait(machine, guest, 200)
         slowest = max(slowest, time.monotonic() - start)
         assert sha256(copy) == before, f"{machine.name}: the boot after cut {cut} changed the card"
         if cut % 10 == 9:
@@ -99,15 +98,15 @@ def main():
     known = machines.machines(args.images.parent)
     with tempfile.TemporaryDirectory(dir=args.images) as name:
         folder = Path(name)
-        frames = machines.expected_frames(args.native, folder)
+        picture, test_picture = Picture(args.native, 160, 90), Picture(args.native, 320, 180)
         for number, name in enumerate(args.machines.split(",")):
             machine = known[name]
             image = args.images / f"bifocal-{machine.board}.img"
-            took = boots(machine, image, frames, folder)
+            took = boots(machine, image, picture, folder)
             if number == 0:
-                falls_back(machine, image, frames, folder)
+                falls_back(machine, image, test_picture, folder)
             if name in ("virt-uboot", args.machines):
-                survives_cuts(machine, image, frames, folder, args.cuts, args.seed, took)
+                survives_cuts(machine, image, picture, folder, args.cuts, args.seed, took)
 
 
 if __name__ == "__main__":
