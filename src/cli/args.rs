@@ -119,6 +119,7 @@ impl Upscale {
 
 const LIVE_EXAMPLES: &str = "\
 Examples:
+  bifocal live --list
   bifocal live 'v4l2:///dev/video0?width=640&height=360' drm:// --stats 1s
   bifocal live clip.y4m large.y4m
   bifocal live 'test://bars?width=320&height=180' null:// --stats 1s --duration 10s
@@ -153,6 +154,10 @@ pub(super) struct Live {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
+    /// List cameras with formats, displays with modes, and what cannot be used with its reason; then end
+    #[arg(long, conflicts_with_all = ["source", "config"])]
+    pub(super) list: bool,
+
     #[command(flatten)]
     pub(super) engine: EngineArgs,
 
@@ -184,7 +189,7 @@ pub(super) struct Live {
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) compare: Option<Compare>,
 
-    /// How to print statistics on standard error
+    /// How to print statistics, on standard error, and the list
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::args::{Compare, Format, Live as Args, Policy};
 use super::failure::{Code, Failure};
+use super::list;
 use super::report;
 use super::session::Session;
 use super::settings;
@@ -36,6 +37,9 @@ struct Run<'a> {
 }
 
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
+    if args.list {
+        return list::run(args.format);
+    }
     let args = &settings::resolve(args)?;
     let mut source_uri: SourceUri = args.source.as_deref().unwrap_or_default().parse()?;
     if let Some(limit) = args.reconnect {

@@ -7,6 +7,7 @@ mod eval;
 mod failure;
 mod folder;
 mod generate;
+mod list;
 mod live;
 mod models;
 mod plan;

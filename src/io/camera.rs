@@ -37,7 +37,7 @@ const PACKINGS: [(FourCc, Packing); 6] = [
 
 impl Packing {
     /// The format that V4L2 calls `code`.
-    fn of_code(code: FourCc) -> Option<Self> {
+    pub(super) fn of_code(code: FourCc) -> Option<Self> {
         PACKINGS.iter().find(|(own, _)| *own == code).map(|(_, packing)| *packing)
     }
 

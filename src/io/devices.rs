@@ -129,7 +129,7 @@ pub(super) fn framebuffer(uri: &str, _: &Path, _: FrameFormat, _: Fit) -> Result
 }
 
 #[allow(dead_code)] // of use where a feature is off
-fn without(what: &str, feature: &str) -> String {
+pub(super) fn without(what: &str, feature: &str) -> String {
     format!("this program was built without {what}; they need Linux and the feature '{feature}'")
 }
 

@@ -33,6 +33,7 @@ mod png;
 mod pnm;
 mod raw;
 mod sequence;
+mod survey;
 #[cfg(all(target_os = "linux", any(feature = "v4l2", feature = "drm")))]
 mod sys;
 mod unpack;
@@ -51,6 +52,7 @@ pub use output::Output;
 pub use pattern::{TestSource, read_counter};
 pub use place::{Place, same_file};
 pub use raw::RawFormat;
+pub use survey::{Camera, CameraFormat, CameraSize, Display, Output as VideoOutput, Survey, Unusable};
 pub use uri::{SinkUri, SourceUri, UriError, parse_duration};
 pub use y4m::Y4mSource;
 

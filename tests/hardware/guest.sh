@@ -85,6 +85,9 @@ kill -INT $live; wait $live; say "EXIT $?"
 summary UNPLUG /tmp/plug.log
 grep -E "waiting|taken up" /tmp/plug.log
 
+say "LIST $($B live --list --format json | tr -d '\n')"
+$B live --list
+
 say REFUSALS
 for uri in v4l2:///dev/video99 "v4l2://$WEBCAM?format=mjpg" v4l2:///dev/null v4l2://video0; do
     $B live "$uri" null:// --frames 1; say "EXIT $? $uri"
