@@ -1,4 +1,4 @@
-"""Debian packages for 64-bit ARM: fetched and unpacked without root, beside the system's own apt.
+"""Debian packages, by default for 64-bit ARM: fetched and unpacked without root, beside the system's own apt.
 
 Every suite gets an apt of its own under the cache folder: its own lists, no sources of the host. So packages come
 with Debian's signatures checked, from whatever mirror or proxy the host is set up for, and nothing is installed.
@@ -28,11 +28,11 @@ def sources(suite: str) -> str:
 
 
 class Suite:
-    """One suite of Debian arm64."""
+    """One suite of Debian for one architecture."""
 
-    def __init__(self, suite: str, cache: pathlib.Path):
-        self.name = suite
-        self.apt = cache / "apt" / suite
+    def __init__(self, suite: str, cache: pathlib.Path, architecture: str = "arm64"):
+        self.name, self.architecture = suite, architecture
+        self.apt = cache / "apt" / f"{suite}-{architecture}"
         self.pool = cache / "packages"
         if not shutil.which("apt-get"):
             raise PackageError("apt-get is missing: card images are composed of Debian's packages, on Debian or Ubuntu")
@@ -56,8 +56,8 @@ Dir::Etc::preferencesparts "{self.apt}/etc/preferences.d";
 Dir::State "{self.apt}";
 Dir::State::status "{self.apt}/status";
 Dir::Cache "{self.apt}/cache";
-APT::Architecture "arm64";
-APT::Architectures {{ "arm64"; }};
+APT::Architecture "{self.architecture}";
+APT::Architectures {{ "{self.architecture}"; }};
 APT::Sandbox::User "";
 APT::Update::Post-Invoke-Success "";
 Acquire::Languages "none";

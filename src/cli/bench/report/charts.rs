@@ -83,7 +83,7 @@ pub(super) fn histogram(millis: &[f64], latency: &Latency) -> Option<String> {
             chart.draw_series(LineSeries::new([(at, 0), (at, height)], HEAT.stroke_width(1)))?;
             // One below the other, because they may stand close together.
             let y = f64::from(height) * (1.0 - 0.09 * row as f64);
-            chart.draw_series([Text::new(format!(" {name}"), (at, y as u32), labels.clone())])?;
+            chart.draw_series([Text::new(format!("\u{a0}{name}"), (at, y as u32), labels.clone())])?;
         }
         Ok(())
     })
@@ -147,7 +147,7 @@ impl Curve<'_> {
             let above = labels.pos(Pos::new(HPos::Left, VPos::Bottom));
             for (name, at) in shown {
                 chart.draw_series(LineSeries::new([(0.0, *at), (end, *at)], ALARM.mix(0.7).stroke_width(1)))?;
-                chart.draw_series([Text::new(format!(" {name}"), (0.0, *at), above.clone())])?;
+                chart.draw_series([Text::new(format!("\u{a0}{name}"), (0.0, *at), above.clone())])?;
             }
             Ok(())
         })

@@ -92,7 +92,7 @@ fn verdict(result: &Measured) -> Markup {
         Some(true) => (
             "throttled",
             "Throttled",
-            format!("{}. These figures are not what the board can do.", result.conditions.reasons.join("; ")),
+            format!("Reasons: {}. These figures are not what the board can do.", result.conditions.reasons.join("; ")),
         ),
         Some(false) => ("sound", "Not throttled", "Neither heat nor supply slowed the board down.".to_string()),
         None => ("unknown", "Not known whether it was throttled", "Nothing on this machine tells.".to_string()),
