@@ -222,7 +222,7 @@ fn doctor_names_what_is_wrong_and_what_mends_it() {
     verdict(pi4().put(PI4_WORD, "1\n"), "throttling", "fail", "power supply");
     verdict(pi4().put(PI4_WORD, "4\n"), "throttling", "fail", "cool it");
     verdict(pi4().put(PI4_WORD, "50000\n"), "since boot", "warn", "power supply");
-    verdict(pi4().put(PI4_WORD, "what?\n").remove("sys/class/hwmon/hwmon1/name"), "throttling", "ok", "");
+    verdict(pi4().put(PI4_WORD, "what?\n").remove("sys/class/hwmon/hwmon1/name"), "throttling", "warn", "vcgencmd");
     verdict(pi4().put(ZONE0, "81000\n"), "temperature", "warn", "cool it");
     verdict(pi4().put(ZONE0, "86000\n"), "temperature", "fail", "cool it");
     verdict(orin().put(ZONE0, "99500\n"), "temperature", "fail", "cool it");
@@ -246,6 +246,66 @@ fn doctor_names_what_is_wrong_and_what_mends_it() {
     verdict(pi4().process(812, "labwc", "/dev/dri/card1"), "DRM master", "warn", "multi-user.target");
     #[cfg(unix)]
     verdict(pi4().process(812, "systemd-logind", "/dev/dri/card1"), "DRM master", "ok", "");
+}
+
+/// What goes wrong on boards, and on each the verdicts of `doctor` (temperature, throttling, since boot; exit code) and of
+/// `bench` (was the run throttled).
+#[test]
+fn every_board_in_every_state() {
+    let pi4_alarm = "sys/class/hwmon/hwmon1/in0_lcrit_alarm";
+    let pi5_alarm = "sys/class/hwmon/hwmon2/in0_lcrit_alarm";
+    let (alert, cooler) =
+        ("sys/class/thermal/cooling_device4/cur_state", "sys/class/thermal/cooling_device0/cur_state");
+    let events = [1, 2, 3].map(|event| format!("sys/class/hwmon/hwmon3/oc{event}_event_cnt"));
+    let boards: [(fn() -> Tree, &str, Vec<&str>); 3] = [
+        (pi4, "4\n", vec![PI4_WORD, pi4_alarm]),
+        (pi5, "4\n", vec![PI5_WORD, pi5_alarm]),
+        (orin, "1\n", [vec![alert, cooler], events.iter().map(String::as_str).collect()].concat()),
+    ];
+    for (board, slowed, places) in boards {
+        let state = |what: &str, change: &dyn Fn(&Tree), expected: [&str; 3], code: i32, throttled: Value| {
+            let tree = board();
+            change(&tree);
+            let (exit, diagnosis) = doctor(&tree);
+            let found = ["temperature", "throttling", "since boot"].map(|name| check(&diagnosis, name).0);
+            assert_eq!((found, exit), (expected, code), "{what}: {diagnosis:#}");
+            let result = bench(&tree, &["--num-runs", "2"]);
+            assert_eq!(result["throttled"], throttled, "{what}: {}", result["conditions"]);
+        };
+        let all = |contents: &'static [u8]| {
+            let places = places.clone();
+            move |tree: &Tree| {
+                [&places[..], &[ZONE0, CLOCK]].concat().iter().for_each(|place| _ = tree.put(place, contents))
+            }
+        };
+        state("sound", &|_| (), ["ok", "ok", "ok"], 0, false.into());
+        state("throttled", &|tree| _ = tree.put(places[0], slowed), ["ok", "fail", "warn"], 1, true.into());
+        state("hot", &|tree| _ = tree.put(ZONE0, "99900\n"), ["fail", "ok", "ok"], 1, true.into());
+        let missing =
+            |tree: &Tree| [&places[..], &[ZONE0, CLOCK]].concat().iter().for_each(|place| _ = tree.remove(place));
+        // A Jetson's cooling devices have a type, and then no state.
+        let untold = if places.contains(&alert) { "warn" } else { "ok" };
+        state("missing", &missing, ["warn", untold, "ok"], 0, Value::Null);
+        for garbage in [&b""[..], b"\xff\xfe\x00", b"-300000\n", b"1e9", b"0x\n", b"99999999999999999999\n"] {
+            state("garbage", &all(garbage), ["warn", "warn", "ok"], 0, Value::Null);
+        }
+    }
+    // Under-voltage: now on a Pi, by the firmware's word or the kernel's alarm; a Jetson counts what happened.
+    for (tree, now) in [
+        (pi4().put(PI4_WORD, "10001\n"), "fail"),
+        (pi5().put(pi5_alarm, "1\n"), "fail"),
+        (orin().put(&events[0], "3\n"), "ok"),
+    ] {
+        let (exit, diagnosis) = doctor(tree);
+        let (since, cause, mend) = check(&diagnosis, "since boot");
+        assert_eq!(
+            (check(&diagnosis, "throttling").0, since, exit),
+            (now, "warn", i32::from(now == "fail")),
+            "{diagnosis:#}"
+        );
+        assert!(cause.contains("under-voltage") && mend.contains("power supply"), "{cause}: {mend}");
+        assert_eq!(bench(tree, &["--num-runs", "2"])["throttled"], Value::from(now == "fail"));
+    }
 }
 
 #[test]

@@ -173,9 +173,10 @@ impl Sensors {
         self.top_mhz
     }
 
-    /// Is there anything to read of throttling, be it a command?
+    /// Is there anything to read of throttling, be it a command, whatever it says?
     pub fn tells_throttling(&self) -> bool {
-        self.command.is_some() || self.throttling().is_some()
+        let files = self.firmware.is_some() || self.undervoltage.is_some();
+        files || self.command.is_some() || !self.cooling.is_empty() || !self.events.is_empty()
     }
 }
 

@@ -14,7 +14,7 @@ const EARLIEST: u64 = 1_735_689_600;
 pub(super) fn checks(machine: &Machine, sensors: &Sensors, reading: &Reading) -> Vec<Check> {
     let mut checks = vec![board(machine), level(machine), cores(machine), governor(machine, reading)];
     checks.push(temperature(sensors, reading));
-    checks.extend(throttling(sensors, reading));
+    checks.extend(throttling(machine, sensors, reading));
     checks.extend(reading.watts.map(|watts| Check::ok("power", format!("{watts:.2} W"))));
     checks.extend([memory(machine), clock(machine)]);
     checks
@@ -126,16 +126,19 @@ fn temperature(sensors: &Sensors, reading: &Reading) -> Check {
     }
 }
 
-fn throttling(sensors: &Sensors, reading: &Reading) -> [Check; 2] {
+fn throttling(machine: &Machine, sensors: &Sensors, reading: &Reading) -> [Check; 2] {
     let (now, before) = ("throttling", "since boot");
     let Some(throttling) = reading.throttling else {
-        let expected = sensors.tells_throttling();
-        let found = "not told by this kernel";
-        if expected {
-            let mend = "vcgencmd get_throttled";
-            return [Check::warn(now, "the board's answer makes no sense", mend), Check::ok(before, "not known")];
+        if !sensors.tells_throttling() {
+            let found = "not told by this kernel";
+            return [Check::ok(now, found), Check::ok(before, found)];
         }
-        return [Check::ok(now, found), Check::ok(before, found)];
+        let mend = if is_jetson(machine) {
+            "grep . /sys/class/thermal/cooling_device*/cur_state"
+        } else {
+            "vcgencmd get_throttled"
+        };
+        return [Check::warn(now, "the board's answer makes no sense", mend), Check::ok(before, "not known")];
     };
     [
         match throttling.now {
