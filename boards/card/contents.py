@@ -3,7 +3,7 @@
 import pathlib
 import subprocess
 
-from . import cpio, disk
+from . import cpio, disk, uboot
 from .describe import Card
 from .kernel import Kernel
 from .packages import Suite
@@ -33,7 +33,7 @@ class Contents:
             self.raspberry_pi()
         else:
             self.uefi()
-        self.extlinux()
+            self.extlinux()
         self.licences()
 
     def suite(self, name: str) -> Suite:
@@ -51,15 +51,15 @@ class Contents:
                 self.files[name] = (package / "usr/lib/raspi-firmware" / name).read_bytes()
         for tree in self.card.device_trees:
             self.files[tree.rpartition("/")[2]] = self.kernel.tree(tree).read_bytes()
-        config = (HERE / "files/config.txt").read_text().replace("@KERNEL@", KERNEL).replace("@INITRAMFS@", INITRAMFS)
-        self.files["config.txt"] = (config + self.card.config.lstrip("\n")).encode()
+        self.files["config.txt"] = (template("config.txt") + self.card.config.lstrip("\n")).encode()
         self.files["cmdline.txt"] = (command_line(self.card) + "\n").encode()
+        self.files["boot.scr"] = uboot.script(template("boot.txt", LINE=f"{command_line(self.card)} {self.card.emulated}"))
 
     def extlinux(self):
         """For U-Boot. It hands on the device tree that it was started with, unless the card has one for it."""
         lines = ["default bifocal", "timeout 1", "label bifocal", f"    linux /{KERNEL}", f"    initrd /{INITRAMFS}",
-                 f"    append {' '.join(filter(None, [command_line(self.card), self.card.emulated]))}"]
-        if self.card.layout == "extlinux" and self.card.device_trees:
+                 f"    append {command_line(self.card)}"]
+        if self.card.device_trees:
             lines.append("    fdtdir /dtb")
             for tree in self.card.device_trees:
                 self.files[f"dtb/{tree}"] = self.kernel.tree(tree).read_bytes()
@@ -90,6 +90,14 @@ def command_line(card: Card) -> str:
     # Warnings of the kernel and our own lines (notice) are shown; `panic` starts over whatever happens.
     return (f"{consoles} loglevel=6 printk.devkmsg=on panic=10 consoleblank=0 vt.global_cursor_default=0 "
             f"bifocal.card={volume[:4]}-{volume[4:]}")
+
+
+def template(name: str, **values: str) -> str:
+    """One of our files with the names of kernel and initramfs, and whatever else it asks for, put in."""
+    text = (HERE / "files" / name).read_text()
+    for key, value in {"KERNEL": KERNEL, "INITRAMFS": INITRAMFS, **values}.items():
+        text = text.replace(f"@{key}@", value)
+    return text
 
 
 def initramfs(card: Card, kernel: Kernel, program: bytes) -> bytes:

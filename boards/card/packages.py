@@ -81,13 +81,23 @@ Acquire::Retries "3";
         text = self.run("apt-cache", "show", "--no-all-versions", package)
         return dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", text, re.MULTILINE))
 
-    def fetch(self, package: str) -> pathlib.Path:
-        """The package's file; fetched once."""
+    def file(self, package: str) -> pathlib.Path:
+        """Where the newest version of a package is kept once it is fetched."""
         fields = self.describe(package)
         version = fields["Version"].replace(":", "%3a")
-        file = self.pool / f"{package}_{version}_{fields['Architecture']}.deb"
+        return self.pool / f"{package}_{version}_{fields['Architecture']}.deb"
+
+    def fetch(self, package: str) -> pathlib.Path:
+        """The package's file; fetched once."""
+        file = self.file(package)
         if not file.exists():
-            self.run("apt-get", "-q", "download", package, folder=self.pool)
+            try:
+                self.run("apt-get", "-q", "download", package, folder=self.pool)
+            except PackageError:
+                # What old lists name may be gone.
+                self.update()
+                file = self.file(package)
+                self.run("apt-get", "-q", "download", package, folder=self.pool)
         if not file.exists():
             raise PackageError(f"{self.name}: apt-get fetched no {file.name}")
         return file
