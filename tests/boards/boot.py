@@ -62,9 +62,9 @@ def falls_back(machine, image, picture, folder):
     copy = folder / f"{machine.name}-wrong.img"
     machines.configured(image, copy, '# mine\nsource = "test://bars"\nsauce = "hot"\n')
     with machine.boot(copy) as guest:
-        said = "" if machine.silent else guest.until("/card/bifocal.toml:3:").rpartition("bifocal: ")[2]
+        said = "something" if machine.silent else guest.until("/card/bifocal.toml:3:").rpartition("bifocal: ")[2]
         picture.wait(machine, guest)
-    print(f"{machine.name}: a wrong bifocal.toml says '{said}', then shows the test picture", flush=True)
+    print(f"{machine.name}: with a wrong bifocal.toml it says '{said}', then shows the test picture", flush=True)
 
 
 def survives_cuts(machine, image, picture, folder, cuts, seed, usual):
