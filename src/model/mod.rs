@@ -143,6 +143,7 @@ macro_rules! shipped {
 shipped! {
     "ctnet-tiny-x2" 2,
     "ctnet-nano-x2" 2,
+    "ctnet-small-x2" 2,
 }
 
 impl Shipped {
