@@ -51,7 +51,8 @@ fn card_and_files_agree() {
         let pictures = Path::new(ROOT).join("tests/pictures");
         let psnr = json(&["eval", pictures.to_str().unwrap(), "-m", path])["mean_psnr_y"].as_f64().unwrap();
         let hash: String = Sha256::digest(std::fs::read(&file).unwrap()).iter().map(|b| format!("{b:02x}")).collect();
-        let found = [about["scale"].to_string(), about["parameters"].to_string(), macs.to_string(), format!("{psnr:.2}"), hash];
+        let found =
+            [about["scale"].to_string(), about["parameters"].to_string(), macs.to_string(), format!("{psnr:.2}"), hash];
         assert_eq!(row, found, "{name}");
     }
     assert!(card.is_empty(), "the card speaks of files that are not there: {card:?}");
