@@ -189,6 +189,10 @@ pub(super) struct Live {
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) compare: Option<Compare>,
 
+    /// Write this on the picture; %fps, %lat (median latency), %temp (processor) and %drop (frames) are numbers
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(super) info_text: Option<String>,
+
     /// How to print statistics, on standard error, and the list
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,

@@ -11,10 +11,11 @@ use super::list;
 use super::report;
 use super::session::Session;
 use super::settings;
+use crate::board::Sensors;
 use crate::engine::Engine;
 use crate::frame::FrameFormat;
 use crate::io::{Clip, SinkUri, SourceUri, UriError};
-use crate::live::{self, DropPolicy, LiveError, Options, Stats, Upscaler, Wish};
+use crate::live::{self, DropPolicy, InfoText, LiveError, Options, Stats, Upscaler, Wish};
 
 /// A line of `--format json`, on standard error.
 #[derive(Serialize)]
@@ -22,6 +23,8 @@ struct Line<'a> {
     kind: &'static str,
     #[serde(flatten)]
     stats: &'a Stats,
+    /// Of the processor, in degrees Celsius.
+    temperature_c: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Run<'a>>,
 }
@@ -47,6 +50,8 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     }
     let sink_uri: SinkUri = args.sink.as_deref().unwrap_or_default().parse()?;
     sink_uri.check(&source_uri)?;
+    let info = args.info_text.as_deref().map(str::parse::<InfoText>).transpose();
+    let info = info.map_err(|error| Failure::usage(format!("--info-text: {error}")))?;
     let source = source_uri.open()?;
     let clip = *source.clip();
     let options = options(args, &clip);
@@ -59,12 +64,18 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let (engine_options, engine) = session
         .with_threads(clip.format.size, format, |o| live::within(o, beside, |o| Engine::prepare(&session.model, o)))?;
     let total_bytes = engine.report().total_bytes + beside;
-    let upscaler = Upscaler::new(engine, clip.format, to, options.compare);
+    let sensors = session.machine.sensors();
+    let mut upscaler = Upscaler::new(engine, clip.format, to, options.compare);
+    if let Some(info) = info {
+        let sensors = sensors.clone();
+        upscaler = upscaler.with_info(info, Box::new(move || sensors.temperature()));
+    }
 
     // Before the sink makes its file: a signal must find somebody who removes it.
     let mut control = Control::new(&source_uri)?;
     let sink = sink_uri.create(&Clip { format: to, ..clip })?;
-    let mut printer = Printer { every: args.stats, next: Instant::now(), format: args.format, line: String::new() };
+    let (next, line) = (Instant::now(), String::new());
+    let mut printer = Printer { every: args.stats, next, format: args.format, sensors, line };
     printer.start();
     let done = live::run(&options, upscaler, source, sink, |live| {
         if printer.due() {
@@ -105,6 +116,7 @@ struct Printer {
     every: Option<Duration>,
     next: Instant,
     format: Format,
+    sensors: Sensors,
     line: String,
 }
 
@@ -121,13 +133,17 @@ impl Printer {
     }
 
     fn print(&mut self, kind: &'static str, stats: &Stats, run: Option<Run>) {
+        let temperature_c = self.sensors.temperature();
         if self.format == Format::Json {
-            let json = serde_json::to_string(&Line { kind, stats, run }).unwrap_or_default();
+            let json = serde_json::to_string(&Line { kind, stats, temperature_c, run }).unwrap_or_default();
             let _ = writeln!(std::io::stderr(), "{json}");
         } else {
             use std::fmt::Write;
             self.line.clear();
             let _ = write!(self.line, "{stats}");
+            if let Some(degrees) = temperature_c {
+                let _ = write!(self.line, ", {degrees:.1} °C");
+            }
             report::line(&self.line);
         }
     }

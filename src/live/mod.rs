@@ -10,6 +10,7 @@
 //! frame a frame waits at most N D in the queue, D in the network's hands and D in the sink's. Latency is at most
 //! (N + 2) frame times, for ever.
 
+mod overlay;
 mod queue;
 mod stages;
 mod stats;
@@ -18,6 +19,7 @@ mod upscaler;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use overlay::{InfoText, Thermometer};
 pub use queue::{Counts, DropPolicy, MOST_QUEUE, Pushed, Queue};
 pub use stats::{Devices, Drops, Latency, Stages, Stats};
 pub use upscaler::{Upscaler, engine_format};
@@ -82,7 +84,7 @@ pub fn bytes_beside_engine(options: &Options, from: &FrameFormat, to: &FrameForm
     let inputs = (options.queue + 2).saturating_mul(from.bytes());
     let outputs = to.bytes().saturating_mul(2);
     let queues = 4 * Queue::<Frame>::BYTES + stats::Meter::BYTES;
-    let rest = queues + Upscaler::bytes(from, to, options.compare) + 3 * STACK + FIXED;
+    let rest = queues + overlay::Overlay::BYTES + Upscaler::bytes(from, to, options.compare) + 3 * STACK + FIXED;
     inputs.saturating_add(outputs).saturating_add(rest)
 }
 

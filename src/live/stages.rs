@@ -153,6 +153,7 @@ pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
         let begin = Instant::now();
         shared.meter.stage(Stage::Wait, begin - frame.captured);
         upscaler.run(&frame.bytes, &mut out.bytes);
+        upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
         out.captured = frame.captured;
         shared.meter.stage(Stage::Infer, begin.elapsed());
         shared.input_spare.push(frame, DropPolicy::Never);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::overlay::Numbers;
 use super::queue::Counts;
 use crate::io::Troubles;
 
@@ -210,20 +211,20 @@ impl fmt::Display for Stats {
 
 /// Takes the times of all threads.
 pub(super) struct Meter {
-    /// Of the whole run, and since somebody asked.
-    tallies: Mutex<[Tally; 2]>,
+    /// Of the whole run, since somebody asked, and since numbers were drawn.
+    tallies: Mutex<[Tally; 3]>,
     devices: Mutex<Devices>,
 }
 
 impl Meter {
     /// Bytes that a meter allocates.
-    pub(super) const BYTES: usize = 2 * (BUCKETS * size_of::<u32>() + size_of::<Tally>());
+    pub(super) const BYTES: usize = 3 * (BUCKETS * size_of::<u32>() + size_of::<Tally>());
 
     pub(super) fn new() -> Self {
-        Self { tallies: Mutex::new([Tally::new(), Tally::new()]), devices: Mutex::default() }
+        Self { tallies: Mutex::new(std::array::from_fn(|_| Tally::new())), devices: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, [Tally; 2]> {
+    fn lock(&self) -> MutexGuard<'_, [Tally; 3]> {
         self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -258,8 +259,22 @@ impl Meter {
 
     /// Numbers since the last call.
     pub(super) fn interval(&self, counts: Counts) -> Stats {
+        self.since(1, counts)
+    }
+
+    /// What is drawn on the picture.
+    pub(super) fn numbers(&self, counts: Counts) -> Numbers {
+        let stats = self.since(2, counts);
+        let lost = self.lock()[0].lost;
+        let known = |value: f64| (stats.shown > 0).then_some(value);
+        let dropped = counts.replaced + counts.refused + lost;
+        Numbers { fps: known(stats.fps), latency_ms: known(stats.latency_ms.p50), dropped }
+    }
+
+    /// Reads a tally, and begins it anew.
+    fn since(&self, which: usize, counts: Counts) -> Stats {
         let devices = *self.devices();
-        let tally = &mut self.lock()[1];
+        let tally = &mut self.lock()[which];
         let stats = tally.report(counts, 0, devices);
         tally.latency.clear();
         (tally.begin, tally.stages, tally.counts, tally.lost) = (Instant::now(), Default::default(), counts, 0);

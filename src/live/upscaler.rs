@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use super::overlay::{InfoText, Numbers, Overlay, Thermometer};
 use crate::engine::Engine;
 use crate::frame::{Axis, Conversion, FrameFormat, Layout, PixelFormat, PlaneFilter, luma_row};
 
@@ -20,6 +21,7 @@ pub struct Upscaler {
     /// For the left half of the picture when it is compared.
     bicubic: Option<PlaneFilter>,
     work: RowWork,
+    overlay: Option<Overlay>,
 }
 
 /// What a finished row of the engine goes through.
@@ -69,7 +71,21 @@ impl Upscaler {
         let row = |used: bool, bytes: usize| vec![0; if used { bytes } else { 0 }];
         let pair = [row(converted, to.size.width), row(converted, to.size.width)];
         let split = row(compare, to.size.width * channels);
-        Self { engine, from, to, chroma, bicubic, work: RowWork { conversion, range, chroma: pair, split } }
+        let work = RowWork { conversion, range, chroma: pair, split };
+        Self { engine, from, to, chroma, bicubic, work, overlay: None }
+    }
+
+    /// Draws `text` on every frame of a run.
+    pub fn with_info(mut self, text: InfoText, thermometer: Thermometer) -> Self {
+        self.overlay = Some(Overlay::new(text, thermometer, self.to));
+        self
+    }
+
+    /// Draws what is to be drawn on an upscaled frame.
+    pub(super) fn annotate(&mut self, out: &mut [u8], numbers: impl FnOnce() -> Numbers) {
+        if let Some(overlay) = &mut self.overlay {
+            overlay.draw(out, numbers);
+        }
     }
 
     /// Bytes of the frames that go in and come out.
@@ -79,7 +95,7 @@ impl Upscaler {
 
     /// Upscales `frame` into `out`; both have the bytes of their formats.
     pub fn run(&mut self, frame: &[u8], out: &mut [u8]) {
-        let Self { engine, from, to, chroma, bicubic, work } = self;
+        let Self { engine, from, to, chroma, bicubic, work, .. } = self;
         let [first, cb, cr] = from.planes(frame);
         let planes = from.layout == to.layout;
         let mut out = to.planes_mut(out);
