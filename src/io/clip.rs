@@ -98,12 +98,19 @@ pub trait FrameSource: Send {
     /// What comes.
     fn clip(&self) -> &Clip;
 
-    /// Fills `frame`, which has `clip().format.bytes()` bytes, and waits for it if it must.
+    /// Fills `frame`, which has `clip().format.bytes()` bytes, and waits for it if it must. After
+    /// [`Arrival::Pending`] it is called again with the frame as it left it.
     fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError>;
 
     /// What went wrong until now and was survived.
     fn troubles(&self) -> Troubles {
         Troubles::default()
+    }
+
+    /// Does `read` come back several times a second whatever happens, and is there something to end in good order?
+    /// Then the end of a run waits for the source.
+    fn is_prompt(&self) -> bool {
+        false
     }
 }
 

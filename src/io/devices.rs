@@ -24,6 +24,30 @@ pub(super) struct CameraSpec {
     pub(super) patience: Option<Duration>,
 }
 
+/// What is asked of a camera on the board's own connector.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CsiSpec {
+    /// Its number.
+    pub(super) camera: u32,
+    pub(super) size: Size,
+    pub(super) rate: Rate,
+    /// Instead of the board's program: writes planes of YUV 4:2:0 on standard output.
+    pub(super) command: Option<String>,
+    /// Bytes from row to row, where the program pads them.
+    pub(super) stride: Option<usize>,
+    pub(super) matrix: Option<Matrix>,
+    pub(super) range: Option<Range>,
+    /// How long a camera that is gone is waited for; `None` for ever.
+    pub(super) patience: Option<Duration>,
+}
+
+impl Default for CsiSpec {
+    fn default() -> Self {
+        let (size, rate) = (Size::new(640, 360), Rate { frames: 30, seconds: 1 });
+        Self { camera: 0, size, rate, command: None, stride: None, matrix: None, range: None, patience: None }
+    }
+}
+
 /// A size and refresh rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ModeSpec {
@@ -83,6 +107,17 @@ pub(super) fn camera(_: &str, spec: CameraSpec) -> Result<Box<dyn FrameSource>, 
 #[cfg(not(all(target_os = "linux", feature = "v4l2")))]
 pub(super) fn camera(uri: &str, _: CameraSpec) -> Result<Box<dyn FrameSource>, OpenError> {
     Err(OpenError::Corrupt { file: uri.into(), reason: without("cameras", "v4l2") })
+}
+
+/// Starts the program of a camera.
+#[cfg(unix)]
+pub(super) fn csi(uri: &str, spec: CsiSpec) -> Result<Box<dyn FrameSource>, OpenError> {
+    Ok(Box::new(super::csi::CsiSource::open(uri, spec)?))
+}
+
+#[cfg(not(unix))]
+pub(super) fn csi(uri: &str, _: CsiSpec) -> Result<Box<dyn FrameSource>, OpenError> {
+    Err(OpenError::Corrupt { file: uri.into(), reason: "cameras of boards need Linux".into() })
 }
 
 /// Opens a device that takes frames as a display or as another program's camera.

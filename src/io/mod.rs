@@ -12,6 +12,8 @@
 #[cfg(all(target_os = "linux", feature = "v4l2"))]
 mod camera;
 mod clip;
+#[cfg(unix)]
+mod csi;
 mod destination;
 mod devices;
 #[cfg(all(target_os = "linux", feature = "drm"))]

@@ -35,6 +35,8 @@ const STACK: usize = 512 << 10;
 const FIXED: usize = 2 * PORT_BYTES + (32 << 10);
 /// How often the run looks up.
 const TICK: Duration = Duration::from_millis(50);
+/// Longest wait for a source that has something to end in good order.
+const PROMPT: Duration = Duration::from_secs(3);
 
 /// How to run.
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +136,9 @@ pub fn run(
 ) -> Result<Stats, LiveError> {
     let shared = Arc::new(Shared::new(options, &upscaler));
     let limits = (options.drop, options.frames.unwrap_or(u64::MAX));
+    let patience = if source.is_prompt() { PROMPT } else { TICK };
     let capture = start("capture", &shared, move |shared| stages::capture(&mut *source, shared, limits))?;
+    let capture = Capture { thread: Some(capture), shared: &shared, patience };
     let infer = start("infer", &shared, move |shared| stages::infer(&mut upscaler, shared))?;
     let show = start("sink", &shared, move |shared| stages::show(sink, shared))?;
 
@@ -152,17 +156,42 @@ pub fn run(
     }
     join(infer);
     join(show)?;
-    // The capture thread may wait for a source that never gives another frame; it is left to that, and holds no
-    // frame that counts.
-    let patience = Instant::now() + TICK;
-    while !capture.is_finished() && Instant::now() < patience {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    if capture.is_finished() {
-        join(capture);
-    }
+    capture.end();
     shared.take_failure().map_or(Ok(()), |error| Err(LiveError::Read(error)))?;
     Ok(shared.meter.summary(shared.input.counts()))
+}
+
+/// The capture thread, which may wait for a source that never gives another frame; it is left to that, and holds no
+/// frame that counts. However a run ends, a source that is prompt has ended before it.
+struct Capture<'a> {
+    thread: Option<Handle<()>>,
+    shared: &'a Shared,
+    patience: Duration,
+}
+
+impl Capture<'_> {
+    /// Waits for the thread; its panic is this thread's.
+    fn end(mut self) {
+        if let Some(thread) = self.wait() {
+            join(thread);
+        }
+    }
+
+    fn wait(&mut self) -> Option<Handle<()>> {
+        self.shared.close();
+        let thread = self.thread.take()?;
+        let limit = Instant::now() + self.patience;
+        while !thread.is_finished() && Instant::now() < limit {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        thread.is_finished().then_some(thread)
+    }
+}
+
+impl Drop for Capture<'_> {
+    fn drop(&mut self) {
+        self.wait();
+    }
 }
 
 type Handle<T> = std::thread::JoinHandle<T>;

@@ -31,8 +31,14 @@ impl<'a> Parts<'a> {
     fn of(uri: &'a str) -> Self {
         let (scheme, rest) = uri.split_once("://").unwrap_or(("file", uri));
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // A command has spaces, `&` and `?` of its own: it comes last and is all the rest.
+        let (query, command) = match query.find("command=").filter(|at| scheme == "csi" && is_key(query, *at)) {
+            Some(at) => (&query[..at], query[at..].split_once('=')),
+            None => (query, None),
+        };
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        Self { uri, scheme, path, query: pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect() }
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        Self { uri, scheme, path, query: pairs.chain(command).collect() }
     }
 
     fn wrong(&self, reason: impl Into<String>) -> UriError {
@@ -81,6 +87,11 @@ impl<'a> Parts<'a> {
             path => Ok(Place::from(path.as_ref())),
         }
     }
+}
+
+/// Does a key of the query begin here?
+fn is_key(query: &str, at: usize) -> bool {
+    at == 0 || query.as_bytes()[at - 1] == b'&'
 }
 
 fn is_device(path: &Path) -> bool {

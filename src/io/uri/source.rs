@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::super::devices::{self, CameraSpec};
+use super::super::devices::{self, CameraSpec, CsiSpec};
 use super::super::pattern::{SMALLEST, TestSource};
 use super::super::raw::{RawFormat, RawSource, buffered};
 use super::super::sequence::{Pattern, Sequence};
 use super::super::unpack::Packing;
 use super::super::y4m::Y4mSource;
-use super::super::{Clip, FrameSource, OpenError, Place, Rate};
+use super::super::{Clip, FrameSource, MAX_SIDE, OpenError, Place, Rate};
 use super::{Parts, UriError};
 use crate::frame::{FrameFormat, Layout, Matrix, Range, Siting};
 use crate::geom::Size;
@@ -33,6 +33,7 @@ enum From {
     Stream { place: Place, raw: Option<(RawFormat, Size)> },
     Pictures { pattern: Pattern, start: Option<u64> },
     Camera(CameraSpec),
+    Csi(CsiSpec),
 }
 
 impl FromStr for SourceUri {
@@ -47,8 +48,9 @@ impl FromStr for SourceUri {
             "test" => test(&mut parts)?,
             "file" => file(&mut parts)?,
             "v4l2" => camera(&mut parts)?,
+            "csi" => csi(&mut parts)?,
             scheme => {
-                let known = "v4l2://, file://, - and test:// are";
+                let known = "v4l2://, csi://, file://, - and test:// are";
                 return Err(parts.wrong(format!("sources of kind '{scheme}' are not supported; {known}")));
             }
         };
@@ -105,11 +107,33 @@ fn camera(parts: &mut Parts) -> Result<From, UriError> {
     Ok(From::Camera(CameraSpec { path, width, height, rate, packing, input, matrix, range, patience }))
 }
 
+fn csi(parts: &mut Parts) -> Result<From, UriError> {
+    let camera = match parts.path {
+        "" => 0,
+        number => number.parse().map_err(|_| parts.wrong("write csi://0, with the number of the camera"))?,
+    };
+    let usual = CsiSpec::default();
+    let (width, height) = parts.size()?;
+    let size = Size::new(width.unwrap_or(usual.size.width), height.unwrap_or(usual.size.height));
+    let stride = parts.take::<usize>("stride")?;
+    if stride.is_some_and(|stride| stride > 2 * MAX_SIDE) {
+        return Err(parts.wrong("stride is the bytes of a row, which are not so many"));
+    }
+    let command = parts.take::<String>("command")?;
+    if command.as_ref().is_some_and(|command| command.trim().is_empty()) {
+        return Err(parts.wrong("command= is empty"));
+    }
+    // Rate, matrix and range are those of the whole URI.
+    Ok(From::Csi(CsiSpec { camera, size, command, stride, ..usual }))
+}
+
 impl SourceUri {
     /// How long a camera that is gone is waited for, instead of for ever.
     pub fn set_patience(&mut self, limit: Duration) {
-        if let From::Camera(spec) = &mut self.from {
-            spec.patience = Some(limit);
+        match &mut self.from {
+            From::Camera(spec) => spec.patience = Some(limit),
+            From::Csi(spec) => spec.patience = Some(limit),
+            _ => {}
         }
     }
 
@@ -119,7 +143,7 @@ impl SourceUri {
             From::Stream { place: Place::File(path), .. } => Some(path.clone()),
             From::Pictures { pattern, .. } => Some(pattern.folder()),
             From::Camera(spec) => Some(spec.path.clone()),
-            From::Stream { place: Place::Pipe, .. } | From::Test { .. } => None,
+            From::Stream { place: Place::Pipe, .. } | From::Test { .. } | From::Csi(_) => None,
         }
     }
 
@@ -152,6 +176,14 @@ impl SourceUri {
             From::Camera(spec) => {
                 let (rate, matrix, range) = (self.rate, self.matrix, self.range);
                 devices::camera(&self.uri, CameraSpec { rate, matrix, range, ..spec.clone() })
+            }
+            From::Csi(spec) => {
+                let (rate, matrix, range) = (self.rate.unwrap_or(spec.rate), self.matrix, self.range);
+                if rate.frames == 0 {
+                    let reason = "fps=0 is no rate of a camera".into();
+                    return Err(OpenError::Corrupt { file: self.uri.clone(), reason });
+                }
+                devices::csi(&self.uri, CsiSpec { rate, matrix, range, ..spec.clone() })
             }
             From::Pictures { pattern, start } => Ok(Box::new(Sequence::open(pattern.clone(), *start, clip)?)),
             From::Stream { place, raw: Some((raw, size)) } => {
