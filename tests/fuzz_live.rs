@@ -16,17 +16,20 @@ impl Dice {
     }
 }
 
-const URIS: [&str; 10] = [
+const URIS: [&str; 13] = [
     "v4l2:///dev/video0?width=640&height=360&fps=30000/1001&format=auto&input=1&matrix=bt709&range=full",
     "test://bars?width=320&height=180&fps=29.97&format=yuv422p&frames=10",
     "file://frames/%05d.png?start=7&fps=25",
     "-?format=nv12&width=640&height=360",
     "file://clip.y4m",
+    "csi://1?width=640&height=360&fps=30000/1001&range=full&matrix=bt601&stride=640",
+    "csi://0?width=320&height=240&command=cat frames.yuv | tee copy && echo '100%'",
     "drm://card0/HDMI-A-1?mode=1280x720@60&fit=contain&format=rg16",
     "v4l2:///dev/video10",
     "file://out/%05d.png",
     "-?format=yuv420p",
     "null://?delay=20ms",
+    "spi://0.1?panel=st7789&width=240&height=240&offset=0,80&dc=24&reset=GPIO25&backlight=18&chip=gpiochip0&rotate=90&speed=40000000&fit=contain&order=bgr&invert=on&mirror=off",
 ];
 
 /// Both readings of a URI; `true` if one of them holds.

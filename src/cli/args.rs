@@ -125,16 +125,21 @@ Examples:
   bifocal live 'test://bars?width=320&height=180' null:// --stats 1s --duration 10s
   bifocal live file://frames/%05d.png 'file://large/%05d.png'
   ffmpeg -i in.mp4 -f yuv4mpegpipe - | bifocal live - - | ffmpeg -i - out.mp4
+  bifocal live csi://0 drm:// --info-text '%fps %lat %temp %drop'
+  bifocal live csi://0 'spi://0.0?panel=ili9341&dc=24&reset=25&rotate=90&fit=contain'
   bifocal live --config /etc/bifocal.toml
-  rpicam-vid --codec yuv420 -o - | bifocal live '-?format=yuv420p&width=640&height=360' - | ffplay -
+  ssh camera rpicam-vid --codec yuv420 -t 0 --width 640 --height 360 -o - |
+    bifocal live '-?format=yuv420p&range=full&width=640&height=360' - | ffplay -
 
-Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yu12|yuyv|uyvy|mjpg|grey&input=), test://bars,
-file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuyv|gray|rgb24&width=&height=), numbered pictures.
-Options: fps=, matrix=bt601|bt709, range=limited|full.
+Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yu12|yuyv|uyvy|mjpg|grey&input=), csi://0 (the
+board's own camera; ?width=&height=&fps=&stride=&command=, which comes last, is all the rest and writes planes of YUV
+4:2:0), test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuyv|gray|rgb24&width=&height=), numbered
+pictures. Options: fps=, matrix=bt601|bt709, range=limited|full.
 Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
-desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), v4l2:///dev/video10 (v4l2loopback), file://NAME.y4m,
-- (raw with ?format=), numbered pictures, null:// (?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at
-once.
+desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), spi://0.0 (?panel=ili9341|st7735|st7789&dc=LINE; more:
+reset=LINE, backlight=LINE, chip=gpiochip0, speed=HZ, rotate=90|180|270, fit=, width=, height=, offset=X,Y,
+mirror=on|off, invert=on|off, order=rgb|bgr), v4l2:///dev/video10 (v4l2loopback), file://NAME.y4m, - (raw with
+?format=), numbered pictures, null:// (?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at once.
 
 A config is TOML with any of: source, sink, model, board, level, branches, drop, compare, stats (as text), memory
 (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";

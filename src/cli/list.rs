@@ -16,7 +16,7 @@ pub(super) fn run(format: Format) -> Result<(), Failure> {
 }
 
 fn text(survey: &Survey) -> String {
-    let Survey { cameras, displays, outputs, unusable } = survey;
+    let Survey { cameras, displays, panels, outputs, unusable } = survey;
     let mut text = String::new();
     heading(&mut text, "Cameras", cameras.is_empty());
     for camera in cameras {
@@ -31,6 +31,10 @@ fn text(survey: &Survey) -> String {
             (true, false) => display.modes.join(", "),
         };
         let _ = writeln!(text, "  {}  {modes}", display.uri);
+    }
+    if !panels.is_empty() {
+        heading(&mut text, "Places for panels", false);
+        panels.iter().for_each(|bus| _ = writeln!(text, "  {}?panel=ili9341|st7735|st7789&dc=LINE", bus.uri));
     }
     if !outputs.is_empty() {
         heading(&mut text, "Video outputs", false);
@@ -61,7 +65,7 @@ fn add_format(text: &mut String, format: &CameraFormat) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::{Camera, CameraSize, Display, Unusable};
+    use crate::io::{Camera, CameraSize, Display, PanelBus, Unusable};
 
     #[test]
     fn everything_is_listed() {
@@ -80,6 +84,7 @@ mod tests {
         let survey = Survey {
             cameras: vec![Camera { uri: "v4l2:///dev/video0".into(), name: "Webcam".into(), formats }],
             displays: vec![display("HDMI-A-1", true, &["1280x720@60", "640x480@60"]), display("DSI-1", false, &[])],
+            panels: vec![PanelBus { uri: "spi://0.0".into() }],
             unusable: vec![Unusable { uri: "drm://card1".into(), reason: "no permission".into() }],
             ..Survey::default()
         };
@@ -91,6 +96,8 @@ Cameras:
 Displays:
   drm://card0/HDMI-A-1  1280x720@60, 640x480@60
   drm://card0/DSI-1  not connected
+Places for panels:
+  spi://0.0?panel=ili9341|st7735|st7789&dc=LINE
 Cannot be used:
   drm://card1  no permission
 ";

@@ -29,6 +29,8 @@ mod limits;
 mod loopback;
 mod mjpg;
 mod output;
+#[cfg(all(target_os = "linux", feature = "spi"))]
+mod panel;
 mod pattern;
 mod place;
 mod png;
@@ -36,7 +38,7 @@ mod pnm;
 mod raw;
 mod sequence;
 mod survey;
-#[cfg(all(target_os = "linux", any(feature = "v4l2", feature = "drm")))]
+#[cfg(all(target_os = "linux", any(feature = "v4l2", feature = "drm", feature = "spi")))]
 mod sys;
 mod unpack;
 mod uri;
@@ -44,6 +46,7 @@ mod whole;
 mod y4m;
 
 pub use clip::{Arrival, Clip, FrameSink, FrameSource, Rate, Shown, Troubles};
+pub use devices::{Controller, PanelSpec, Turn};
 pub use encoding::Encoding;
 pub use error::{CreateError, OpenError, ReadError, WriteError};
 pub use guard::decoding;
@@ -51,10 +54,12 @@ pub use input::{Picture, is_picture_name, open, open_stream};
 pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES};
 pub use mjpg::MjpgDecoder;
 pub use output::Output;
+#[cfg(all(target_os = "linux", feature = "spi"))]
+pub use panel::{PanelSink, Wires};
 pub use pattern::{TestSource, read_counter};
 pub use place::{Place, same_file};
 pub use raw::RawFormat;
-pub use survey::{Camera, CameraFormat, CameraSize, Display, Output as VideoOutput, Survey, Unusable};
+pub use survey::{Camera, CameraFormat, CameraSize, Display, Output as VideoOutput, PanelBus, Survey, Unusable};
 pub use uri::{SinkUri, SourceUri, UriError, parse_duration};
 pub use y4m::Y4mSource;
 

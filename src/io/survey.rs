@@ -9,6 +9,8 @@ pub struct Survey {
     pub cameras: Vec<Camera>,
     /// Outputs of display cards, connected or not.
     pub displays: Vec<Display>,
+    /// Buses that a panel may be on; a panel itself cannot be asked.
+    pub panels: Vec<PanelBus>,
     /// Video devices that take frames.
     pub outputs: Vec<Output>,
     /// Devices that are there and cannot be used.
@@ -66,6 +68,13 @@ pub struct Output {
     pub name: String,
 }
 
+/// A bus with a chip select.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PanelBus {
+    /// What `live` calls it, without what only its owner knows: the controller and the lines.
+    pub uri: String,
+}
+
 /// A device that cannot be used.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unusable {
@@ -76,6 +85,7 @@ pub struct Unusable {
 }
 
 /// Most sizes of a format that are listed.
+#[cfg_attr(not(all(target_os = "linux", feature = "v4l2")), allow(dead_code))]
 pub const MOST_SIZES: usize = 64;
 
 impl Survey {
@@ -85,6 +95,7 @@ impl Survey {
         let mut survey = Self::default();
         video::look(&mut survey);
         display::look(&mut survey);
+        panel::look(&mut survey);
         survey
     }
 
@@ -170,6 +181,30 @@ mod display {
     }
 }
 
+#[cfg(all(target_os = "linux", feature = "spi"))]
+mod panel {
+    use std::path::Path;
+
+    use super::{PanelBus, Survey};
+
+    pub(super) fn look(survey: &mut Survey) {
+        let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+        let numbers = |name: &str| {
+            let (bus, select) = name.strip_prefix("spidev")?.split_once('.')?;
+            Some((bus.parse::<u32>().ok()?, select.parse::<u32>().ok()?))
+        };
+        let mut found: Vec<_> = entries.filter_map(|entry| numbers(entry.file_name().to_str()?)).collect();
+        found.sort_unstable();
+        for (bus, select) in found {
+            let uri = format!("spi://{bus}.{select}");
+            match super::super::panel::look(Path::new(&format!("/dev/spidev{bus}.{select}"))) {
+                Ok(()) => survey.panels.push(PanelBus { uri }),
+                Err(reason) => survey.refuse(uri, reason),
+            }
+        }
+    }
+}
+
 #[cfg(not(all(target_os = "linux", feature = "v4l2")))]
 mod video {
     pub(super) fn look(survey: &mut super::Survey) {
@@ -181,5 +216,12 @@ mod video {
 mod display {
     pub(super) fn look(survey: &mut super::Survey) {
         survey.refuse("drm://", super::super::devices::without("displays", "drm"));
+    }
+}
+
+#[cfg(not(all(target_os = "linux", feature = "spi")))]
+mod panel {
+    pub(super) fn look(survey: &mut super::Survey) {
+        survey.refuse("spi://", super::super::devices::without("panels", "spi"));
     }
 }

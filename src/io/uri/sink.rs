@@ -6,13 +6,17 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::super::destination::Destination;
-use super::super::devices::{self, Depth, DisplaySpec};
+use super::super::devices::{self, Controller, Depth, DisplaySpec, PanelPlace, PanelSpec, Turn};
 use super::super::raw::{RawFormat, RawSink};
 use super::super::sequence::{Pattern, SequenceSink};
 use super::super::y4m::Y4mSink;
 use super::super::{Clip, CreateError, FrameSink, Place, Shown, WriteError, same_file};
 use super::{Parts, SourceUri, UriError, is_device, parse_duration};
 use crate::frame::{Fit, FrameFormat, Layout, Range};
+use crate::geom::Size;
+
+/// Clock of a panel's bus. Above what data sheets promise, and what everybody uses.
+const HERTZ: u32 = 32_000_000;
 
 /// Where frames go to.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +34,7 @@ enum To {
     Display(DisplaySpec, Fit),
     Framebuffer(PathBuf, Fit),
     Loopback(PathBuf),
+    Panel(PanelPlace, PanelSpec, Fit),
 }
 
 impl FromStr for SinkUri {
@@ -49,8 +54,9 @@ impl FromStr for SinkUri {
                 To::Framebuffer(parts.device("/dev/fb0")?, fit)
             }
             "v4l2" => To::Loopback(parts.device("/dev/video10")?),
+            "spi" => panel(&mut parts)?,
             scheme => {
-                let known = "drm://, fb://, v4l2://, file://, - and null:// are";
+                let known = "drm://, fb://, spi://, v4l2://, file://, - and null:// are";
                 return Err(parts.wrong(format!("sinks of kind '{scheme}' are not supported; {known}")));
             }
         };
@@ -90,6 +96,41 @@ fn display(parts: &mut Parts) -> Result<To, UriError> {
     Ok(To::Display(DisplaySpec { card, connector, mode, depth }, fit))
 }
 
+fn panel(parts: &mut Parts) -> Result<To, UriError> {
+    let example = "write spi://0.0?panel=ili9341&dc=24&reset=25, with the numbers of bus and chip select";
+    let numbers = parts.path.split_once('.').and_then(|(bus, select)| Some((bus.parse().ok()?, select.parse().ok()?)));
+    let device = numbers.ok_or_else(|| parts.wrong(example))?;
+    let known = [("ili9341", Controller::Ili9341), ("st7735", Controller::St7735), ("st7789", Controller::St7789)];
+    let controller = parts.choice("panel", &known)?;
+    let controller = controller.ok_or_else(|| parts.wrong("panel= is missing: ili9341, st7735 or st7789"))?;
+    let mut spec = PanelSpec::new(controller);
+    let (width, height) = parts.size()?;
+    spec.size = Size::new(width.unwrap_or(spec.size.width), height.unwrap_or(spec.size.height));
+    if let Some(offset) = parts.take::<String>("offset")? {
+        let pair = offset.split_once(',').and_then(|(x, y)| Some((x.parse().ok()?, y.parse().ok()?)));
+        spec.offset = pair.ok_or_else(|| parts.wrong(format!("offset={offset}: write columns and rows, as 0,80")))?;
+    }
+    let turns = [("0", Turn::None), ("90", Turn::Right), ("180", Turn::Over), ("270", Turn::Left)];
+    spec.turn = parts.choice("rotate", &turns)?.unwrap_or(spec.turn);
+    let switch = [("on", true), ("off", false)];
+    spec.mirror = parts.choice("mirror", &switch)?.unwrap_or(spec.mirror);
+    spec.invert = parts.choice("invert", &switch)?.unwrap_or(spec.invert);
+    spec.bgr = parts.choice("order", &[("rgb", false), ("bgr", true)])?.unwrap_or(spec.bgr);
+    spec.check().map_err(|reason| parts.wrong(reason))?;
+    let dc = parts.take("dc")?.ok_or_else(|| parts.wrong("dc= is missing: the GPIO line of the panel's D/C pin"))?;
+    let (reset, backlight) = (parts.take("reset")?, parts.take("backlight")?);
+    let chip = parts.take::<String>("chip")?;
+    if chip.as_ref().is_some_and(|chip| !chip.starts_with("gpiochip") || chip.contains('/')) {
+        return Err(parts.wrong("chip is one of /dev, as gpiochip0"));
+    }
+    let hertz = parts.take("speed")?.unwrap_or(HERTZ);
+    if !(100_000..=200_000_000).contains(&hertz) {
+        return Err(parts.wrong("speed is in Hz, from 100000 to 200000000"));
+    }
+    let fit = parts.take("fit")?.unwrap_or_default();
+    Ok(To::Panel(PanelPlace { device, dc, reset, backlight, chip, hertz }, spec, fit))
+}
+
 impl SinkUri {
     /// The frames that this sink takes when `frames` could be given: video keeps its planes, pictures are full-range
     /// RGB or grey, RGB becomes 4:4:4 in limited BT.601 for Y4M.
@@ -106,8 +147,10 @@ impl SinkUri {
                 return Ok(FrameFormat { range, ..FrameFormat::picture(size, Layout::Yuv444) });
             }
             To::Y4m(_) => return Ok(*frames),
-            To::Pictures { .. } | To::Display(..) | To::Framebuffer(..) if from == Layout::Gray => Layout::Gray,
-            To::Pictures { .. } | To::Display(..) | To::Framebuffer(..) => Layout::Rgb,
+            To::Pictures { .. } | To::Display(..) | To::Framebuffer(..) | To::Panel(..) => match from {
+                Layout::Gray => Layout::Gray,
+                _ => Layout::Rgb,
+            },
             To::Raw(_, raw) => raw.layout(),
         };
         match (from, wanted) {
@@ -134,7 +177,7 @@ impl SinkUri {
             To::Y4m(Place::File(path)) | To::Raw(Place::File(path), _) => Some(path.clone()),
             To::Pictures { pattern, .. } => Some(pattern.folder()),
             To::Loopback(path) | To::Framebuffer(path, _) => Some(path.clone()),
-            To::Y4m(Place::Pipe) | To::Raw(Place::Pipe, _) | To::Null { .. } | To::Display(..) => None,
+            To::Y4m(Place::Pipe) | To::Raw(Place::Pipe, _) | To::Null { .. } | To::Display(..) | To::Panel(..) => None,
         };
         match (from, to) {
             (Some(from), Some(to)) if same_file(&from, &to) && !is_device(&to) => {
@@ -155,6 +198,7 @@ impl SinkUri {
             To::Loopback(path) => devices::loopback(&self.uri, path, clip.format),
             To::Display(spec, fit) => devices::display(&self.uri, spec.clone(), clip.format, *fit),
             To::Framebuffer(path, fit) => devices::framebuffer(&self.uri, path, clip.format, *fit),
+            To::Panel(place, spec, fit) => devices::panel(&self.uri, place, spec, clip.format, *fit),
             To::Pictures { pattern, start } => {
                 Ok(Box::new(SequenceSink::create(pattern.clone(), *start, &clip.format)?))
             }
