@@ -129,7 +129,9 @@ fn why_no_bus(path: &Path, error: &io::Error) -> String {
             "there is no {path}; switch SPI on: 'dtparam=spi=on' in config.txt of a Raspberry Pi, jetson-io.py on a Jetson"
         ),
         io::ErrorKind::PermissionDenied => {
-            format!("no permission for {path}; 'sudo usermod -aG spi,gpio $USER', then log in again")
+            format!(
+                "no permission for {path}; 'ls -l' shows its group: 'sudo usermod -aG GROUP $USER', then log in again"
+            )
         }
         io::ErrorKind::ResourceBusy => format!("another program or driver uses {path}"),
         _ if error.raw_os_error() == Some(rustix::io::Errno::NOTTY.raw_os_error()) => {
@@ -205,7 +207,10 @@ fn open_chip(path: &Path) -> Result<Chip, String> {
     std::fs::File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => format!("there is no {}", path.display()),
         io::ErrorKind::PermissionDenied => {
-            format!("no permission for {}; 'sudo usermod -aG gpio $USER', then log in again", path.display())
+            let path = path.display();
+            format!(
+                "no permission for {path}; 'ls -l' shows its group: 'sudo usermod -aG GROUP $USER', then log in again"
+            )
         }
         _ => format!("{}: {error}", path.display()),
     })?;
