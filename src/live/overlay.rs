@@ -19,7 +19,7 @@ use crate::geom::{Rect, Size, Span};
 /// Most letters of a text, numbers written out.
 const MOST: usize = 80;
 /// Letters that a number takes at most, with its unit.
-const NUMBER: usize = 10;
+const NUMBER: usize = 15;
 /// Pixels of a letter.
 const LETTER: Size = Size::new(10, 20);
 /// Rows of a picture on which letters have their own size; on twice as many they are twice as large.
@@ -179,7 +179,7 @@ impl Overlay {
                 Piece::Fps => number_with(written, number(numbers.fps), 1, " fps"),
                 Piece::Latency => number_with(written, number(numbers.latency_ms), 0, " ms"),
                 Piece::Temperature => number_with(written, number(temperature), 0, " °C"),
-                Piece::Dropped => write!(written, "{}", numbers.dropped.min(9_999_999_999)),
+                Piece::Dropped => write!(written, "{} dropped", numbers.dropped.min(9_999_999)),
             };
         }
         mask.0.fill(0);
@@ -210,6 +210,9 @@ impl Overlay {
 
     fn paint(&self, frame: &mut [u8]) {
         let Self { format, area, scale, mask, .. } = self;
+        if area.x.is_empty() || area.y.is_empty() {
+            return;
+        }
         let (black, white) = match (format.layout, format.range) {
             (Layout::Rgb, _) | (_, Range::Full) => (0, 255),
             (_, Range::Limited) => (16, 235),
@@ -262,8 +265,8 @@ mod tests {
     fn numbers_stand_in_their_places() {
         let format = format(Size::new(640, 360), Layout::Gray, Range::Full);
         for (text, written) in [
-            ("%fps %lat %temp %drop", "30.0 fps 41 ms 49 °C 7"),
-            ("100%% a%drop.", "100% a7."),
+            ("%fps %lat %temp %drop", "30.0 fps 41 ms 49 °C 7 dropped"),
+            ("100%% a%drop.", "100% a7 dropped."),
             ("%%fps", "%fps"),
             ("plain", "plain"),
             ("", ""),
@@ -274,7 +277,7 @@ mod tests {
         }
         let mut early = Overlay::new("%fps %lat %temp %drop".parse().unwrap(), Box::new(|| None), format);
         early.write(Numbers::default());
-        assert_eq!(early.written, "- fps - ms - °C 0");
+        assert_eq!(early.written, "- fps - ms - °C 0 dropped");
     }
 
     #[test]
@@ -286,7 +289,7 @@ mod tests {
             ("a\nb", "no letter"),
             ("漢字", "no letter"),
             (&"x".repeat(81), "81 letters"),
-            (&"%fps".repeat(9), "90 letters"),
+            (&"%fps".repeat(6), "90 letters"),
         ] {
             let error = text.parse::<InfoText>().unwrap_err();
             assert!(error.contains(reason) && !error.contains('\n'), "{text}: {error}");

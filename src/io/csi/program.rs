@@ -190,7 +190,7 @@ mod tests {
         for (width, given) in [(641, None), (640, Some(639)), (640, Some(641)), (640, Some(600))] {
             assert!(stride(four, width, given).is_err(), "{width} {given:?}");
         }
-        let jetson = host("nvidia,tegra234\0", &["gst-launch-1.0"]).0;
+        let (jetson, _folder) = host("nvidia,tegra234\0", &["gst-launch-1.0"]);
         assert!(Program::choose(&spec(636), &jetson).unwrap_err().contains("640"));
     }
 
