@@ -266,6 +266,19 @@ fn however_a_run_ends_the_program_ends_too() {
 }
 
 #[test]
+fn a_program_without_a_frame_is_ended_by_a_signal_too() {
+    let bench = Bench::new();
+    bench.program("rpicam-vid", "exec sleep 1000");
+    let child = bench.live("csi://0", "null://", &[]).spawn().unwrap();
+    wait_for(&bench.path("pids"), 1);
+    kill(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("rpicam-vid gave no frame for 10s"), "{}", said(&output));
+    bench.nothing_is_left();
+}
+
+#[test]
 fn mistakes_are_one_line_and_exit_2() {
     let bench = Bench::new();
     bench.program("failing", "echo 'ERROR: *** no cameras available ***' >&2\nexit 255");

@@ -52,6 +52,8 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     sink_uri.check(&source_uri)?;
     let info = args.info_text.as_deref().map(str::parse::<InfoText>).transpose();
     let info = info.map_err(|error| Failure::usage(format!("--info-text: {error}")))?;
+    // A program of our own must not be left behind by a signal, not even before its first frame.
+    let early = source_uri.is_program().then(|| Control::new(&source_uri)).transpose()?;
     let source = source_uri.open()?;
     let clip = *source.clip();
     let options = options(args, &clip);
@@ -72,7 +74,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     }
 
     // Before the sink makes its file: a signal must find somebody who removes it.
-    let mut control = Control::new(&source_uri)?;
+    let mut control = early.map_or_else(|| Control::new(&source_uri), Ok)?;
     let sink = sink_uri.create(&Clip { format: to, ..clip })?;
     let (next, line) = (Instant::now(), String::new());
     let mut printer = Printer { every: args.stats, next, format: args.format, sensors, line };

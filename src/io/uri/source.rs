@@ -152,6 +152,11 @@ impl SourceUri {
         matches!(&self.from, From::Stream { place: Place::Pipe, .. })
     }
 
+    /// Do frames come from a program that is started for them?
+    pub fn is_program(&self) -> bool {
+        matches!(&self.from, From::Csi(_))
+    }
+
     /// Opens the source and reads as far as its first frame.
     ///
     /// # Errors
