@@ -2,11 +2,39 @@
 
 #![cfg(unix)]
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use bifocal::io::{FrameSource, SourceUri};
+
+/// The system's allocator, counting what this thread asks for.
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+#[allow(unsafe_code)]
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // Threads that end free and allocate when their own counter has gone.
+        let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// A folder with programs in it, on the path before all others.
 struct Bench {
@@ -191,6 +219,33 @@ fn messages_on_standard_output_do_not_get_between_the_frames_of_a_jetson() {
                 framerate=30000/1001 ! nvvidconv ! video/x-raw,format=I420 ! fdsink fd=3 sync=false";
     assert!(bench.calls().contains(call), "{}", bench.calls());
     bench.nothing_is_left();
+}
+
+/// Fills `frame` with the next one.
+fn next(source: &mut dyn FrameSource, frame: &mut [u8]) {
+    while !source.read(frame).unwrap().is_frame() {}
+}
+
+#[test]
+fn frames_allocate_nothing() {
+    let bench = Bench::new();
+    let given = noise(50 * FRAME);
+    fs::write(bench.path("frames.yuv"), &given).unwrap();
+    let command = format!("while :; do cat '{}'; done", bench.uri("frames.yuv"));
+    // Rows without padding, and the same bytes as rows with a padding of two.
+    for (size, stride) in [(SIZE, ""), ((62, 48), "&stride=64")] {
+        let uri = format!("csi://0?width={}&height={}{stride}&command={command}", size.0, size.1);
+        let mut source = uri.parse::<SourceUri>().unwrap().open().unwrap();
+        let mut frame = vec![0; size.0 * size.1 * 3 / 2];
+        next(&mut *source, &mut frame);
+        let before = CALLS.get();
+        for number in 1..200 {
+            next(&mut *source, &mut frame);
+            let row = &given[number % 50 * FRAME + FRAME - 32..][..size.0 / 2];
+            assert!(frame.ends_with(row), "{stride} frame {number}");
+        }
+        assert_eq!(CALLS.get() - before, 0, "{stride}");
+    }
 }
 
 /// Gives three frames and a half, and ends; it is started again, and the half frame counts as damaged.
