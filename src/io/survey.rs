@@ -35,7 +35,7 @@ pub struct CameraFormat {
     pub format: String,
     /// Can `live` read it?
     pub supported: bool,
-    /// Sizes, at most [`MOST_SIZES`]; none where the driver does not say.
+    /// Sizes, at most `MOST_SIZES`; none where the driver does not say.
     pub sizes: Vec<CameraSize>,
 }
 
