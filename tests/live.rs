@@ -211,7 +211,7 @@ fn a_slow_sink_bounds_latency_and_drops_are_counted() {
 
 /// Allocations and memory between frame 20 and the last but 20, before threads end.
 fn steady(source: Box<dyn FrameSource>, mut sink: Box<dyn FrameSink>, to: FrameFormat, compare: bool, frames: u64) {
-    let options = Options { compare, ..OPTIONS };
+    let options = Options { compare, frames: Some(frames), ..OPTIONS };
     let from = source.clip().format;
     let before = HELD.load(Ordering::Relaxed);
     let (upscaler, said) = prepare(&options, from, to);
@@ -257,6 +257,22 @@ fn frames_allocate_nothing() {
     let to = FrameFormat { size: from.size.scaled(2), ..source.clip().format };
     let null = "null://".parse::<SinkUri>().unwrap().create(source.clip()).unwrap();
     steady(source, null, to, false, 300);
+}
+
+/// Runs where there are devices: in the emulated machine of `tests/hardware`, which names them.
+#[test]
+fn frames_of_devices_allocate_nothing() {
+    let _alone = alone();
+    let (Ok(source), Ok(sink)) = (std::env::var("BIFOCAL_TEST_SOURCE"), std::env::var("BIFOCAL_TEST_SINK")) else {
+        eprintln!("BIFOCAL_TEST_SOURCE and BIFOCAL_TEST_SINK name no devices; skipped");
+        return;
+    };
+    let source = source.parse::<SourceUri>().unwrap().open().unwrap();
+    let clip = *source.clip();
+    let uri: SinkUri = sink.parse().unwrap();
+    let to = uri.takes(&FrameFormat { size: clip.format.size.scaled(2), ..clip.format }).unwrap();
+    let sink = uri.create(&Clip { format: to, ..clip }).unwrap();
+    steady(source, sink, to, false, 150);
 }
 
 /// How many frames the sink had shown when a frame had been handed to the queue; `usize::MAX` before.
@@ -417,6 +433,58 @@ fn every_frame_passes_between_two_ffmpegs() {
     }
 }
 
+/// Fails like a bug after some frames.
+struct Broken(Box<dyn FrameSource>, usize);
+
+impl FrameSource for Broken {
+    fn clip(&self) -> &Clip {
+        self.0.clip()
+    }
+
+    fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError> {
+        self.1 = self.1.checked_sub(1).expect("a bug");
+        self.0.read(frame)
+    }
+}
+
+/// Something that has to be put right, such as the text of a console, after some time.
+struct Fragile(Arc<AtomicUsize>, Arc<AtomicUsize>);
+
+impl FrameSink for Fragile {
+    fn write(&mut self, _: &[u8]) -> Result<Shown, WriteError> {
+        Ok(Shown::Now)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), WriteError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        std::thread::sleep(Duration::from_millis(200));
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn sinks_are_put_right_before_a_run_ends_badly() {
+    let _alone = alone();
+    let [dropped, finished] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    for (frames, wish) in [(5, Wish::Run), (usize::MAX, Wish::Abandon)] {
+        let source = "test://bars?width=44&height=4&fps=100".parse::<SourceUri>().unwrap().open().unwrap();
+        let from = source.clip().format;
+        let (upscaler, _) = prepare(&OPTIONS, from, FrameFormat { size: from.size.scaled(2), ..from });
+        let sink = Box::new(Fragile(Arc::clone(&dropped), Arc::clone(&finished)));
+        let source = Box::new(Broken(source, frames));
+        let run = || live::run(&OPTIONS, upscaler, source, sink, |_| wish);
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        assert!(if wish == Wish::Run { ended.is_err() } else { ended.unwrap().is_err() });
+        assert_eq!((dropped.swap(0, Ordering::SeqCst), finished.load(Ordering::SeqCst)), (1, 0), "{wish:?}");
+    }
+}
+
 #[test]
 fn compare_shows_the_filter_on_the_left() {
     let _alone = alone();
@@ -475,6 +543,38 @@ fn signals_end_cleanly_and_the_file_is_whole() {
         assert_eq!(summary["shown"], frames.len());
         assert!(frames.len() > 5 && std::fs::read_dir(folder.path()).unwrap().count() == 1);
     }
+}
+
+/// `script`, which every Debian has, makes the terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn q_ends_cleanly_and_the_terminal_is_as_before() {
+    let _alone = alone();
+    let program = env!("CARGO_BIN_EXE_bifocal");
+    let line = format!("stty -a; {program} live test://bars?fps=50 null:// --stats 100ms; echo ended $?; stty -a");
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(mut child) = script.spawn() else {
+        eprintln!("script is missing; skipped");
+        return;
+    };
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut said = Vec::new();
+    // Once it says something of its own it listens.
+    while !String::from_utf8_lossy(&said).contains(" fps") {
+        let mut some = [0; 4096];
+        let read = stdout.read(&mut some).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&said));
+        said.extend(&some[..read]);
+    }
+    stdin.write_all(b"q").unwrap();
+    stdout.read_to_end(&mut said).unwrap();
+    drop(stdin);
+    child.wait().unwrap();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("ended 0"), "{said}");
+    let settings: Vec<&str> = said.lines().filter(|line| line.contains("icanon")).map(str::trim).collect();
+    assert!(settings.len() == 2 && settings[0] == settings[1] && !settings[0].contains("-icanon"), "{said}");
 }
 
 #[test]

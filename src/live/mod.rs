@@ -37,6 +37,8 @@ const FIXED: usize = 2 * PORT_BYTES + (32 << 10);
 const TICK: Duration = Duration::from_millis(50);
 /// Longest wait for a source that has something to end in good order.
 const PROMPT: Duration = Duration::from_secs(3);
+/// How long a sink may take to let go when nobody waits for its frame: a display's longest flip, and more.
+const LETTING_GO: Duration = Duration::from_secs(3);
 
 /// How to run.
 #[derive(Clone, Copy, Debug)]
@@ -147,15 +149,19 @@ pub fn run(
         let over = options.duration.is_some_and(|limit| begin.elapsed() >= limit);
         match watch(&Live(&shared)) {
             Wish::Abandon => {
-                shared.close();
+                shared.abandon();
+                // A display's console returns when the sink goes.
+                await_end(&show, LETTING_GO);
                 return Err(LiveError::Abandoned(shared.meter.summary(shared.input.counts()).dropped.ended));
             }
             Wish::Run if !over => {}
             _ => shared.input.close(),
         }
     }
-    join(infer);
-    join(show)?;
+    // Both, before a panic of one goes on: the sink has something to put right.
+    let (infer, show) = (infer.join(), show.join());
+    passed_on(infer);
+    passed_on(show)?;
     capture.end();
     shared.take_failure().map_or(Ok(()), |error| Err(LiveError::Read(error)))?;
     Ok(shared.meter.summary(shared.input.counts()))
@@ -173,18 +179,13 @@ impl Capture<'_> {
     /// Waits for the thread; its panic is this thread's.
     fn end(mut self) {
         if let Some(thread) = self.wait() {
-            join(thread);
+            passed_on(thread.join());
         }
     }
 
     fn wait(&mut self) -> Option<Handle<()>> {
         self.shared.close();
-        let thread = self.thread.take()?;
-        let limit = Instant::now() + self.patience;
-        while !thread.is_finished() && Instant::now() < limit {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        thread.is_finished().then_some(thread)
+        self.thread.take().filter(|thread| await_end(thread, self.patience))
     }
 }
 
@@ -210,7 +211,16 @@ fn start<T: Send + 'static>(
     })
 }
 
-/// A panic of a thread goes on in this one.
-fn join<T>(handle: Handle<T>) -> T {
-    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+/// Waits for the end of a thread, at most `time`.
+fn await_end<T>(handle: &Handle<T>, time: Duration) -> bool {
+    let patience = Instant::now() + time;
+    while !handle.is_finished() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    handle.is_finished()
+}
+
+/// What a thread gave; its panic goes on in this one.
+fn passed_on<T>(ended: std::thread::Result<T>) -> T {
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -1,6 +1,7 @@
 //! The three threads. Each ends when the queue before it is closed and empty, and closes the one behind it, even
 //! when it panics.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     output_spare: Queue<Frame>,
     pub(super) meter: Meter,
     failure: Mutex<Option<ReadError>>,
+    /// Is what the sink was given not all that it should have been?
+    torn: AtomicBool,
     ended: Mutex<bool>,
     end: Condvar,
 }
@@ -42,9 +45,16 @@ impl Shared {
             output_spare: pool(outputs, to),
             meter: Meter::new(),
             failure: Mutex::new(None),
+            torn: AtomicBool::new(false),
             ended: Mutex::new(false),
             end: Condvar::new(),
         }
+    }
+
+    /// Ends all threads as soon as they look, with frames on their way.
+    pub(super) fn abandon(&self) {
+        self.torn.store(true, Ordering::Release);
+        self.close();
     }
 
     /// Ends all threads as soon as they look.
@@ -61,9 +71,20 @@ impl Shared {
         *result.unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Nothing more comes through `queue`. What a thread leaves in a panic is not whole.
+    fn leave(&self, queue: &Queue<Frame>) {
+        self.torn.fetch_or(std::thread::panicking(), Ordering::Release);
+        queue.close();
+    }
+
     fn announce_end(&self) {
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.end.notify_all();
+    }
+
+    fn shown(&self, latency: Duration) {
+        log::trace!("shown {} us after its capture", latency.as_micros());
+        self.meter.shown(latency);
     }
 
     /// What the source died of.
@@ -72,7 +93,7 @@ impl Shared {
     }
 
     fn has_failed(&self) -> bool {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.torn.load(Ordering::Acquire) || self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
@@ -95,7 +116,7 @@ impl<F: Fn()> Drop for Last<F> {
 
 /// Fills frames from the source until it ends, fails or has given `most` frames.
 pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, (policy, most): (DropPolicy, u64)) {
-    let _last = Last(|| shared.input.close());
+    let _last = Last(|| shared.leave(&shared.input));
     let Some(mut frame) = shared.input_spare.pop() else { return };
     for _ in 0..most {
         // Where nothing may be dropped, a frame is read when it can go on at once: waiting would make it old.
@@ -147,7 +168,7 @@ fn fetch(
 /// Upscales frames. The empty output frame comes first: while the sink is busy, newer frames may still replace the
 /// one that would be taken now.
 pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
-    let _last = Last(|| shared.output.close());
+    let _last = Last(|| shared.leave(&shared.output));
     while let Some(mut out) = shared.output_spare.pop() {
         let Some(frame) = shared.input.pop() else { break };
         let begin = Instant::now();
@@ -180,8 +201,8 @@ pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared) -> Result<(), 
         shared.meter.sink(sink.troubles());
         shared.meter.stage(Stage::Sink, begin.elapsed());
         match shown {
-            Shown::Now => shared.meter.shown(frame.captured.elapsed()),
-            Shown::At(at) => shared.meter.shown(at.saturating_duration_since(frame.captured)),
+            Shown::Now => shared.shown(frame.captured.elapsed()),
+            Shown::At(at) => shared.shown(at.saturating_duration_since(frame.captured)),
             Shown::Nowhere => shared.meter.lost(),
         }
         shared.output_spare.push(frame, DropPolicy::Never);
