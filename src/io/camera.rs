@@ -50,6 +50,7 @@ impl Packing {
 struct Running {
     stream: Stream,
     packing: Packing,
+    jpeg: Option<MjpgDecoder>,
     stride: usize,
     format: FrameFormat,
     rate: Rate,
@@ -57,6 +58,52 @@ struct Running {
     breakdowns: u32,
     last: Instant,
     sequence: Option<u32>,
+}
+
+/// What a frame came to.
+enum Fate {
+    Good,
+    Damaged,
+    /// Older than the run.
+    Stale,
+}
+
+impl Running {
+    /// Waits for a frame a while, and puts it into `frame` unless it was taken before `begun`.
+    fn next(&mut self, begun: Instant, frame: &mut [u8]) -> io::Result<Captured<Fate>> {
+        let Self { stream, packing, jpeg, stride, format, .. } = self;
+        let captured = stream.next(WAIT, |bytes, at| {
+            let good = match jpeg {
+                _ if at.is_some_and(|at| at < begun) => return Fate::Stale,
+                Some(decoder) => {
+                    decoder.decode(bytes, frame).inspect_err(|e| log::debug!("damaged frame: {e}")).is_ok()
+                }
+                None => unpack(*packing, format, *stride, bytes, frame).is_some(),
+            };
+            if good { Fate::Good } else { Fate::Damaged }
+        })?;
+        match captured {
+            Captured::Frame { .. } => (self.last, self.breakdowns) = (Instant::now(), 0),
+            Captured::Damaged => self.last = Instant::now(),
+            Captured::Nothing => {}
+        }
+        Ok(captured)
+    }
+
+    /// How many frames were missed before the one of this number.
+    fn missed(&mut self, sequence: u32) -> u64 {
+        let missed = self.sequence.map_or(0, |last| sequence.wrapping_sub(last).saturating_sub(1));
+        self.sequence = Some(sequence);
+        // A driver that counts otherwise than by one a frame says nothing about frames missed.
+        if missed < 1 << 16 { u64::from(missed) } else { 0 }
+    }
+
+    /// Starts the stream again after an error, which mends what broke in it; not so when the device has left.
+    fn restart(&mut self) -> bool {
+        self.breakdowns += 1;
+        self.sequence = None;
+        self.breakdowns <= 3 && self.stream.restart().is_ok()
+    }
 }
 
 enum State {
@@ -69,7 +116,8 @@ pub(super) struct CameraSource {
     spec: CameraSpec,
     clip: Clip,
     state: State,
-    jpeg: Option<MjpgDecoder>,
+    /// When the first frame was asked for. Those taken before waited in the driver while the network was prepared.
+    begun: Option<Instant>,
     troubles: Troubles,
 }
 
@@ -77,8 +125,8 @@ impl CameraSource {
     pub(super) fn open(spec: CameraSpec) -> Result<Self, OpenError> {
         let running = start(&spec).map_err(|reason| OpenError::Corrupt { file: name(&spec), reason })?;
         let clip = Clip { format: running.format, rate: running.rate, aspect: (1, 1), live: true };
-        let jpeg = (running.packing == Packing::Mjpg).then(|| MjpgDecoder::new(running.format));
-        Ok(Self { spec, clip, state: State::Running(Box::new(running)), jpeg, troubles: Troubles::default() })
+        let state = State::Running(Box::new(running));
+        Ok(Self { spec, clip, state, begun: None, troubles: Troubles::default() })
     }
 
     /// The camera has failed; from now on it is waited for.
@@ -104,7 +152,6 @@ impl CameraSource {
             Ok(running) if running.format == self.clip.format => {
                 log::info!("{}: taken up again", name(&self.spec));
                 self.troubles.reconnects += 1;
-                self.jpeg = (running.packing == Packing::Mjpg).then(|| MjpgDecoder::new(running.format));
                 self.state = State::Running(Box::new(running));
                 return Ok(Arrival::Pending);
             }
@@ -126,52 +173,31 @@ impl FrameSource for CameraSource {
     }
 
     fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError> {
-        let Self { state, jpeg, troubles, .. } = self;
-        let State::Running(running) = state else { return self.seek() };
-        let (packing, stride, format) = (running.packing, running.stride, running.format);
-        let captured = running.stream.next(WAIT, |bytes| match jpeg {
-            Some(decoder) => decoder.decode(bytes, frame).inspect_err(|e| log::debug!("damaged frame: {e}")).is_ok(),
-            None => unpack(packing, &format, stride, bytes, frame).is_some(),
-        });
-        match captured {
+        let State::Running(running) = &mut self.state else { return self.seek() };
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        match running.next(begun, frame) {
+            Ok(Captured::Frame { value: Fate::Stale, .. }) => {}
             Ok(Captured::Frame { value, at, sequence }) => {
-                let missed = running.sequence.map_or(0, |last| sequence.wrapping_sub(last).saturating_sub(1));
-                // A driver that counts otherwise than by one a frame says nothing about frames missed.
-                troubles.missed += if missed < 1 << 16 { u64::from(missed) } else { 0 };
-                running.sequence = Some(sequence);
-                (running.last, running.breakdowns) = (Instant::now(), 0);
-                if value {
+                self.troubles.missed += running.missed(sequence);
+                if matches!(value, Fate::Good) {
                     return Ok(Arrival::Frame(at));
                 }
-                troubles.damaged += 1;
-                Ok(Arrival::Pending)
+                self.troubles.damaged += 1;
             }
             Ok(Captured::Damaged) => {
-                running.last = Instant::now();
-                troubles.damaged += 1;
+                self.troubles.damaged += 1;
                 // Its number is not told apart from those missed.
                 running.sequence = running.sequence.map(|last| last.wrapping_add(1));
-                Ok(Arrival::Pending)
             }
-            Ok(Captured::Nothing) => {
-                if running.last.elapsed() > SILENCE {
-                    self.lose("no frame for 5 s");
-                }
-                Ok(Arrival::Pending)
+            Ok(Captured::Nothing) if running.last.elapsed() > SILENCE => self.lose("no frame for 5 s"),
+            Ok(Captured::Nothing) => {}
+            Err(error) if running.restart() => {
+                log::info!("{}: the stream broke down ({error}) and was started again", name(&self.spec));
+                self.troubles.restarts += 1;
             }
-            Err(error) => {
-                // Starting the stream again mends what broke in it; not so when the device has left.
-                running.breakdowns += 1;
-                running.sequence = None;
-                if running.breakdowns > 3 || running.stream.restart().is_err() {
-                    self.lose(&error.to_string());
-                } else {
-                    log::info!("{}: the stream broke down ({error}) and was started again", name(&self.spec));
-                    self.troubles.restarts += 1;
-                }
-                Ok(Arrival::Pending)
-            }
+            Err(error) => self.lose(&error.to_string()),
         }
+        Ok(Arrival::Pending)
     }
 
     fn troubles(&self) -> Troubles {
@@ -228,7 +254,9 @@ fn start(spec: &CameraSpec) -> Result<Running, String> {
         io::ErrorKind::ResourceBusy => busy(),
         _ => format!("cannot start: {error}"),
     })?;
-    Ok(Running { stream, packing, stride, format, rate, breakdowns: 0, last: Instant::now(), sequence: None })
+    let jpeg = (packing == Packing::Mjpg).then(|| MjpgDecoder::new(format));
+    let last = Instant::now();
+    Ok(Running { stream, packing, jpeg, stride, format, rate, breakdowns: 0, last, sequence: None })
 }
 
 fn busy() -> String {

@@ -212,16 +212,21 @@ impl Screen {
             }
         });
         made.map_err(said("no memory for pictures of this kind"))?;
-        let first = screen.pages[1].1;
-        let set = screen.card.set_crtc(crtc, Some(first), (0, 0), &[connector], Some(mode));
+        screen.set_mode()?;
+        Ok(screen)
+    }
+
+    fn set_mode(&self) -> Result<(), String> {
+        let first = self.pages[1].1;
+        let set = self.card.set_crtc(self.crtc, Some(first), (0, 0), &[self.connector], Some(self.mode));
         set.map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => format!(
-                "{name}: another program has the display; end the desktop ('sudo systemctl isolate multi-user.target') \
-                 and try again on a console"
+                "{}: another program has the display; end the desktop ('sudo systemctl isolate multi-user.target') \
+                 and try again on a console",
+                self.name()
             ),
-            _ => said("cannot set the mode")(error),
-        })?;
-        Ok(screen)
+            _ => format!("{}: cannot set the mode: {error}", self.name()),
+        })
     }
 
     fn add_pages(&mut self) -> io::Result<()> {
@@ -294,6 +299,7 @@ impl Screen {
             }
             for event in self.card.receive_events()? {
                 if let Event::PageFlip(flip) = event {
+                    log::trace!("page flip: vblank {} at {} us", flip.frame, flip.duration.as_micros());
                     return Ok(clock::instant(flip.duration).unwrap_or_else(Instant::now));
                 }
             }

@@ -116,12 +116,16 @@ impl Stream {
         self.queue_all()
     }
 
-    /// Waits for a frame, at most `time`, and lends its bytes to `take`.
+    /// Waits for a frame, at most `time`, and lends its bytes and the moment that the driver took it to `take`.
     ///
     /// # Errors
     ///
     /// When the stream has broken down; [`Stream::restart`] may mend it, unless the device is gone.
-    pub(in crate::io) fn next<T>(&self, time: Duration, take: impl FnOnce(&[u8]) -> T) -> io::Result<Captured<T>> {
+    pub(in crate::io) fn next<T>(
+        &self,
+        time: Duration,
+        take: impl FnOnce(&[u8], Option<Instant>) -> T,
+    ) -> io::Result<Captured<T>> {
         let mut ready = [PollFd::new(self.device.file(), PollFlags::IN)];
         match poll(&mut ready, Some(&clock::timespec(time))) {
             Ok(0) | Err(Errno::INTR) => return Ok(Captured::Nothing),
@@ -136,14 +140,13 @@ impl Stream {
         }
         let mapping = self.buffers.get(buffer.index as usize).ok_or(Errno::INVAL)?;
         let damaged = buffer.flags & abi::BUFFER_ERROR != 0;
-        let value = (!damaged).then(|| take(mapping.bytes(buffer.bytesused as usize)));
-        self.queue(buffer.index)?;
-        let Some(value) = value else { return Ok(Captured::Damaged) };
         let monotonic = buffer.flags & abi::BUFFER_CLOCK == abi::BUFFER_CLOCK_MONOTONIC;
         let stamp = Duration::from_secs(buffer.seconds.max(0) as u64)
             + Duration::from_micros(buffer.microseconds.clamp(0, 999_999) as u64);
         let at = if monotonic { clock::instant(stamp) } else { None };
-        Ok(Captured::Frame { value, at, sequence: buffer.sequence })
+        let value = (!damaged).then(|| take(mapping.bytes(buffer.bytesused as usize), at));
+        self.queue(buffer.index)?;
+        Ok(value.map_or(Captured::Damaged, |value| Captured::Frame { value, at, sequence: buffer.sequence }))
     }
 }
 
