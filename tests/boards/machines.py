@@ -113,7 +113,7 @@ def machine(name, cache):
     uboot = _virt(loader("u-boot-qemu", "usr/lib/u-boot/qemu_arm64/u-boot.bin"))
     if name == "virt-uboot":
         return Machine(name, "generic-aarch64", "drm://", uboot)
-    return Machine(name, "jetson-nano", "fb:///dev/fb0", uboot)
+    return Machine(name, "jetson-nano", "drm://", uboot)
 
 
 def _raspberry_pi(emulator, loader, tree, change=None):
