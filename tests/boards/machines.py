@@ -75,7 +75,7 @@ class Machine:
     # QEMU takes the order of colours that U-Boot asks for from the other end than U-Boot and Linux do, so that red and
     # blue change places.
     swapped: bool = False
-    # Linux cannot use the emulated serial line; the screen tells all there is.
+    # Linux does not use the emulated serial line; the screen tells all there is.
     silent: bool = False
 
     def boot(self, image, limit=900):
@@ -113,7 +113,7 @@ def machine(name, cache):
     uboot = _virt(loader("u-boot-qemu", "usr/lib/u-boot/qemu_arm64/u-boot.bin"))
     if name == "virt-uboot":
         return Machine(name, "generic-aarch64", "drm://", uboot)
-    return Machine(name, "jetson-nano", "drm://", uboot)
+    return Machine(name, "jetson-nano", "drm://", uboot, silent=True)
 
 
 def _raspberry_pi(emulator, loader, tree, change=None):
