@@ -63,7 +63,7 @@ impl Read {
 
     /// The row for offset zero.
     pub fn base(&self, unit: usize) -> isize {
-        (unit * self.num / self.den) as isize
+        Ratio { num: self.num, den: self.den }.of(unit) as isize
     }
 
     /// First and last row for a unit; may lie outside the tensor.
@@ -113,6 +113,8 @@ pub enum Kind {
 pub struct Packed {
     /// See [`crate::kernels::Weights`].
     pub data: Vec<i8>,
+    /// See [`crate::kernels::Weights`].
+    pub arranged: Vec<i8>,
     /// Bias for the level.
     pub bias: Vec<i32>,
     /// Requantisation.
@@ -126,7 +128,7 @@ pub struct Packed {
 impl Packed {
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
-        self.data.len() + 4 * (self.bias.len() + self.multiplier.len())
+        self.data.len() + self.arranged.len() + 4 * (self.bias.len() + self.multiplier.len())
     }
 }
 
