@@ -173,6 +173,8 @@ struct Conv {
     out_step: usize,
     taps: Vec<Tap>,
     pairs_fit: bool,
+    /// Are weights handed over as the level arranges them, too?
+    arranged: bool,
     clamp: Clamp,
 }
 
@@ -192,7 +194,8 @@ impl Conv {
             }
         };
         let out_step = outputs + rng.pick(&[0, 0, 0, 1, 5, 40]);
-        Self { pixels, outputs, run, out_step, taps, pairs_fit: rng.coin(), clamp: rng.clamp() }
+        let (pairs_fit, arranged) = (rng.coin(), rng.below(4) > 0);
+        Self { pixels, outputs, run, out_step, taps, pairs_fit, arranged, clamp: rng.clamp() }
     }
 
     fn check(&self, rng: &mut Rng, addend: Option<&Addend>) {
@@ -201,6 +204,9 @@ impl Conv {
         if self.pairs_fit {
             rng.fit(&mut data);
         }
+        // As small as trained weights mostly are: kernels may sum more products before they widen.
+        let shift = rng.pick(&[0, 0, 1, 2]);
+        data.iter_mut().for_each(|w| *w >>= shift);
         for (i, w) in data.iter_mut().enumerate() {
             if i / 4 % padded >= self.outputs {
                 *w = 0;
@@ -219,11 +225,13 @@ impl Conv {
         let window = Window { taps: &self.taps, run: self.run };
         compare(&(self, addend), (self.pixels - 1) * self.out_step + self.outputs, |level, out| {
             let bias: Vec<i32> = bias.iter().zip(&sums).map(|(&b, &s)| level.bias(b, s)).collect();
+            let arranged = level.arrange(&window, self.outputs, &data);
             let weights = Weights {
                 data: &data,
                 bias: &bias,
                 multiplier: &multiplier,
                 outputs: self.outputs,
+                arranged: if self.arranged { &arranged } else { &[] },
                 pairs_fit: self.pairs_fit,
             };
             level.conv_row(&window, &weights, self.clamp, residual.as_ref(), &rows, out, self.out_step, self.pixels);
@@ -265,7 +273,8 @@ fn dense_convolution_of_extremes() {
     let taps: Vec<Tap> = (0..9).map(|t| Tap { row: t / 3, offset: t % 3 * 64, step: 64 }).collect();
     let (pixels, outputs, run) = (13, 24, 64);
     for byte in [0, 255] {
-        for weights in [[-128, -128], [127, 127], [-127, -127], [127, -128], [-128, 0], [64, 64], [-64, -64], [127, 1]]
+        for weights in
+            [[-128, -128], [127, 127], [-127, -127], [127, -128], [-128, 0], [64, 64], [-64, -64], [127, 1], [63, 63]]
         {
             let data: Vec<i8> = weights.iter().copied().cycle().take(taps.len() * run * outputs).collect();
             let pairs_fit = i32::from(weights[0]).abs() + i32::from(weights[1]).abs() <= 128;
@@ -276,7 +285,15 @@ fn dense_convolution_of_extremes() {
             compare(&(byte, weights), pixels * outputs, |level, out| {
                 let bias = vec![level.bias(0, sum); outputs];
                 let multiplier = vec![1.0 / 150_000.0; outputs];
-                let weights = Weights { data: &data, bias: &bias, multiplier: &multiplier, outputs, pairs_fit };
+                let arranged = level.arrange(&window, outputs, &data);
+                let weights = Weights {
+                    data: &data,
+                    bias: &bias,
+                    multiplier: &multiplier,
+                    outputs,
+                    arranged: &arranged,
+                    pairs_fit,
+                };
                 level.conv_row(&window, &weights, clamp, None, &[&row[..]; 3], out, outputs, pixels);
             });
         }
@@ -430,8 +447,14 @@ fn products_of_activations() {
             let (mut data, mut sums) = (vec![0; tokens * depth], vec![0; tokens]);
             level.pack_columns(&b, tokens, depth, &mut data, &mut sums);
             let bias: Vec<i32> = sums.iter().map(|&s| level.bias(-128 * s, s)).collect();
-            let weights =
-                Weights { data: &data, bias: &bias, multiplier: &multiplier, outputs: tokens, pairs_fit: false };
+            let weights = Weights {
+                data: &data,
+                bias: &bias,
+                multiplier: &multiplier,
+                outputs: tokens,
+                arranged: &[],
+                pairs_fit: false,
+            };
             level.conv_row(&window, &weights, clamp, None, &[&a], out, tokens, tokens);
         });
     }
@@ -483,7 +506,8 @@ fn slices_that_are_too_short() {
             let residual =
                 Residual { skip: &skip, skip_step: outputs, skip_zero: 0, skip_ratio: 1.0, value_ratio: 1.0, clamp };
             let window = Window { taps: &[Tap { row: 0, offset: 0, step: run }], run };
-            let weights = Weights { data: &data, bias: &bias, multiplier: &multiplier, outputs, pairs_fit: true };
+            let weights =
+                Weights { data: &data, bias: &bias, multiplier: &multiplier, outputs, arranged: &[], pairs_fit: true };
             let run = AssertUnwindSafe(|| {
                 level.conv_row(&window, &weights, clamp, Some(&residual), &[&row], &mut out, outputs, pixels);
             });

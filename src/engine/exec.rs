@@ -132,6 +132,7 @@ impl<'a> Site<'a> {
                 let packed = &conv.packed[y * n + x];
                 let weights = Weights {
                     data: &packed.data,
+                    arranged: &packed.arranged,
                     bias: &packed.bias,
                     multiplier: &packed.multiplier,
                     outputs: packed.outputs,

@@ -29,7 +29,7 @@ fn right<'a>(
     let (sums, multipliers) = (&mut sums[..outputs], &mut multipliers[..outputs]);
     sums.iter_mut().for_each(|sum| *sum = level.bias(-i32::from(zero) * *sum, *sum));
     multipliers.fill(multiplier);
-    Weights { data, bias: sums, multiplier: multipliers, outputs, pairs_fit: false }
+    Weights { data, bias: sums, multiplier: multipliers, outputs, arranged: &[], pairs_fit: false }
 }
 
 /// Rows of `depth` bytes times the right side.

@@ -49,6 +49,21 @@ impl Level {
         kernel!(self, conv_row(window, weights, clamp, residual, rows, out, out_step, pixels));
     }
 
+    /// [`Weights::arranged`]: the weights as the fastest kernel of the level that suits them reads them; nothing if it
+    /// reads [`Weights::data`], which `data` is.
+    pub fn arrange(self, window: &Window, outputs: usize, data: &[i8]) -> Vec<i8> {
+        match self.0 {
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => neon::arrange(window, outputs, data),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Vnni => vnni::arrange(window, outputs, data),
+            _ => {
+                let _ = (window, outputs, data);
+                vec![]
+            }
+        }
+    }
+
     /// Depth-wise 3x3 convolution of one row; `rows` begin at the leftmost tap of the first pixel.
     #[allow(clippy::too_many_arguments)]
     pub fn depthwise_row(

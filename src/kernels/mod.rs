@@ -47,6 +47,8 @@ pub struct Weights<'a> {
     pub multiplier: &'a [f32],
     /// Outputs that are written, at most the padded number.
     pub outputs: usize,
+    /// The weights once more as [`Level::arrange`] orders them for its fastest kernel, or nothing.
+    pub arranged: &'a [i8],
     /// For every output, each aligned pair of neighbours has |w0| + |w1| <= 128, so that an 8-bit
     /// multiply-add (u8 x s8, pairs summed in 16 bits) cannot saturate.
     pub pairs_fit: bool,

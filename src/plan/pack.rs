@@ -1,7 +1,7 @@
 //! Weights in the order in which a level's kernels read them.
 
 use super::step::{Buffer, Packed};
-use crate::kernels::{Level, Tap};
+use crate::kernels::{Level, Tap, Window};
 use crate::model::{ConvWeights, Ratio};
 
 /// A tensor that a convolution reads; several stand for their concatenation.
@@ -112,8 +112,15 @@ pub fn pack(
         }
     }
     let pairs_fit = data.chunks(2).all(|p| i32::from(p[0]).abs() + i32::from(p[1]).abs() <= 128);
-    let mut packed =
-        Packed { data, bias: vec![0; padded], multiplier: vec![0.0; padded], outputs: outputs.len(), pairs_fit };
+    let arranged = level.arrange(&Window { taps: &taps.taps, run: taps.run }, outputs.len(), &data);
+    let mut packed = Packed {
+        data,
+        arranged,
+        bias: vec![0; padded],
+        multiplier: vec![0.0; padded],
+        outputs: outputs.len(),
+        pairs_fit,
+    };
     for (o, output) in outputs.enumerate() {
         let w = &weights.data[output * each..][..each];
         let (bias, multiplier) = requantisation(w, weights.scales[output], weights.bias[output], input, output_scale)?;

@@ -36,8 +36,10 @@ fn rate(level: Level, outputs: usize, run: usize) -> f64 {
     let data: Vec<i8> = (0..run * padded).map(|i| (i % 15) as i8 - 7).collect();
     let input: Vec<u8> = (0..PIXELS * STEP + run).map(|i| (i * 37 % 251) as u8).collect();
     let (bias, multiplier) = (vec![0; padded], vec![1.0 / 4096.0; padded]);
-    let weights = Weights { data: &data, bias: &bias, multiplier: &multiplier, outputs, pairs_fit: true };
     let taps = [Tap { row: 0, offset: 0, step: STEP }];
+    let arranged = level.arrange(&Window { taps: &taps, run }, outputs, &data);
+    let weights =
+        Weights { data: &data, bias: &bias, multiplier: &multiplier, outputs, arranged: &arranged, pairs_fit: true };
     let clamp = Clamp { zero_point: 128, low: 0, high: 255 };
     let mut out = vec![0; PIXELS * outputs];
     let mut best = 0.0_f64;

@@ -17,6 +17,7 @@
 use std::arch::aarch64::*;
 
 use super::finish::{self, Eight, Rule};
+use super::short::{arranged_bytes, conv_row_short};
 use crate::kernels::dispatch::assert_conv;
 use crate::kernels::{Clamp, Residual, Tap, Weights, Window};
 
@@ -33,6 +34,11 @@ pub fn conv_row(
     pixels: usize,
 ) {
     let row = Row::new(window, weights, clamp, residual, rows, out, out_step, pixels);
+    if !weights.arranged.is_empty() {
+        // SAFETY: `Row::new` has checked that the arranged weights are as many as those of the window, and NEON is there
+        // (see the module above).
+        return unsafe { conv_row_short(&row) };
+    }
     for output in (0..weights.padded()).step_by(8) {
         // SAFETY: the strip ends at `padded` at most, and NEON is there (see the module above).
         unsafe {
@@ -72,6 +78,8 @@ impl<'a> Row<'a> {
         pixels: usize,
     ) -> Self {
         assert_conv(window, weights, residual, rows, out, out_step, pixels);
+        let arranged = weights.arranged.len();
+        assert!(arranged == 0 || arranged == arranged_bytes(window, weights.padded()), "{arranged} arranged weights");
         Self { window, weights, rows, pixels, clamp, residual, out: out.as_mut_ptr(), out_step }
     }
 
@@ -174,6 +182,11 @@ impl<'a> Row<'a> {
         let sums: [_; P] = std::array::from_fn(|p| [four(&sums[p], 0), four(&sums[p], 2)]);
         // SAFETY: passes on what the caller has promised.
         unsafe { self.finish::<R, F, 1, P>(last, 0, &sums, x) };
+    }
+
+    /// Is there a residual?
+    pub fn residual(&self) -> bool {
+        self.residual.is_some()
     }
 
     /// How many of the 8 outputs from `first` are real.

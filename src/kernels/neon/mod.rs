@@ -15,9 +15,11 @@ mod dot;
 mod elementwise;
 mod finish;
 mod pack;
+mod short;
 
 pub(super) use conv::conv_row;
 pub(super) use depthwise::depthwise_row;
 pub(super) use dot::conv_row_dot;
 pub(super) use elementwise::{add_row, add_spread_row, gate_row, pool_columns, pool_rows, shuffle_row};
 pub(super) use pack::{pack_columns, pack_rows};
+pub(super) use short::arrange;

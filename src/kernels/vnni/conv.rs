@@ -34,10 +34,13 @@ pub fn conv_row(
     pixels: usize,
 ) {
     // At most four bytes a step; a strip of 16 outputs needs no array.
-    if !weights.padded().is_multiple_of(16) && window.taps.len() * window.run / 4 > MOST_STEPS {
+    let prepares = weights.arranged.is_empty() && !weights.padded().is_multiple_of(16);
+    if prepares && window.taps.len() * window.run / 4 > MOST_STEPS {
         return avx2::conv_row(window, weights, clamp, residual, rows, out, out_step, pixels);
     }
     assert_conv(window, weights, residual, rows, out, out_step, pixels);
+    let (have, want) = (weights.arranged.len(), arranged_bytes(window, weights.outputs));
+    assert!(have == 0 || have == want, "{have} arranged weights instead of {want}");
     let row = Row { window, weights, clamp, residual, rows, out: out.as_mut_ptr(), out_step, pixels };
     // SAFETY: `assert_conv` has just held for exactly these slices, and the level is there (see the module).
     unsafe { if residual.is_some() { row.run::<true>() } else { row.run::<false>() } }
@@ -120,9 +123,11 @@ impl Row<'_> {
         let mut prepared = [const { MaybeUninit::uninit() }; MOST_STEPS];
         let (weights, line) = if D == 4 {
             (self.weights.data[output * 4..].as_ptr(), self.weights.padded() * 4)
+        } else if !self.weights.arranged.is_empty() {
+            (self.weights.arranged.as_ptr(), 64)
         } else {
-            // SAFETY: the strip's outputs are there.
-            unsafe { self.prepare::<D>(output, &mut prepared) };
+            // SAFETY: assert_conv holds, the strip's outputs are there, and `conv_row` has counted the steps.
+            unsafe { prepare::<D>(self.window, self.weights.padded(), self.weights.data, output, &mut prepared) };
             (prepared.as_ptr().cast(), 64)
         };
         // Each bias goes to the first of its output's words.
@@ -162,42 +167,6 @@ impl Row<'_> {
                     self.block::<R, D, F, 1>(&strip, x);
                     x += 1;
                 }
-            }
-        }
-    }
-
-    /// Weights of `64 / D` outputs, 8 or 4, for each step: the words of an output lie together.
-    ///
-    /// # Safety
-    ///
-    /// [`assert_conv`] holds for the row, `output + 64 / D` is at most the padded number of outputs, and there are no
-    /// more steps than vectors.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    unsafe fn prepare<const D: usize>(&self, output: usize, into: &mut [MaybeUninit<__m512i>]) {
-        let (run, line) = (self.window.run, self.weights.padded() * 4);
-        let mut into = into.iter_mut();
-        let mut weights = self.weights.data[output * 4..].as_ptr();
-        for _ in self.window.taps {
-            let mut left = run / 4;
-            while left > 0 {
-                // As many lines as `block` takes at once.
-                let lines = if left >= D / 4 { D / 4 } else { 1 << left.ilog2() };
-                let mut words = [0i32; 16];
-                for (i, words) in words.chunks_exact_mut(64 / D).take(lines).enumerate() {
-                    // SAFETY: the weights hold `run / 4` lines for each tap, with four of them for each output.
-                    unsafe { weights.add(i * line).cast::<u8>().copy_to(words.as_mut_ptr().cast(), 256 / D) };
-                }
-                // SAFETY: the array has 64 bytes.
-                let lines_of = unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
-                let mixed = match D {
-                    8 => _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15),
-                    _ => _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
-                };
-                if let Some(into) = into.next() {
-                    into.write(_mm512_permutexvar_epi32(mixed, lines_of));
-                }
-                weights = weights.wrapping_add(lines * line);
-                left -= lines;
             }
         }
     }
@@ -358,6 +327,80 @@ impl Row<'_> {
             8 => _mm_shuffle_epi8(bytes, _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15)),
             _ => _mm_shuffle_epi8(bytes, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
         })
+    }
+}
+
+/// The weights of a last strip of 8 or 4 outputs, as [`prepare`] makes them; nothing if all strips have 16.
+pub fn arrange(window: &Window, outputs: usize, data: &[i8]) -> Vec<i8> {
+    let (steps, padded) = (arranged_bytes(window, outputs) / 64, outputs.next_multiple_of(8));
+    if steps == 0 {
+        return vec![];
+    }
+    assert!(data.len() >= window.taps.len() * window.run * padded, "fewer weights than the window has");
+    let mut vectors = vec![MaybeUninit::uninit(); steps];
+    // SAFETY: the weights are those of the window, the last 8 outputs begin there, and the level is there (see the
+    // module): no other asks for this.
+    unsafe {
+        match last_step(outputs) {
+            8 => prepare::<8>(window, padded, data, padded - 8, &mut vectors),
+            _ => prepare::<16>(window, padded, data, padded - 8, &mut vectors),
+        }
+    }
+    // SAFETY: there are as many vectors as steps, so that all have been written, and any 64 bytes are s8.
+    vectors.iter().flat_map(|v| unsafe { std::mem::transmute::<__m512i, [i8; 64]>(v.assume_init()) }).collect()
+}
+
+/// Bytes that [`arrange`] makes.
+fn arranged_bytes(window: &Window, outputs: usize) -> usize {
+    let (run, step) = (window.run, last_step(outputs));
+    // What is left of a run is taken by halves.
+    let steps = run / step + (run % step / 4).count_ones() as usize;
+    if outputs.next_multiple_of(8).is_multiple_of(16) { 0 } else { window.taps.len() * steps * 64 }
+}
+
+/// Bytes of a pixel that a last strip of no 16 outputs takes at a step: the `D` that [`Row::run`] chooses.
+fn last_step(outputs: usize) -> usize {
+    if outputs % 8 == 0 || outputs % 8 > 4 { 8 } else { 16 }
+}
+
+/// Weights of `64 / D` outputs, 8 or 4, for each step: the words of an output lie together.
+///
+/// # Safety
+///
+/// `data` holds the window's weights for `padded` outputs, a multiple of 8, of which the strip's begin at `output`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn prepare<const D: usize>(
+    window: &Window,
+    padded: usize,
+    data: &[i8],
+    output: usize,
+    into: &mut [MaybeUninit<__m512i>],
+) {
+    let (run, line) = (window.run, padded * 4);
+    let mut into = into.iter_mut();
+    let mut weights = data[output * 4..].as_ptr();
+    for _ in window.taps {
+        let mut left = run / 4;
+        while left > 0 {
+            // As many lines as `block` takes at once.
+            let lines = if left >= D / 4 { D / 4 } else { 1 << left.ilog2() };
+            let mut words = [0i32; 16];
+            for (i, words) in words.chunks_exact_mut(64 / D).take(lines).enumerate() {
+                // SAFETY: the weights hold `run / 4` lines for each tap, with four of them for each output.
+                unsafe { weights.add(i * line).cast::<u8>().copy_to(words.as_mut_ptr().cast(), 256 / D) };
+            }
+            // SAFETY: the array has 64 bytes.
+            let lines_of = unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
+            let mixed = match D {
+                8 => _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15),
+                _ => _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+            };
+            if let Some(into) = into.next() {
+                into.write(_mm512_permutexvar_epi32(mixed, lines_of));
+            }
+            weights = weights.wrapping_add(lines * line);
+            left -= lines;
+        }
     }
 }
 

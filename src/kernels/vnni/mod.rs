@@ -16,6 +16,6 @@ mod finish;
 
 pub(super) use super::avx2::{pack_columns, pack_rows, pool_columns, pool_rows, shuffle_row};
 pub(super) use attention::scores;
-pub(super) use conv::conv_row;
+pub(super) use conv::{arrange, conv_row};
 pub(super) use depthwise::depthwise_row;
 pub(super) use elementwise::{add_row, add_spread_row, gate_row};
