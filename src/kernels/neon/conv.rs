@@ -35,8 +35,8 @@ pub fn conv_row(
 ) {
     let row = Row::new(window, weights, clamp, residual, rows, out, out_step, pixels);
     if !weights.arranged.is_empty() {
-        // SAFETY: `Row::new` has checked that the arranged weights are as many as those of the window, and NEON is there
-        // (see the module above).
+        // SAFETY: `Row::new` has checked that the arranged weights are as many as those of the window, and NEON is
+        // there (see the module above).
         return unsafe { conv_row_short(&row) };
     }
     for output in (0..weights.padded()).step_by(8) {

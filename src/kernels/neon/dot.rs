@@ -132,8 +132,8 @@ unsafe fn block<const R: bool, const F: bool, const W: usize, const V: usize, co
             let sums: [[_; 4]; P] = std::array::from_fn(|p| std::array::from_fn(|v| sums[p][v % V]));
             return row.finish_wide::<R, W, P>(last, &sums, x);
         }
-        // Four outputs come out as eight, of which the last four are not stored. A loop over `W` would index the sums by
-        // its variable, for which the compiler keeps them in memory from the first product on.
+        // Four outputs come out as eight, of which the last four are not stored. A loop over `W` would index the sums
+        // by its variable, for which the compiler keeps them in memory from the first product on.
         let eight =
             |first: usize| -> [_; P] { std::array::from_fn(|p| [sums[p][first], sums[p][(first + 1).min(V - 1)]]) };
         row.finish::<R, F, W, P>(last, 0, &eight(0), x);

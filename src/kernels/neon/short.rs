@@ -2,8 +2,8 @@
 //!
 //! A product of an activation, read as `x - 128`, with a weight `w` is at most `128 * |w|`. Where no four weights that
 //! meet in a lane have magnitudes of more than 255 together, their products stay within 16 bits: `smull` and three
-//! `smlal`, then one `sadalp` for 32 products. Trained weights are mostly so; PREPARE looks, and orders them. Where they
-//! are not, two products always are, unless both weights are -128.
+//! `smlal`, then one `sadalp` for 32 products. Trained weights are mostly so; PREPARE looks, and orders them. Where
+//! they are not, two products always are, unless both weights are -128.
 //!
 //! A vector of sums belongs to one output of one pixel, and its lanes to input channels; the four sums are added at the
 //! end. So a pixel's activations are loaded as they lie, sixteen at once, and serve all outputs without being spread.
@@ -57,8 +57,8 @@ pub fn arranged_bytes(window: &Window, padded: usize) -> usize {
     padded * (together + tails) * 16 + padded / STRIP
 }
 
-/// The weights for [`conv_row_short`], `[strip of 8 outputs][sixteen][output][16]`, then a byte for each strip: do fours
-/// fit? Nothing if they do not suit. `data` is as [`crate::kernels::Weights`] has it.
+/// The weights for [`conv_row_short`], `[strip of 8 outputs][sixteen][output][16]`, then a byte for each strip: do
+/// fours fit? Nothing if they do not suit. `data` is as [`crate::kernels::Weights`] has it.
 pub fn arrange(window: &Window, outputs: usize, data: &[i8]) -> Vec<i8> {
     let padded = outputs.next_multiple_of(8);
     let (together, tails) = counts(window);
@@ -259,8 +259,8 @@ unsafe fn load<const T: bool, const P: usize>(source: &Source, x: usize) -> [int
     })
 }
 
-/// Products of two pixels, then what the last instruction, `$add`, does with them to their sums. Left alone the compiler
-/// makes the products of all outputs first, and they and the sums spill.
+/// Products of two pixels, then what the last instruction, `$add`, does with them to their sums. Left alone the
+/// compiler makes the products of all outputs first, and they and the sums spill.
 macro_rules! products {
     ($add:literal, $how:ident, [$($product:literal),*], $sum:ident, $other:ident, $($name:ident = $value:expr),*) => {
         asm!(
@@ -275,7 +275,8 @@ macro_rules! products {
     };
 }
 
-/// Adds 32 products to each of `O` outputs: see the module for why four of them fit into 16 bits. `N`: they are the first.
+/// Adds 32 products to each of `O` outputs: see the module for why four of them fit into 16 bits. `N`: they are the
+/// first.
 ///
 /// # Safety
 ///
