@@ -257,7 +257,8 @@ fn every_board_in_every_state() {
     let (alert, cooler) =
         ("sys/class/thermal/cooling_device4/cur_state", "sys/class/thermal/cooling_device0/cur_state");
     let events = [1, 2, 3].map(|event| format!("sys/class/hwmon/hwmon3/oc{event}_event_cnt"));
-    let boards: [(fn() -> Tree, &str, Vec<&str>); 3] = [
+    type Board<'a> = (fn() -> Tree, &'a str, Vec<&'a str>);
+    let boards: [Board; 3] = [
         (pi4, "40004\n", vec![PI4_WORD, pi4_alarm]),
         (pi5, "40004\n", vec![PI5_WORD, pi5_alarm]),
         (orin, "1\n", [vec![alert, cooler], events.iter().map(String::as_str).collect()].concat()),
