@@ -360,7 +360,7 @@ fn arranged_bytes(window: &Window, outputs: usize) -> usize {
 
 /// Bytes of a pixel that a last strip of no 16 outputs takes at a step: the `D` that [`Row::run`] chooses.
 fn last_step(outputs: usize) -> usize {
-    if outputs % 8 == 0 || outputs % 8 > 4 { 8 } else { 16 }
+    if outputs.is_multiple_of(8) || outputs % 8 > 4 { 8 } else { 16 }
 }
 
 /// Weights of `64 / D` outputs, 8 or 4, for each step: the words of an output lie together.
