@@ -112,7 +112,8 @@ pub fn pack(
         }
     }
     let pairs_fit = data.chunks(2).all(|p| i32::from(p[0]).abs() + i32::from(p[1]).abs() <= 128);
-    let arranged = level.arrange(&Window { taps: &taps.taps, run: taps.run }, outputs.len(), &data);
+    let mut arranged = level.arrange(&Window { taps: &taps.taps, run: taps.run }, outputs.len(), &data);
+    arranged.shrink_to_fit(); // what is held is counted by its length
     let mut packed = Packed {
         data,
         arranged,
