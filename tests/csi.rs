@@ -2,8 +2,9 @@
 
 #![cfg(unix)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "support/counting.rs"]
+mod counting;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,30 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use bifocal::io::{FrameSource, SourceUri};
-
-/// The system's allocator, counting what this thread asks for.
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-}
-
-#[allow(unsafe_code)]
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // Threads that end free and allocate when their own counter has gone.
-        let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::own_calls;
 
 /// A folder with programs in it, on the path before all others.
 struct Bench {
@@ -238,13 +216,13 @@ fn frames_allocate_nothing() {
         let mut source = uri.parse::<SourceUri>().unwrap().open().unwrap();
         let mut frame = vec![0; size.0 * size.1 * 3 / 2];
         next(&mut *source, &mut frame);
-        let before = CALLS.get();
+        let before = own_calls();
         for number in 1..200 {
             next(&mut *source, &mut frame);
             let row = &given[number % 50 * FRAME + FRAME - 32..][..size.0 / 2];
             assert!(frame.ends_with(row), "{stride} frame {number}");
         }
-        assert_eq!(CALLS.get() - before, 0, "{stride}");
+        assert_eq!(own_calls() - before, 0, "{stride}");
     }
 }
 

@@ -1,43 +1,35 @@
 //! Damaged board files, configs, device trees and sensor words, by the thousand: a value or an error in one line,
 //! never a panic.
 
+#[path = "support/dice.rs"]
+mod dice;
+
 use bifocal::board::{self, Board, Config, Throttling, recognise};
+use dice::Dice;
 
 /// Characters that mean something.
 const TELLING: &[u8] = b"\"'[]{}=.,#\n\\0-9eu\0";
 
-/// xorshift64*: the same damage on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % sides
-    }
-
-    /// Flips bits, swaps in characters that mean something, cuts, repeats.
-    fn damage(&mut self, original: &[u8]) -> Vec<u8> {
-        let mut bytes = original.to_vec();
-        for _ in 0..=self.roll(4) {
-            if bytes.is_empty() {
-                break;
-            }
-            let at = self.roll(bytes.len());
-            match self.roll(4) {
-                0 => bytes[at] ^= 1 << self.roll(8),
-                1 => bytes[at] = TELLING[self.roll(TELLING.len())],
-                2 => bytes.truncate(at),
-                _ => {
-                    let end = (at + self.roll(40)).min(bytes.len());
-                    let piece = bytes[at..end].to_vec();
-                    bytes.splice(at..at, piece);
-                }
+/// Flips bits, swaps in characters that mean something, cuts, repeats.
+fn damage(dice: &mut Dice, original: &[u8]) -> Vec<u8> {
+    let mut bytes = original.to_vec();
+    for _ in 0..=dice.roll(4) {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = dice.roll(bytes.len());
+        match dice.roll(4) {
+            0 => bytes[at] ^= 1 << dice.roll(8),
+            1 => bytes[at] = TELLING[dice.roll(TELLING.len())],
+            2 => bytes.truncate(at),
+            _ => {
+                let end = (at + dice.roll(40)).min(bytes.len());
+                let piece = bytes[at..end].to_vec();
+                bytes.splice(at..at, piece);
             }
         }
-        bytes
     }
+    bytes
 }
 
 const CONFIG: &str = "# a card\nsource = \"v4l2:///dev/video0?width=640\"\nsink = 'drm://'\nmodel = \"ctnet-tiny-x2\"\nmemory = \"32MiB\"\n\
@@ -61,7 +53,7 @@ fn damaged_files() {
     let (mut dice, mut sound) = (Dice(7), 0);
     assert!(Config::parse("c", CONFIG).is_ok());
     for round in 0..6000 {
-        let file = String::from_utf8_lossy(&dice.damage(files[round % files.len()].as_bytes())).into_owned();
+        let file = String::from_utf8_lossy(&damage(&mut dice, files[round % files.len()].as_bytes())).into_owned();
         match Board::parse("b", &file) {
             Ok(_) => sound += 1,
             Err(error) => {
@@ -69,7 +61,7 @@ fn damaged_files() {
                 assert!((1..=file.lines().count() + 1).contains(&error.line), "{error} of {file:?}");
             }
         }
-        let config = String::from_utf8_lossy(&dice.damage(CONFIG.as_bytes())).into_owned();
+        let config = String::from_utf8_lossy(&damage(&mut dice, CONFIG.as_bytes())).into_owned();
         if let Err(error) = Config::parse("c", &config) {
             one_line(&error, "c");
             assert!((1..=config.lines().count() + 1).contains(&error.line), "{error} of {config:?}");
@@ -88,14 +80,14 @@ fn damaged_device_trees_and_words() {
     let mut dice = Dice(11);
     let tree = b"raspberrypi,4-model-b\0brcm,bcm2711\0";
     for _ in 0..20_000 {
-        let bytes = dice.damage(tree);
+        let bytes = damage(&mut dice, tree);
         // Damage may well name another board; it must be one that is named.
         let named = |id: &String| bytes.split(|byte| *byte == 0).any(|part| part.trim_ascii() == id.as_bytes());
         let plain = bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_graphic());
         assert!(!plain || recognise(&bytes, "").is_none_or(|board| board.compatible.iter().any(named)), "{bytes:?}");
-        let model = String::from_utf8_lossy(&dice.damage(b"Raspberry Pi 4 Model B Rev 1.4")).into_owned();
+        let model = String::from_utf8_lossy(&damage(&mut dice, b"Raspberry Pi 4 Model B Rev 1.4")).into_owned();
         let _ = recognise(b"", &model);
-        let word = String::from_utf8_lossy(&dice.damage(b"throttled=0x50005")).into_owned();
+        let word = String::from_utf8_lossy(&damage(&mut dice, b"throttled=0x50005")).into_owned();
         let _ = Throttling::of_firmware(&word);
     }
 }

@@ -1,25 +1,17 @@
 //! Damaged pictures, by the hundred: an error in one line or a picture, never a panic, and never half a picture
 //! that passes for whole.
 
+#[path = "support/dice.rs"]
+mod dice;
+
 use std::io::Cursor;
 
 use bifocal::io::open_stream;
+use dice::Dice;
 use image::{DynamicImage, ImageFormat};
 
 const WIDTH: u32 = 23;
 const HEIGHT: u32 = 14;
-
-/// xorshift64*: the same damage on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % sides
-    }
-}
 
 fn picture(channels: usize) -> DynamicImage {
     let mut dice = Dice(7 + channels as u64);

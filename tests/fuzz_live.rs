@@ -1,20 +1,12 @@
 //! Damaged URIs and Motion JPEG, by the thousand: a value or an error in one line, never a panic.
 
+#[path = "support/dice.rs"]
+mod dice;
+
 use bifocal::frame::{FrameFormat, Layout};
 use bifocal::geom::Size;
 use bifocal::io::{MjpgDecoder, SinkUri, SourceUri};
-
-/// xorshift64*: the same damage on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % sides
-    }
-}
+use dice::Dice;
 
 const URIS: [&str; 13] = [
     "v4l2:///dev/video0?width=640&height=360&fps=30000/1001&format=auto&input=1&matrix=bt709&range=full",

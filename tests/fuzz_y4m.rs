@@ -1,18 +1,10 @@
 //! Damaged Y4M, by the thousand: frames or an error in one line, never a panic.
 
+#[path = "support/dice.rs"]
+mod dice;
+
 use bifocal::io::{FrameSource, Y4mSource};
-
-/// xorshift64*: the same damage on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % sides
-    }
-}
+use dice::Dice;
 
 fn original(kind: &str) -> Vec<u8> {
     let samples = match kind {

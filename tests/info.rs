@@ -1,6 +1,8 @@
 //! `--info-text` and the temperature in `--stats`.
 
-use std::alloc::{GlobalAlloc, Layout as Block, System};
+#[path = "support/counting.rs"]
+mod counting;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -13,27 +15,7 @@ use bifocal::frame::FrameFormat;
 use bifocal::io::{FrameSink, Shown, SourceUri, WriteError};
 use bifocal::live::{self, DropPolicy, Options, Upscaler, Wish};
 use bifocal::model::Model;
-
-/// The system's allocator, counting.
-struct Counting;
-
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code)]
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Block) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Block) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::calls;
 
 /// The counter is everybody's: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -132,7 +114,7 @@ struct Marks(Arc<Mutex<Vec<usize>>>);
 impl FrameSink for Marks {
     fn write(&mut self, _: &[u8]) -> Result<Shown, WriteError> {
         std::thread::sleep(Duration::from_millis(4));
-        self.0.lock().unwrap().push(CALLS.load(Ordering::Relaxed));
+        self.0.lock().unwrap().push(calls());
         Ok(Shown::Now)
     }
 

@@ -1,6 +1,8 @@
 //! `bifocal live` and the room behind it: bytes, order, bounds, allocations, ends.
 
-use std::alloc::{GlobalAlloc, Layout as Block, System};
+#[path = "support/counting.rs"]
+mod counting;
+
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,30 +17,7 @@ use bifocal::io::{
 };
 use bifocal::live::{self, DropPolicy, Options, Stats, Upscaler, Wish};
 use bifocal::model::Model;
-
-/// The system's allocator, counting.
-struct Counting;
-
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code)]
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Block) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Block) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::{calls, held};
 
 /// The counters, the clock and the processors are everybody's: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -213,7 +192,7 @@ fn a_slow_sink_bounds_latency_and_drops_are_counted() {
 fn steady(source: Box<dyn FrameSource>, mut sink: Box<dyn FrameSink>, to: FrameFormat, compare: bool, frames: u64) {
     let options = Options { compare, frames: Some(frames), ..OPTIONS };
     let from = source.clip().format;
-    let before = HELD.load(Ordering::Relaxed);
+    let before = held();
     let (upscaler, said) = prepare(&options, from, to);
     let marks = Arc::new([const { AtomicUsize::new(0) }; 5]);
     let own = Arc::clone(&marks);
@@ -222,8 +201,8 @@ fn steady(source: Box<dyn FrameSource>, mut sink: Box<dyn FrameSink>, to: FrameF
         let number = own[4].fetch_add(1, Ordering::Relaxed);
         for (at, mark) in [(20, 0), (frames as usize - 20, 2)] {
             if number == at {
-                own[mark].store(CALLS.load(Ordering::Relaxed), Ordering::Relaxed);
-                own[mark + 1].store(HELD.load(Ordering::Relaxed), Ordering::Relaxed);
+                own[mark].store(calls(), Ordering::Relaxed);
+                own[mark + 1].store(held(), Ordering::Relaxed);
             }
         }
     };
@@ -331,7 +310,7 @@ fn ten_thousand_frames_into_a_slow_sink_stay_bounded() {
             }
             // Threads whose work is done free what is theirs before the last frames are shown.
             if done > 50 && number + 50 < FRAMES {
-                let memory = (CALLS.load(Ordering::Relaxed), HELD.load(Ordering::Relaxed));
+                let memory = (calls(), held());
                 let changed = *first.get_or_insert(memory) != memory;
                 own[2].fetch_add(usize::from(changed), Ordering::SeqCst);
             }
@@ -381,7 +360,7 @@ fn a_thousand_runs_leave_nothing_behind() {
         let _ = std::fs::remove_file(path("out.y4m"));
     };
     (0..20).for_each(cycle);
-    let (held, [files, threads]) = (HELD.load(Ordering::Relaxed), held_by_the_system());
+    let (before, [files, threads]) = (held(), held_by_the_system());
     (0..1000).for_each(cycle);
     // Threads that nobody waits for end a moment later.
     let patience = Instant::now() + Duration::from_secs(5);
@@ -389,7 +368,7 @@ fn a_thousand_runs_leave_nothing_behind() {
         std::thread::sleep(Duration::from_millis(10));
     }
     let [files_now, threads_now] = held_by_the_system();
-    let grown = HELD.load(Ordering::Relaxed) as isize - held as isize;
+    let grown = held() as isize - before as isize;
     // The harness has threads and notes of its own; a leak in each run would be a thousand of them.
     assert!(grown < 32 << 10, "{grown} bytes more are held");
     assert!(files_now <= files + 4 && threads_now <= threads + 4, "{files_now} files, {threads_now} threads");

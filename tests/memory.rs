@@ -1,12 +1,12 @@
 //! Budgets and allocations, counted by the allocator.
 
+#[path = "support/counting.rs"]
+mod counting;
 mod support;
 #[path = "support/tree.rs"]
 mod tree;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bifocal::bench::{self, Schedule};
 use bifocal::board::Machine;
@@ -16,31 +16,8 @@ use bifocal::geom::Size;
 use bifocal::memory::Budget;
 use bifocal::model::Model;
 use bifocal::tile::Tile;
+use counting::{calls, held};
 use support::picture;
-
-/// The system's allocator, counting.
-struct Counting;
-
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code)]
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// The counters are the process's: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -78,14 +55,14 @@ fn frames_allocate_nothing() {
         let rows = picture("towers.png", options.size, options.format);
         let mut engine = Engine::prepare(&model, &options).unwrap();
         let seen = frame(&mut engine, &options, &rows); // helper threads make their own memory before this ends
-        let before = CALLS.load(Ordering::Relaxed);
+        let before = calls();
         let again = frame(&mut engine, &options, &rows);
-        let calls = CALLS.load(Ordering::Relaxed) - before;
+        let calls = calls() - before;
         assert_eq!((seen, calls), (again, 0), "{:?} {} threads {:?}", options.size, options.threads, options.tile);
     }
-    let before = CALLS.load(Ordering::Relaxed);
+    let before = calls();
     drop(std::hint::black_box(vec![0u8; 10]));
-    assert_eq!(CALLS.load(Ordering::Relaxed) - before, 1, "the counter counts");
+    assert_eq!(calls() - before, 1, "the counter counts");
 }
 
 #[test]
@@ -93,19 +70,19 @@ fn the_engine_holds_no_more_than_it_says() {
     let _alone = ALONE.lock();
     let model = Model::embedded().unwrap();
     for options in cases() {
-        let before = HELD.load(Ordering::Relaxed);
+        let before = held();
         let rows = picture("towers.png", options.size, options.format);
-        let extra = HELD.load(Ordering::Relaxed);
+        let extra = held();
         let mut engine = Engine::prepare(&model, &options).unwrap();
         frame(&mut engine, &options, &rows);
-        let held = HELD.load(Ordering::Relaxed) - extra;
+        let kept = held() - extra;
         let said = engine.report().total_bytes;
-        assert!(held <= said, "{:?} {} threads: {held} held, {said} said", options.size, options.threads);
+        assert!(kept <= said, "{:?} {} threads: {kept} held, {said} said", options.size, options.threads);
         // Stacks are the system's, the rest is ours: the figure must not be padded beyond use.
         let stacks = (options.threads - 1) * (256 << 10);
-        assert!(held + stacks + (96 << 10) >= said, "{:?}: {held} held, {said} said", options.size);
+        assert!(kept + stacks + (96 << 10) >= said, "{:?}: {kept} held, {said} said", options.size);
         drop((engine, rows));
-        assert!(HELD.load(Ordering::Relaxed) <= before + 4096, "memory is given back");
+        assert!(held() <= before + 4096, "memory is given back");
     }
 }
 
@@ -144,9 +121,9 @@ fn a_longer_measurement_allocates_no_more() {
     let mut calls = |millis| {
         let limit = std::time::Duration::from_millis(millis);
         let schedule = Schedule { warmup: 1, runs: usize::MAX, limit, profile: true };
-        let before = CALLS.load(Ordering::Relaxed);
+        let before = calls();
         let runs = bench::measure(&mut engine, &sensors, &pixels, 3 * 48, schedule);
-        (CALLS.load(Ordering::Relaxed) - before, runs.timeline.whole().temperature.count())
+        (calls() - before, runs.timeline.whole().temperature.count())
     };
     let (short, long) = (calls(50), calls(900));
     assert!(long.1 > short.1, "sensors were read: {short:?} {long:?}");

@@ -3,8 +3,9 @@
 
 #![cfg(all(target_os = "linux", feature = "spi"))]
 
-use std::alloc::{GlobalAlloc, Layout as Block, System};
-use std::cell::Cell;
+#[path = "support/counting.rs"]
+mod counting;
+
 use std::convert::Infallible;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,32 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bifocal::frame::{Fit, Fitter, FrameFormat, Layout, Packer, PixelBits};
 use bifocal::geom::Size;
 use bifocal::io::{Controller, FrameSink, PanelSink, PanelSpec, Turn, Wires};
+use counting::own_calls;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::{self, OutputPin};
 use embedded_hal::spi::{self, Operation, SpiDevice};
-
-/// The system's allocator, counting what this thread asks for.
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-}
-
-#[allow(unsafe_code)]
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Block) -> *mut u8 {
-        let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Block) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Commands of MIPI DCS that the model understands.
 const SLEEP_IN: u8 = 0x10;
@@ -448,11 +427,11 @@ fn frames_allocate_nothing() {
         let frames: Vec<Vec<u8>> = (1..5).map(|seed| noise(format.bytes(), seed)).collect();
         sink.write(&frames[0]).unwrap();
         lock(&panel).sent();
-        let before = CALLS.get();
+        let before = own_calls();
         for frame in frames.iter().cycle().take(50) {
             sink.write(frame).unwrap();
         }
-        assert_eq!(CALLS.get() - before, 0, "{fit:?}");
+        assert_eq!(own_calls() - before, 0, "{fit:?}");
         assert!(lock(&panel).written > 49 * 40_000);
     }
 }

@@ -1,0 +1,51 @@
+//! The system's allocator, counting, for the test file that names this module.
+
+#![allow(dead_code)] // no test file needs all of it
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static OWN_CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Allocations of the process so far.
+pub fn calls() -> usize {
+    CALLS.load(Ordering::Relaxed)
+}
+
+/// Allocations of this thread so far.
+pub fn own_calls() -> usize {
+    OWN_CALLS.get()
+}
+
+/// Bytes that the process holds.
+pub fn held() -> usize {
+    HELD.load(Ordering::Relaxed)
+}
+
+#[allow(unsafe_code)]
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        HELD.fetch_add(layout.size(), Ordering::Relaxed);
+        // A thread that ends may allocate when its own counter has gone.
+        let _ = OWN_CALLS.try_with(|calls| calls.set(calls.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
