@@ -423,7 +423,7 @@ fn wrong_scale_model_and_budget() {
     let output = folder.path().join("out.png");
     let model = save(&folder, "bad.onnx", b"not an ONNX file");
     let upscale = |flags: &[&str]| run(&[&["upscale", text(&input), text(&output)], flags].concat());
-    assert!(fails(upscale(&["-s", "4"]), 2).contains("no built-in model has scale 4"));
+    assert!(fails(upscale(&["-s", "9"]), 2).contains("no built-in model has scale 9"));
     assert!(fails(upscale(&["-m", "nonsense"]), 2).contains("no model 'nonsense'"));
     assert!(fails(upscale(&["-m", text(&model)]), 2).contains("bad.onnx"));
     assert!(fails(upscale(&["-m", "missing.onnx"]), 2).contains("missing.onnx"));

@@ -8,9 +8,10 @@ use bifocal::geom::Size;
 use bifocal::model::Model;
 use support::{picture, upscale};
 
-/// The most that any pixel may differ, and the share that may differ by more than one.
-const MOST: u8 = 2;
-const BEYOND_ONE: f64 = 0.001;
+/// The most that any pixel may differ, and the share that may differ at all. The scales of the files leave no value
+/// near a tie (`models/ctnet/ties.py`).
+const MOST: u8 = 1;
+const UNLIKE: f64 = 0.0001;
 
 #[test]
 fn agrees_with_tract() {
@@ -28,8 +29,8 @@ fn agrees(model: &Model) {
         assert_eq!(ours.len(), theirs.len());
         let differences: Vec<u8> = ours.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).collect();
         let worst = *differences.iter().max().unwrap();
-        let beyond = differences.iter().filter(|d| **d > 1).count() as f64 / ours.len() as f64;
-        assert!(worst <= MOST && beyond <= BEYOND_ONE, "{name}: worst {worst}, {beyond} differ by more than one");
+        let unlike = differences.iter().filter(|d| **d > 0).count() as f64 / ours.len() as f64;
+        assert!(worst <= MOST && unlike <= UNLIKE, "{name}: worst {worst}, {unlike} differ");
         let plain = luma.iter().map(|v| u64::from(*v)).sum::<u64>() / luma.len() as u64;
         let mean = theirs.iter().map(|v| u64::from(*v)).sum::<u64>() / theirs.len() as u64;
         assert!(mean.abs_diff(plain) <= 2, "{name}: the judge's own mean {mean} is not that of the picture, {plain}");

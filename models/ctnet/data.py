@@ -45,8 +45,12 @@ class Crops:
 
     SHEETS = 24
 
-    def __init__(self, folder, scale, size, batch, seed, halved=0.0, drawn=0.0):
-        """`halved` and `drawn` are the shares of the crops that come from there; the rest is full size."""
+    def __init__(self, folder, scale, size, batch, seed, halved=0.0, drawn=0.0, degrade=None):
+        """`halved` and `drawn` are the shares of the crops that come from there; the rest is full size.
+
+        `degrade`, a function of picture and generator, makes of a small picture what a camera would.
+        """
+        self.degrade = degrade
         self.scale, self.size, self.batch, self.seed = scale, size, batch, seed
         self.pairs, self.places, self.chances = [], [], []
         photos = [load(p) for p in pictures(folder)]
@@ -100,5 +104,5 @@ class Crops:
             a, b = np.rot90(a, turns), np.rot90(b, turns)
             if flip:
                 a, b = a[:, ::-1], b[:, ::-1]
-            inputs[i, 0], targets[i, 0] = a, b
+            inputs[i, 0], targets[i, 0] = self.degrade(a, rng) if self.degrade else a, b
         return torch.from_numpy(inputs).float() / 255, torch.from_numpy(targets).float() / 255

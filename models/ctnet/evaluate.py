@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .camera import degrade
 from .data import load, pair, pictures
 from .layers import WINDOW, TorchOps
 from .family import NAMES, build
@@ -63,13 +64,15 @@ def ssim(a, b, border):
     return np.mean((2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2)))
 
 
-def measure(run, folder, scale):
-    """Mean (PSNR, SSIM) of `run` over a folder."""
+def measure(run, folder, scale, shots=0):
+    """Mean (PSNR, SSIM) of `run` over a folder; with `shots`, over so many of each picture by a camera."""
     scores = []
     for path in pictures(folder):
         lr, hr = pair(load(path), scale)
-        y = upscale(run, lr, scale)
-        scores.append((psnr(y, hr, scale), ssim(y, hr, scale)))
+        taken = [degrade(lr, np.random.default_rng(shot)) for shot in range(shots)]
+        for picture in taken or [lr]:
+            y = upscale(run, picture, scale)
+            scores.append((psnr(y, hr, scale), ssim(y, hr, scale)))
     return tuple(float(v) for v in np.mean(scores, 0))
 
 
@@ -113,6 +116,7 @@ def main():
     parser.add_argument("--name", default="ctnet-tiny-x2", choices=NAMES, help="what the checkpoint holds")
     parser.add_argument("--onnx")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--shots", type=int, default=0, help="so many of each picture, as a camera gives them")
     parser.add_argument("sets", nargs="+", help="folders of full-size pictures")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -123,7 +127,7 @@ def main():
     rows.insert(0, ("bicubic", bicubic(rows[0][2]), rows[0][2]))
     print("| | " + " | ".join(Path(s).name for s in args.sets) + " |\n" + "| --- " * (len(args.sets) + 1) + "|")
     for name, run, scale in rows:
-        cells = ("{:.3f} / {:.4f}".format(*measure(run, folder, scale)) for folder in args.sets)
+        cells = ("{:.3f} / {:.4f}".format(*measure(run, folder, scale, args.shots)) for folder in args.sets)
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 

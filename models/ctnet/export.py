@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .layers import WINDOW
 from .family import NAMES, build
+from .ties import choose, weight_scales
 
 LICENCE = "MIT OR Apache-2.0"
 OPSET = 13
@@ -28,7 +29,9 @@ MODELS = Path(__file__).resolve().parents[1]
 class OnnxOps:
     """The same program as `TorchOps`, written down. A value is the name of a dequantised tensor."""
 
-    def __init__(self):
+    def __init__(self, chosen):
+        """`chosen`: scales of the activations by quantiser; the quantiser's own where it is not in there."""
+        self.chosen = chosen
         self.nodes, self.constants, self.count = [], {}, 0
         self.scales = {}  # dequantised tensor -> scale, for the biases
         self.channels = {}  # dequantised output of a convolution -> its channels
@@ -48,23 +51,26 @@ class OnnxOps:
 
     def _out(self, x, q):
         """QuantizeLinear and DequantizeLinear after `x`."""
-        scale = self._constant(f"{x}_scale", np.float32(q.scale))
+        scale = self._constant(f"{x}_scale", np.float32(self._scale(q)))
         zero = self._constant(f"{x}_zero_point", np.uint8(q.zero_point))
         quantised = self._node("QuantizeLinear", [x, scale, zero], f"{x}_q")
         value = self._node("DequantizeLinear", [quantised, scale, zero], f"{x}_dq")
-        self.scales[value] = float(np.float32(q.scale))
+        self.scales[value] = self._scale(q)
         return value
+
+    def _scale(self, q):
+        return self.chosen.get(q, q.scale)
 
     def input(self, x, q):
         return self._out(x, q)
 
-    def _conv(self, layer, x, name=None, factor=None):
+    def _conv(self, layer, x, q_out, name=None, factor=None):
         w, b = (t.detach() for t in layer.effective(factor))
-        s = layer.scales(w).to(torch.float32)
+        s = weight_scales(layer.scales(w).double(), self.scales[x], self._scale(q_out))
         name = name or self._name("conv")
         q = torch.clamp(torch.round(w / s.view(-1, 1, 1, 1)), -127, 127).to(torch.int8).numpy()
-        s = s.numpy()
-        bias_scale = (s * np.float32(self.scales[x])).astype(np.float32)
+        bias_scale = (s.numpy() * self.scales[x]).astype(np.float32)
+        s = s.numpy().astype(np.float32)
         bias = np.round(b.double().numpy() / bias_scale).astype(np.int32)
         ws = self._constant(f"{name}_weight_scale", s)
         wz = self._constant(f"{name}_weight_zero_point", np.zeros(len(s), np.int8))
@@ -79,7 +85,7 @@ class OnnxOps:
         )  # fmt: skip
 
     def conv(self, layer, x, q, relu=False, name=None, factor=None):
-        y = self._conv(layer, x, name, factor)
+        y = self._conv(layer, x, q, name, factor)
         y = self._out(self._node("Relu", [y]) if relu else y, q)
         self.channels[y] = len(layer.bias)
         return y
@@ -144,7 +150,7 @@ class OnnxOps:
         return self._out(self._node("Mul", [x, g]), q)
 
     def unit(self, layer, x, q):
-        y = self._conv(layer, x)
+        y = self._conv(layer, x, q)
         lo, hi = self._constant("unit_low", np.float32(0)), self._constant("unit_high", np.float32(1))
         return self._out(self._node("Clip", [y, lo, hi]), q)
 
@@ -162,7 +168,7 @@ def digest(net):
 
 
 def export(net, path, data="", seed=0):
-    ops = OnnxOps()
+    ops = OnnxOps(choose(net))
     output = net(ops, "luma")
     scale = net.config.scale
     graph = helper.make_graph(

@@ -1,5 +1,6 @@
 """The networks by name: what is shipped, and what may be trained."""
 
+from .camera import degrade
 from .nano import Nano, NanoConfig
 from .network import Config, CTNet
 
@@ -19,3 +20,8 @@ def build(name):
 
 NAMES = [f"ctnet-{size}-x{scale}" for size in ("nano", "tiny", "small", "base") for scale in (2, 3, 4)]
 NAMES += ["ctnet-tiny-x2-cam", "ctnet-small-x4-photo"]
+
+
+def degradation(name):
+    """What the small pictures go through that the network learns from; nothing for most."""
+    return degrade if name.endswith("-cam") else None

@@ -1,4 +1,4 @@
-"""Staged training that can be interrupted: branches alone, fusion, end to end, quantisation-aware.
+"""Staged training that can be interrupted: one branch alone, the other beside it, end to end, quantisation-aware.
 
     models/train --photos FOLDER --name ctnet-tiny-x2 --out models/checkpoints
 
@@ -9,6 +9,7 @@ import argparse
 import copy
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +19,9 @@ import torch
 from .data import Crops
 from .evaluate import mean_psnr
 from .layers import TorchOps
-from .family import NAMES, build
+from .family import NAMES, build, degradation
 from .nano import Nano
+from .network import charbonnier, squared
 from .soap import Soap
 
 SAVE_EVERY = 600.0  # seconds
@@ -31,24 +33,26 @@ class Stage:
     share: float  # of all steps
     rate: float  # highest learning rate; cosine to a hundredth of it
     branches: dict  # probability of each choice
-    frozen: tuple = ()  # prefixes of parameters that stand still
+    guarded: tuple = ()  # prefixes of parameters that learn only while the Transformer branch runs alone
+    moving: tuple = ()  # prefixes of the only parameters that learn at all
     leak: float = 0.1  # slope of the ReLUs below nought at first; nought after a quarter of the stage
     bound: float = 0.0  # signed tensors beyond it cost: see TorchOps
     quantised: bool = False
+    distance: Callable = charbonnier  # of the network's picture from the true one
 
 
-# What stands still while the parts that join the branches are trained for the first time.
-TRUNK = ("head", "dense1", "dense2", "embed", "block1", "block2")
-
-# The Transformer branch has to be trained alone often, or it is only a correction to the other.
-ALL = {"both": 0.55, "cnn": 0.05, "transformer": 0.4}
+# The parts of the Transformer branch. Beside the other it would become a correction to it, and fall silent.
+TRANSFORMER = ("embed", "block1", "block2", "pyramid", "fuse_transformer")
+MIXED = {"both": 0.6, "cnn": 0.05, "transformer": 0.35}
 STAGES = (
-    Stage("cnn", 0.05, 3e-3, {"cnn": 1.0}),
-    Stage("transformer", 0.10, 3e-3, {"transformer": 1.0}),
-    Stage("fusion", 0.03, 3e-3, {"both": 1.0}, frozen=TRUNK, bound=1.5),
-    Stage("end-to-end", 0.62, 3e-3, ALL, bound=1.5),
-    Stage("quantised", 0.20, 7e-4, ALL, leak=0.0, quantised=True),
+    Stage("transformer", 0.20, 3e-3, {"transformer": 1.0}, bound=1.5),
+    Stage("guarded", 0.30, 3e-3, MIXED, guarded=TRANSFORMER, bound=1.5),
+    Stage("end-to-end", 0.35, 2e-3, MIXED, bound=1.5, distance=squared),
+    Stage("quantised", 0.15, 7e-4, MIXED, leak=0.0, quantised=True, distance=squared),
 )
+# Of a run that begins with weights; where they are another scale's, the tail is new and learns alone first.
+CONTINUED = ("taught", "end-to-end", "quantised")
+TAIL = Stage("tail", 0.03, 3e-3, {"both": 1.0}, moving=("tail",))
 NANO_STAGES = (
     Stage("taught", 0.70, 3e-3, {"both": 1.0}, bound=1.5),
     Stage("quantised", 0.30, 7e-4, {"cnn": 1.0}, leak=0.0, quantised=True),
@@ -65,6 +69,11 @@ def spans(total, stages):
     return list(zip(edges[:-1], edges[1:], stages))
 
 
+def belongs(name, prefixes):
+    """Is the parameter one of these, or inside one of these modules?"""
+    return any(name == p or name.startswith(p + ".") for p in prefixes)
+
+
 class Run:
     def __init__(self, name, crops, total, folder, seed=1, stages=STAGES):
         torch.manual_seed(seed)
@@ -76,12 +85,12 @@ class Run:
         self.optimiser = None
 
     def new_optimiser(self, stage):
-        """For what the stage may move: the trunk may stand still, and scales learn only when they are used."""
+        """For what the stage may move; scales learn only when they are used."""
         moving = []
         for name, p in self.net.named_parameters():
-            frozen = any(name == f or name.startswith(f + ".") for f in stage.frozen)
+            still = stage.moving and not belongs(name, stage.moving)
             unused = name.endswith("log_scale") and not stage.quantised
-            if p.requires_grad and not frozen and not unused:
+            if p.requires_grad and not still and not unused:
                 moving.append(p)
         return Soap(moving, lr=stage.rate)
 
@@ -107,12 +116,14 @@ class Run:
                 self.optimiser.load_state_dict(state["optimiser"])
 
     def start_from(self, path):
-        """Begin with the average of another run; a tail for another scale begins anew."""
+        """Begin with the average of another run. A tail for another scale begins anew: was there one?"""
         weights = torch.load(path, weights_only=True)["average"]
         own = self.net.state_dict()
-        weights = {n: v if v.shape == own[n].shape else own[n] for n, v in weights.items()}
+        other = [n for n, v in weights.items() if v.shape != own[n].shape]
+        weights |= {n: own[n] for n in other}
         self.net.load_state_dict(weights)
         self.average.load_state_dict(weights)
+        return bool(other)
 
     def calibrate(self, choices):
         """Ranges of all activations from 64 batches of the average's own, with every choice of branches."""
@@ -135,9 +146,13 @@ class Run:
         choices, chances = zip(*stage.branches.items())
         branches = str(np.random.default_rng((self.seed, self.step, 1)).choice(choices, p=chances))
         x, y = self.crops(self.step)
-        loss = self.net.losses(ops, x, y, branches) + EXCESS * ops.excess
+        loss = self.net.losses(ops, x, y, branches, stage.distance) + EXCESS * ops.excess
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        if branches != "transformer":
+            for name, p in self.net.named_parameters():
+                if belongs(name, stage.guarded):
+                    p.grad = None
         norm = torch.nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], 0.5)
         if torch.isfinite(norm):
             self.optimiser.step()
@@ -182,19 +197,22 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop, to be taken up later, after so long")
     parser.add_argument("--from", dest="start", help="checkpoint whose weights a new run begins with")
-    parser.add_argument("--stages", help="stages to run, of all; without leak when begun from weights")
+    parser.add_argument("--stages", help="stages to run, of all; by default the last two with --from, without leak")
     args = parser.parse_args()
     network = build(args.name)
     stages = NANO_STAGES if isinstance(network, Nano) else STAGES
-    stages = tuple(s for s in stages if not args.stages or s.name in args.stages.split(","))
-    if args.start:
-        stages = tuple(replace(s, leak=0.0) for s in stages)
+    chosen = args.stages.split(",") if args.stages else CONTINUED if args.start else [s.name for s in stages]
+    stages = tuple(s for s in stages if s.name in chosen)
     torch.set_num_threads(args.threads)
     Path(args.out).mkdir(parents=True, exist_ok=True)
-    crops = Crops(args.photos, network.config.scale, args.crop, args.batch, args.seed)
+    crops = Crops(
+        args.photos, network.config.scale, args.crop, args.batch, args.seed, degrade=degradation(args.name)
+    )
     run = Run(args.name, crops, args.steps, args.out, args.seed, stages)
     if args.start:
-        run.start_from(args.start)
+        run.stages = tuple(replace(s, leak=0.0) for s in stages)
+        if run.start_from(args.start):
+            run.stages = (TAIL, *run.stages)
     run.load()
     print(f"{args.name}: {run.net.parameters_deployed()} parameters, {len(crops.places)} places, step {run.step}", flush=True)
     start = time.monotonic()

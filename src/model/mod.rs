@@ -144,6 +144,7 @@ shipped! {
     "ctnet-tiny-x2" 2,
     "ctnet-nano-x2" 2,
     "ctnet-small-x2" 2,
+    "ctnet-tiny-x4" 4,
 }
 
 impl Shipped {

@@ -1,6 +1,7 @@
 """The engine against onnxruntime: the same file, the same padded frames.
 
-At least 99.9 % of the pixels must be within one level and all within two, with onnxruntime's optimiser on and off.
+The scales of the files leave no value near a tie (models/ctnet/ties.py), so the bytes are the same, with onnxruntime's
+optimiser on and off: at least 99.99 % of them, and none further than one level.
 """
 
 import subprocess
@@ -55,12 +56,12 @@ def main():
                         ours = np.asarray(Image.open(after))
                     theirs = expected(session, luma, int(meta["window"]), int(meta["scale"]))
                     d = np.abs(ours.astype(int) - theirs)
-                    within = (d <= 1).mean()
-                    ok = ours.shape == theirs.shape and d.max() <= 2 and within >= 0.999
+                    equal = (d == 0).mean()
+                    ok = ours.shape == theirs.shape and d.max() <= 1 and equal >= 0.9999
                     failed += not ok
                     print(
-                        f"{'ok    ' if ok else 'FAILED'} {model.name}, {name}, {source.name} {w}x{h}: equal {(d == 0).mean():.5f}, "
-                        f"within one {within:.5f}, worst {d.max()}"
+                        f"{'ok    ' if ok else 'FAILED'} {model.name}, {name}, {source.name} {w}x{h}: equal {equal:.5f}, "
+                        f"worst {d.max()}"
                     )
     sys.exit(1 if failed else 0)
 
