@@ -45,10 +45,31 @@ fn runs(window: &Window) -> impl Iterator<Item = (Tap, usize)> {
     window.taps.chunk_by(follows).map(move |taps| (taps[0], taps.len() * window.run))
 }
 
-/// Sixteens of a convolution: those that lie together, and those that are made of two tails of eight.
+/// Sixteen or eight bytes of a run, those from `new` on being in no piece before.
+struct Piece {
+    begin: usize,
+    new: usize,
+    size: usize,
+}
+
+/// Pieces that cover a run of at least eight bytes. Its end is read again rather than past it, and meets zero weights
+/// the second time.
+fn pieces(length: usize) -> impl Iterator<Item = Piece> {
+    let (wholes, rest) = (length / 16, length % 16);
+    let last = |size: usize| Piece { begin: length - size, new: length - rest, size };
+    let ends = match rest {
+        0 => [None, None],
+        1..=8 => [Some(last(8)), None],
+        _ if wholes > 0 => [Some(last(16)), None],
+        _ => [Some(Piece { begin: 0, new: 0, size: 8 }), Some(Piece { new: 8, ..last(8) })],
+    };
+    (0..wholes).map(|i| Piece { begin: i * 16, new: i * 16, size: 16 }).chain(ends.into_iter().flatten())
+}
+
+/// Sixteens of a convolution: those that lie together, and those that are made of two eights.
 fn counts(window: &Window) -> (usize, usize) {
-    let tails = runs(window).filter(|(_, length)| length % 16 != 0).count();
-    (runs(window).map(|(_, length)| length / 16).sum(), tails.div_ceil(2))
+    let of = |size| runs(window).flat_map(|(_, length)| pieces(length)).filter(|piece| piece.size == size).count();
+    (of(16), of(8).div_ceil(2))
 }
 
 /// Bytes of weights that [`arrange`] makes for so many outputs, a multiple of 8.
@@ -63,21 +84,30 @@ pub fn arrange(window: &Window, outputs: usize, data: &[i8]) -> Vec<i8> {
     let padded = outputs.next_multiple_of(8);
     let (together, tails) = counts(window);
     let sixteens = together + tails;
-    if sixteens == 0 || sixteens > MOST || runs(window).any(|(_, length)| !length.is_multiple_of(8)) {
+    let suits = |length: usize| length >= 8 && length.is_multiple_of(4);
+    if sixteens == 0 || sixteens > MOST || !runs(window).all(|(_, length)| suits(length)) {
+        return vec![];
+    }
+    // Where a quarter of what is read is read again, quads of inputs are faster.
+    let bytes: usize = runs(window).map(|(_, length)| length).sum();
+    if sixteens * 16 * 4 > bytes * 5 {
         return vec![];
     }
     let mut arranged = vec![0; padded * sixteens * 16];
-    // Tails of eight follow what lies together.
+    // Eights follow what lies together.
     let (mut first, mut whole, mut tail) = (0, 0, together * 16);
     for (_, length) in runs(window) {
-        for byte in 0..length {
-            let place = if byte < length / 16 * 16 { &mut whole } else { &mut tail };
-            for output in 0..padded {
-                let w = data[((first + byte) / 4 * padded + output) * 4 + byte % 4];
-                let line = output / STRIP * sixteens + *place / 16;
-                arranged[line * LINE + output % STRIP * 16 + *place % 16] = w;
+        for piece in pieces(length) {
+            let place = if piece.size == 16 { &mut whole } else { &mut tail };
+            for byte in piece.new..piece.begin + piece.size {
+                let place = *place + byte - piece.begin;
+                for output in 0..padded {
+                    let w = data[((first + byte) / 4 * padded + output) * 4 + byte % 4];
+                    let line = output / STRIP * sixteens + place / 16;
+                    arranged[line * LINE + output % STRIP * 16 + place % 16] = w;
+                }
             }
-            *place += 1;
+            *place += piece.size;
         }
         first += length;
     }
@@ -110,15 +140,14 @@ pub unsafe fn conv_row_short(row: &Row) {
     let at = |tap: Tap, byte: usize| (row.rows[tap.row][tap.offset + byte..].as_ptr(), tap.step);
     // No more than `arrange` has counted.
     let mut sources: heapless::Vec<Source, MOST> = heapless::Vec::new();
-    for (tap, length) in runs(row.window) {
-        for byte in (0..length / 16 * 16).step_by(16) {
-            let _ = sources.push(Source { low: at(tap, byte), high: at(tap, byte + 8) });
-        }
+    let all = || runs(row.window).flat_map(|(tap, length)| pieces(length).map(move |piece| (tap, piece)));
+    for (tap, piece) in all().filter(|(_, piece)| piece.size == 16) {
+        let _ = sources.push(Source { low: at(tap, piece.begin), high: at(tap, piece.begin + 8) });
     }
     let together = sources.len();
-    let mut tails = runs(row.window).filter(|(_, length)| length % 16 != 0).map(|(tap, length)| at(tap, length - 8));
+    let mut tails = all().filter(|(_, piece)| piece.size == 8).map(|(tap, piece)| at(tap, piece.begin));
     while let Some(low) = tails.next() {
-        // A last tail without another is taken twice, and meets zero weights the second time.
+        // A last eight without another is taken twice, and meets zero weights the second time.
         let _ = sources.push(Source { low, high: tails.next().unwrap_or(low) });
     }
     let (weights, fours) = row.weights.arranged.split_at(row.weights.padded() * sources.len() * 16);
