@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::sys::v4l2::{Device, Direction, PixFormat};
+use super::sys::v4l2::{Device, Direction, Feed, PixFormat};
 use super::unpack::{Packing, pack};
 use super::{CreateError, FrameSink, Shown, WriteError};
 use crate::frame::{FrameFormat, Layout, Matrix, Range};
@@ -14,12 +14,13 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// Writes frames to a device.
 pub(super) struct LoopbackSink {
-    device: Device,
+    feed: Feed,
     name: String,
     packing: Packing,
     stride: usize,
+    /// Of a frame as the device takes it.
+    bytes: usize,
     format: FrameFormat,
-    packed: Vec<u8>,
 }
 
 /// Packings of the same samples; none for layouts that no device takes.
@@ -30,6 +31,10 @@ fn packings(layout: Layout) -> &'static [Packing] {
         Layout::Gray => &[Packing::Grey],
         Layout::Yuv444 | Layout::Rgb => &[],
     }
+}
+
+fn busy() -> String {
+    "another program feeds this device; end it first ('fuser' tells which)".into()
 }
 
 impl LoopbackSink {
@@ -62,7 +67,10 @@ impl LoopbackSink {
             quantization: if format.range == Range::Full { 1 } else { 2 },
             ..before
         };
-        let set = device.set_format(Direction::Output, &wanted).map_err(|error| format!("refuses: {error}"))?;
+        let set = device.set_format(Direction::Output, &wanted).map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => busy(),
+            _ => format!("refuses: {error}"),
+        })?;
         if (set.width, set.height, set.code) != (wanted.width, wanted.height, wanted.code) {
             let (asked, given) = (format.size, format!("{} {}x{}", set.code, set.width, set.height));
             return Err(format!("takes {given} and not {} {asked}", wanted.code));
@@ -70,16 +78,20 @@ impl LoopbackSink {
         let stride = (set.stride as usize).max(packing.least_stride(format.size.width));
         let bytes = (set.bytes as usize).max(packing.bytes(&format, stride));
         log::info!("{name}: {}, {} {}, rows of {stride} bytes", device.name(), set.code, format.size);
-        let packed = vec![0; bytes];
-        Ok(Self { device, name: name.to_string(), packing, stride, format, packed })
+        let feed = Feed::start(device, bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => busy(),
+            _ => format!("cannot start: {error}"),
+        })?;
+        Ok(Self { feed, name: name.to_string(), packing, stride, bytes, format })
     }
 }
 
 impl FrameSink for LoopbackSink {
     fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError> {
-        pack(self.packing, &self.format, self.stride, frame, &mut self.packed);
-        let failed = |source| WriteError::Io { file: self.name.clone(), source };
-        match self.device.write(&self.packed, LIMIT).map_err(failed)? {
+        let Self { feed, name, packing, stride, bytes, format } = self;
+        let failed = |source| WriteError::Io { file: name.clone(), source };
+        let fill = |memory: &mut [u8]| pack(*packing, format, *stride, frame, memory);
+        match feed.give(*bytes, LIMIT, fill).map_err(failed)? {
             true => Ok(Shown::Now),
             false => Err(failed(io::Error::new(io::ErrorKind::TimedOut, "the device takes no more frames"))),
         }

@@ -1,20 +1,20 @@
 //! Video4Linux: what a device offers, its format, and its stream of buffers in memory that the kernel lends.
 
 mod abi;
+mod buffers;
+mod feed;
 mod stream;
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater};
 
-use super::clock::timespec;
 use abi::{Plain, call};
+pub(in crate::io) use feed::Feed;
 pub(in crate::io) use stream::{Captured, Stream};
 
 /// Four characters that name a format.
@@ -125,7 +125,7 @@ impl Device {
 
     /// Does it give frames in memory that it lends?
     pub(in crate::io) fn captures(&self) -> bool {
-        self.has(abi::CAP_CAPTURE | abi::CAP_STREAMING)
+        self.lends_buffers(Direction::Capture)
     }
 
     /// Does it give frames, but each plane in a buffer of its own?
@@ -133,30 +133,17 @@ impl Device {
         self.has(abi::CAP_CAPTURE_MPLANE)
     }
 
-    /// Does it take frames through `write`?
+    /// Does it take frames?
     pub(in crate::io) fn takes_frames(&self) -> bool {
-        self.has(abi::CAP_OUTPUT | abi::CAP_READWRITE)
+        self.has(abi::CAP_OUTPUT | abi::CAP_READWRITE) || self.lends_buffers(Direction::Output)
     }
 
-    /// Writes a frame, which the device takes at once; `false` if it does not within `limit`.
-    pub(in crate::io) fn write(&self, frame: &[u8], limit: Duration) -> io::Result<bool> {
-        let end = Instant::now() + limit;
-        loop {
-            match rustix::io::write(&self.file, frame) {
-                Ok(written) if written == frame.len() => return Ok(true),
-                Ok(_) => return Err(io::Error::new(io::ErrorKind::WriteZero, "the device takes half a frame")),
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(false);
-            }
-            match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&timespec(left))) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+    fn lends_buffers(&self, direction: Direction) -> bool {
+        let bit = match direction {
+            Direction::Capture => abi::CAP_CAPTURE,
+            Direction::Output => abi::CAP_OUTPUT,
+        };
+        self.has(bit | abi::CAP_STREAMING)
     }
 
     pub(in crate::io) fn file(&self) -> &File {
