@@ -18,6 +18,11 @@ def _output(*command, **options):
     return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout
 
 
+def host():
+    """The architecture of this machine."""
+    return _output("dpkg", "--print-architecture").strip()
+
+
 def install(*packages):
     """Packages for this machine itself: installs what is missing when it may, else says so."""
     state = "${db:Status-Status} ${Package}\n"
@@ -92,6 +97,10 @@ class Kernel:
         self.release = self.image.name.removeprefix("vmlinuz-")
         found = [*self.folder.glob("lib/modules/*/kernel/**/*.ko*"), *self.folder.glob("usr/lib/modules/*/kernel/**/*.ko*")]
         self._modules = {path.name.split(".ko")[0].replace("-", "_"): path for path in found}
+
+    def add(self, path):
+        """A module that is not Debian's."""
+        self._modules[path.stem.replace("-", "_")] = path
 
     def modules(self, *names):
         """(name, bytes) of modules, each after those it depends on. A name that is no file is built in."""

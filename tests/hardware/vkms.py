@@ -1,0 +1,84 @@
+"""vkms, the kernel's virtual display with a vertical blank: Debian's kernels leave it out, so it is built for one."""
+
+import re
+import shutil
+import subprocess
+import tarfile
+
+import debian
+
+# How Debian calls an architecture's compiler.
+COMPILERS = {"arm64": "aarch64-linux-gnu", "amd64": "x86-64-linux-gnu"}
+PREFIXES = {"arm64": "aarch64-linux-gnu-", "amd64": "x86_64-linux-gnu-"}
+SOURCE = "drivers/gpu/drm/vkms"
+
+
+def add(kernel):
+    """Adds its module to those of `kernel`."""
+    architecture, release = kernel.architecture, kernel.release
+    built = debian.CACHE / architecture / f"vkms-{release}" / "vkms.ko"
+    if not built.exists():
+        tree = _tree(kernel.release)
+        work = debian.CACHE / architecture / "vkms"
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(tree / SOURCE, work)
+        _make(kernel, work)
+        built.parent.mkdir(exist_ok=True)
+        shutil.move(work / "vkms.ko", built)
+        shutil.rmtree(work)
+    kernel.add(built)
+
+
+def _version(release):
+    return re.match(r"\d+\.\d+", release)[0]
+
+
+def _tree(release):
+    """The driver's source of the kernel's version."""
+    package = f"linux-source-{_version(release)}"
+    folder = debian.CACHE / package
+    if not folder.exists():
+        whole = debian.unpack(package, [package], architecture=debian.host())
+        part = folder.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        _extract(next(whole.glob("usr/src/linux-source-*.tar.xz")), part)
+        # What is left of it is a hundred megabytes that nobody needs.
+        shutil.rmtree(whole)
+        part.rename(folder)
+    return folder
+
+
+def _extract(archive, folder):
+    """The driver's files, which stand together; what comes behind them is not even unpacked."""
+    found = False
+    with tarfile.open(archive, "r|xz") as members:
+        for member in members:
+            if f"/{SOURCE}/" in member.name and member.isfile():
+                found = True
+                path = folder / member.name.split("/", 1)[1]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(members.extractfile(member).read())
+            elif found:
+                break
+
+
+def _make(kernel, work):
+    release, architecture, host = kernel.release, kernel.architecture, debian.host()
+    name = f"linux-headers-{release}"
+    headers = debian.unpack(name, [name], architecture=architecture) / "usr/src" / name
+    common = f"linux-headers-{release.removesuffix('-' + architecture)}-common"
+    shared = debian.unpack(common, [common, f"linux-kbuild-{_version(release)}"], architecture=host)
+    # Both packages expect to be installed; they find each other through these.
+    (headers / "Makefile").write_text(f"include {shared}/usr/src/{common}/Makefile\n")
+    for link in ("scripts", "tools"):
+        (headers / link).unlink(missing_ok=True)
+        (headers / link).symlink_to(shared / "usr/lib" / f"linux-kbuild-{_version(release)}" / link)
+    compiler = re.search(r"gcc-\d+", (headers / ".kernelvariables").read_text())[0]
+    cross = architecture != host
+    debian.install("make", f"{compiler}-{COMPILERS[architecture]}" if cross else compiler)
+    command = ["make", "-C", headers, f"M={work}", "CONFIG_DRM_VKMS=m"]
+    command += [f"CROSS_COMPILE={PREFIXES[architecture]}"] if cross else []
+    done = subprocess.run([*command, "modules"], capture_output=True, text=True)
+    if done.returncode:
+        raise debian.Missing(f"vkms does not build for {release}:\n{done.stderr[-2000:]}")
