@@ -75,7 +75,7 @@ def write(path, kernel, modules, programs, init=INIT):
     """Writes an archive of busybox, `modules` (name and options, in this order) and the unpacked packages `programs`,
     whose /init is `init`."""
     archive = Archive()
-    for name in ("dev", "proc", "sys", "tmp", "share", "mnt", "bin"):
+    for name in ("dev", "proc", "sys", "tmp", "share", "mnt", "bin", "etc"):
         archive.folder(name)
     order, loaded = [], set()
     for entry in modules:
@@ -97,4 +97,5 @@ def write(path, kernel, modules, programs, init=INIT):
 
 
 BUSYBOX = """sh mount umount insmod rmmod ls cat echo uptime sleep poweroff reboot dmesg mkdir grep cut ln head tail find tr sed
-md5sum sha256sum dd seq basename date wc kill free hexdump cmp cp mv rm test timeout awk ps stty true false env sync""".split()
+md5sum sha256sum dd seq basename date wc kill free hexdump cmp cp mv rm test timeout awk ps stty true false env sync
+mkfifo su chmod""".split()

@@ -19,6 +19,11 @@ def upscaled(program, picture, width, height):
     return out[len(head) :]
 
 
+def coloured(grey):
+    """Grey samples as red, green and blue."""
+    return bytes(value for value in grey for _ in range(3))
+
+
 def live(program, frames, source, sink):
     """What `live` makes of raw frames, from pipe to pipe."""
     return run(program, "live", f"-?{source}", f"-?{sink}", "--quiet", input=frames)
@@ -31,4 +36,4 @@ def middle(screen, width, height):
     rows = [pixels[3 * across * y :][: 3 * across] for y in range(down)]
     inside = b"".join(row[3 * left : 3 * (left + width)] for row in rows[top : top + height])
     outside = rows[:top] + rows[top + height :] + [row[: 3 * left] + row[3 * (left + width) :] for row in rows]
-    return inside, not any(any(part) for part in outside)
+    return inside, all(part.count(0) == len(part) for part in outside)
