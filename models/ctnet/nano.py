@@ -106,14 +106,14 @@ class Nano(Network):
             return self._decode(ops, self.teacher(ops, x), y)
         return self._decode(ops, self.former(ops, x, self.q_features), y)
 
-    def losses(self, ops, x, y, branches, distance):
+    def losses(self, ops, x, y, branches):
         """With "cnn" the CNN's alone; with "both" the teacher's too, and how far the features are apart."""
         if branches != "both":
-            return super().losses(ops, x, y, branches, distance)
+            return super().losses(ops, x, y, branches)
         x, shared = self._shared(ops, x)
         student, teacher = self.former(ops, shared, self.q_features), self.teacher(ops, shared)
         apart = F.mse_loss(self.align(student), teacher.detach()) / (teacher.detach().var() + 1e-6)
-        loss = distance(self._decode(ops, student, x), y) + self.TAUGHT * distance(self._decode(ops, teacher, x), y)
+        loss = charbonnier(self._decode(ops, student, x), y) + self.TAUGHT * charbonnier(self._decode(ops, teacher, x), y)
         # Relative to the picture's own distance, which falls by orders of magnitude while the features' does not.
         return loss + self.ALIGNED * loss.detach() * apart
 

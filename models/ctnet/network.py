@@ -157,9 +157,9 @@ class Network(nn.Module):
 
     silent = SILENT  # branch -> tensors that are nought when it runs alone
 
-    def losses(self, ops, x, y, branches, distance):
+    def losses(self, ops, x, y, branches):
         """Distance of what `branches` make of `x` from `y`."""
-        return distance(self(ops, x, branches), y)
+        return charbonnier(self(ops, x, branches), y)
 
     def quantisers(self):
         return [m for m in self.modules() if isinstance(m, Quantiser)]
@@ -176,11 +176,6 @@ class Network(nn.Module):
 
 def charbonnier(a, b, eps=1e-3):
     return torch.sqrt((a - b) ** 2 + eps**2).mean()
-
-
-def squared(a, b):
-    """What PSNR measures; times a factor that brings its gradient near Charbonnier's late in training."""
-    return 50 * (a - b).square().mean()
 
 
 class CTNet(Network):

@@ -9,7 +9,6 @@ import argparse
 import copy
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from .evaluate import mean_psnr
 from .layers import TorchOps
 from .family import NAMES, build, degradation
 from .nano import Nano
-from .network import charbonnier, squared
 from .soap import Soap
 
 SAVE_EVERY = 600.0  # seconds
@@ -38,7 +36,6 @@ class Stage:
     leak: float = 0.1  # slope of the ReLUs below nought at first; nought after a quarter of the stage
     bound: float = 0.0  # signed tensors beyond it cost: see TorchOps
     quantised: bool = False
-    distance: Callable = charbonnier  # of the network's picture from the true one
 
 
 # The parts of the Transformer branch. Beside the other it would become a correction to it, and fall silent.
@@ -47,8 +44,8 @@ MIXED = {"both": 0.6, "cnn": 0.05, "transformer": 0.35}
 STAGES = (
     Stage("transformer", 0.20, 3e-3, {"transformer": 1.0}, bound=1.5),
     Stage("guarded", 0.30, 3e-3, MIXED, guarded=TRANSFORMER, bound=1.5),
-    Stage("end-to-end", 0.35, 2e-3, MIXED, bound=1.5, distance=squared),
-    Stage("quantised", 0.15, 7e-4, MIXED, leak=0.0, quantised=True, distance=squared),
+    Stage("end-to-end", 0.35, 2e-3, MIXED, bound=1.5),
+    Stage("quantised", 0.15, 7e-4, MIXED, leak=0.0, quantised=True),
 )
 # Of a run that begins with weights; where they are another scale's, the tail is new and learns alone first.
 CONTINUED = ("taught", "end-to-end", "quantised")
@@ -146,7 +143,7 @@ class Run:
         choices, chances = zip(*stage.branches.items())
         branches = str(np.random.default_rng((self.seed, self.step, 1)).choice(choices, p=chances))
         x, y = self.crops(self.step)
-        loss = self.net.losses(ops, x, y, branches, stage.distance) + EXCESS * ops.excess
+        loss = self.net.losses(ops, x, y, branches) + EXCESS * ops.excess
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if branches != "transformer":
