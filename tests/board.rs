@@ -528,11 +528,21 @@ fn live_reads_a_config() {
         (&2.into(), &(24 << 20).into()),
         "flags rule"
     );
+    let written = |text: &str, args: &[&str]| {
+        let out = format!("file://{}", folder.path().join("out.y4m").display());
+        let (code, told) = live(text, &[&["test://bars?width=96&height=48&frames=1&fps=0", &out], args].concat());
+        assert_eq!(code, 0, "{told}");
+        std::fs::read(folder.path().join("out.y4m")).unwrap()
+    };
+    let (flag, plain) = (written("", &["--info-text", "on"]), written("", &[]));
+    assert!(flag != plain && written("info-text = \"on\"\n", &[]) == flag, "as --info-text does");
+    assert!(written("info-text = \"off\"\n", &["--info-text", "on"]) == flag, "flags rule");
     for (text, line, words) in [
         ("source = \"test://cars\"\n", 1, "test://bars"),
         ("\nsink = \"ftp://x\"\n", 2, "not supported"),
         ("drop = \"all\"\n", 1, "oldest, newest, never"),
         ("compare = \"both\"\n", 1, "split"),
+        ("info-text = \"%watt\"\n", 1, "%fps, %lat, %temp and %drop are known"),
         ("stats = \"soon\"\n", 1, "not a duration"),
         ("level = \"mmx\"\n", 1, "not available"),
         ("branches = \"all\"\n", 1, "transformer"),

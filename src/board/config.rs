@@ -38,6 +38,8 @@ pub struct Config {
     pub drop: Option<Entry>,
     /// What is compared.
     pub compare: Option<Entry>,
+    /// What is written on the picture.
+    pub info_text: Option<Entry>,
     /// How often statistics are printed.
     pub stats: Option<Entry>,
     /// Memory budget.
@@ -60,6 +62,7 @@ struct Keys {
     branches: Option<Spanned<String>>,
     drop: Option<Spanned<String>>,
     compare: Option<Spanned<String>>,
+    info_text: Option<Spanned<String>>,
     stats: Option<Spanned<String>>,
     #[serde(default, deserialize_with = "text")]
     memory: Option<Budget>,
@@ -93,6 +96,7 @@ impl Config {
             branches: entry(keys.branches),
             drop: entry(keys.drop),
             compare: entry(keys.compare),
+            info_text: entry(keys.info_text),
             stats: entry(keys.stats),
             memory: keys.memory,
             threads: keys.threads,

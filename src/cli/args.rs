@@ -141,8 +141,8 @@ reset=LINE, backlight=LINE, chip=gpiochip0, speed=HZ, rotate=90|180|270, fit=, w
 mirror=on|off, invert=on|off, order=rgb|bgr), v4l2:///dev/video10 (v4l2loopback), file://NAME.y4m, - (raw with
 ?format=), numbered pictures, null:// (?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at once.
 
-A config is TOML with any of: source, sink, model, board, level, branches, drop, compare, stats (as text), memory
-(\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
+A config is TOML with any of: source, sink, model, board, level, branches, drop, compare, info-text, stats
+(as text), memory (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = LIVE_EXAMPLES)]

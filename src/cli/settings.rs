@@ -9,6 +9,7 @@ use super::failure::{Code, Failure};
 use crate::board::{Config, FileError, names};
 use crate::io::{SinkUri, SourceUri, parse_duration};
 use crate::kernels::Level;
+use crate::live::InfoText;
 
 /// A config is a page of text at most.
 const LONGEST: u64 = 64 << 10;
@@ -61,6 +62,7 @@ fn merge(args: &mut Live, config: &Config) -> Result<(), FileError> {
     })?;
     let drop = config.value(&config.drop, choice::<Policy>)?;
     let compare = config.value(&config.compare, choice::<Compare>)?;
+    let info_text = config.value(&config.info_text, |text| text.parse::<InfoText>().map(|_| text.to_string()))?;
     let stats = config.value(&config.stats, parse_duration)?;
     let level = config.value(&config.level, Level::named)?;
     let branches = config.value(&config.branches, str::parse)?;
@@ -78,6 +80,7 @@ fn merge(args: &mut Live, config: &Config) -> Result<(), FileError> {
     args.queue = args.queue.or(config.queue);
     args.drop = args.drop.or(drop);
     args.compare = args.compare.or(compare);
+    args.info_text = args.info_text.take().or(info_text);
     args.stats = args.stats.or(stats);
     Ok(())
 }
