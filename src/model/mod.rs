@@ -145,6 +145,7 @@ shipped! {
     "ctnet-nano-x2" 2,
     "ctnet-small-x2" 2,
     "ctnet-tiny-x4" 4,
+    "ctnet-tiny-x2-cam" 2,
 }
 
 impl Shipped {
