@@ -88,9 +88,9 @@ pub fn arrange(window: &Window, outputs: usize, data: &[i8]) -> Vec<i8> {
     if sixteens == 0 || sixteens > MOST || !runs(window).all(|(_, length)| suits(length)) {
         return vec![];
     }
-    // Where a quarter of what is read is read again, quads of inputs are faster.
+    // Where more than a quarter of what is read is read twice, or too wide, quads of inputs are faster.
     let bytes: usize = runs(window).map(|(_, length)| length).sum();
-    if sixteens * 16 * 4 > bytes * 5 {
+    if sixteens * 16 * 3 > bytes * 4 {
         return vec![];
     }
     let mut arranged = vec![0; padded * sixteens * 16];
