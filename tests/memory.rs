@@ -23,10 +23,12 @@ use support::picture;
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn cases() -> Vec<Options> {
+    let all = [(1, Tile::Auto), (3, Tile::Auto), (1, Tile::Fixed(32)), (2, Tile::Fixed(48))];
     // Emulation takes ten times as long.
-    let wide = if std::env::var_os("BIFOCAL_EMULATED").is_some() { Size::new(72, 40) } else { Size::new(200, 90) };
+    let emulated = std::env::var_os("BIFOCAL_EMULATED").is_some();
+    let (wide, shapes) = if emulated { (Size::new(72, 40), &all[2..]) } else { (Size::new(200, 90), &all[..]) };
     let mut cases = Vec::new();
-    for (threads, tile) in [(1, Tile::Auto), (3, Tile::Auto), (1, Tile::Fixed(32)), (2, Tile::Fixed(48))] {
+    for &(threads, tile) in shapes {
         for (size, format) in [(wide, PixelFormat::Rgb8), (Size::new(33, 70), PixelFormat::Gray8)] {
             cases.push(Options { threads, tile, budget: Budget::mib(64), ..Options::new(size, format) });
         }
