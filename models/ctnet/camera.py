@@ -10,6 +10,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from .resize import blur
+
 BLOCK = 8
 
 
@@ -28,10 +30,7 @@ def soften(x, sigma):
         return x
     window = np.exp(-(np.arange(-2, 3) ** 2) / (2 * sigma**2)).astype(np.float32)
     window /= window.sum()
-    h, w = x.shape
-    x = np.pad(x, 2, mode="edge")
-    x = sum(x[i : i + h] * window[i] for i in range(5))
-    return sum(x[:, i : i + w] * window[i] for i in range(5))
+    return blur(np.pad(x, 2, mode="edge"), window)
 
 
 def compress(x, quality, rng):

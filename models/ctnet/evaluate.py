@@ -18,7 +18,7 @@ from .camera import degrade
 from .data import load, pair, pictures
 from .layers import WINDOW, TorchOps
 from .family import NAMES, build
-from .resize import resize
+from .resize import blur, resize
 
 GRID = 2 * WINDOW
 
@@ -45,13 +45,6 @@ def studio(y, border):
 
 def psnr(a, b, border):
     return 10 * np.log10(255**2 / np.mean((studio(a, border) - studio(b, border)) ** 2))
-
-
-def blur(x, window):
-    """The part of a separable filter's result that needs no border."""
-    n = len(window)
-    rows = sum(x[i : x.shape[0] - n + 1 + i] * window[i] for i in range(n))
-    return sum(rows[:, i : x.shape[1] - n + 1 + i] * window[i] for i in range(n))
 
 
 def ssim(a, b, border):

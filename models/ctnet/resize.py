@@ -40,3 +40,10 @@ def downscale(image, scale):
     """Cut to a multiple of `scale`, then shrink."""
     h, w = (n - n % scale for n in image.shape[:2])
     return image[:h, :w], resize(image[:h, :w], h // scale, w // scale)
+
+
+def blur(x, window):
+    """The part of a separable filter's result that needs no border."""
+    n = len(window)
+    rows = sum(x[i : x.shape[0] - n + 1 + i] * window[i] for i in range(n))
+    return sum(rows[:, i : x.shape[1] - n + 1 + i] * window[i] for i in range(n))
