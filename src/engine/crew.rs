@@ -36,9 +36,9 @@ struct Apart<T>(T);
 /// How far a pass is.
 #[derive(Debug, Default)]
 struct Mark {
-    /// Steps that it and all passes before it have made.
+    /// Steps and ends of passes that it and all passes before it have behind them.
     steps: AtomicU64,
-    /// Rows of the output that are made when it is over.
+    /// Rows of the output that are made when it is over: written before its end is marked.
     rows: AtomicUsize,
 }
 
@@ -55,7 +55,8 @@ struct Current {
 #[derive(Debug)]
 pub struct Crew {
     stagger: Stagger,
-    steps: u64,
+    /// What the mark of a pass moves on by: all its Steps, and its end.
+    span: u64,
     issued: Apart<AtomicU64>,
     claimed: Apart<AtomicU64>,
     /// One for each pass of the window.
@@ -76,7 +77,7 @@ impl Crew {
     pub fn new(stagger: Stagger) -> Self {
         let window = stagger.window;
         Self {
-            steps: stagger.ahead.len() as u64,
+            span: stagger.ahead.len() as u64 + 1,
             stagger,
             issued: Apart::default(),
             claimed: Apart::default(),
@@ -173,19 +174,19 @@ impl Crew {
 
     /// `pass` has made `steps` Steps; all passes before it have, too.
     pub fn mark(&self, pass: u64, steps: usize) {
-        self.mark_of(pass).steps.store(pass * self.steps + steps as u64, Ordering::Release);
+        self.mark_of(pass).steps.store(pass * self.span + steps as u64, Ordering::Release);
     }
 
-    /// `pass` is over, and `rows` rows of the output are made; all passes before it are over, too.
+    /// `pass` is over, and `rows` rows of the output are made; all passes before it have made all their Steps.
     pub fn finish(&self, pass: u64, rows: usize) {
         self.mark_of(pass).rows.store(rows, Ordering::Relaxed);
-        self.mark(pass, self.steps as usize);
+        self.mark(pass, self.span as usize);
     }
 
     /// Rows of the output after `pass`, once it is over.
     pub fn finished(&self, pass: u64) -> Option<usize> {
         let mark = self.mark_of(pass);
-        (mark.steps.load(Ordering::Acquire) >= (pass + 1) * self.steps).then(|| mark.rows.load(Ordering::Relaxed))
+        (mark.steps.load(Ordering::Acquire) >= (pass + 1) * self.span).then(|| mark.rows.load(Ordering::Relaxed))
     }
 
     /// Waits until the pass before `pass` has made what Step number `step` of `pass` stays behind. `seen` is what its
@@ -198,11 +199,11 @@ impl Crew {
 
     /// Waits until `pass` is over.
     pub fn wait_for(&self, pass: u64) {
-        self.wait(pass, self.steps as usize, &mut 0);
+        self.wait(pass, self.span as usize, &mut 0);
     }
 
     fn wait(&self, pass: u64, steps: usize, seen: &mut u64) {
-        let wanted = pass * self.steps + steps as u64;
+        let wanted = pass * self.span + steps as u64;
         let mut turn = 0;
         while *seen < wanted {
             *seen = self.mark_of(pass).steps.load(Ordering::Acquire);
@@ -241,41 +242,55 @@ mod tests {
 
     #[test]
     fn passes_stay_in_order_and_apart() {
-        let (steps, passes, threads, window) = (7, 300, 4, 7u64);
+        let (steps, passes, threads, window) = (7, 300u64, 4, 7);
         let ahead = vec![2, 2, 5, 5, 6, 7, 7];
         let crew = Crew::new(Stagger { passes: threads, window: window as usize, ahead: ahead.clone() });
         let log = Mutex::new(Vec::new());
+        // A thread that is put aside for a while.
+        let rest = |now: bool| {
+            if now {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        };
         let run = |pass: u64, thread: usize| {
             let mut seen = 0;
             for step in 0..steps {
                 // Steps with nothing to do are passed over.
                 if !(pass as usize + step).is_multiple_of(5) {
                     crew.follow(pass, step, &mut seen);
-                    if thread == 3 && pass.is_multiple_of(50) {
-                        std::thread::sleep(std::time::Duration::from_micros(300)); // put aside for a while
-                    }
+                    rest(thread == 3 && pass.is_multiple_of(50));
                     log.lock().unwrap().push((pass, step));
                     crew.mark(pass, step + 1);
                 }
             }
             crew.follow(pass, steps - 1, &mut seen);
+            rest(thread > 0 && pass.is_multiple_of(10)); // the last Step is made, the pass is not over
             crew.finish(pass, pass as usize);
         };
+        let mut taken = Vec::new();
         std::thread::scope(|scope| {
             for thread in 1..threads {
                 let (crew, run) = (&crew, &run);
                 scope.spawn(move || {
+                    crew.begin();
                     while let Some(pass) = crew.claim_or_sleep() {
                         run(pass, thread);
                     }
                 });
             }
+            crew.wait_for_helpers(threads - 1);
             for pass in 0..passes {
-                while pass >= window && crew.finished(pass - window).is_none() {
-                    match crew.claim() {
-                        Some(pass) => run(pass, 0),
-                        None => crew.wait_for(pass - window),
-                    }
+                if let Some(oldest) = pass.checked_sub(window) {
+                    let rows = loop {
+                        if let Some(rows) = crew.finished(oldest) {
+                            break rows;
+                        }
+                        match crew.claim() {
+                            Some(pass) => run(pass, 0),
+                            None => crew.wait_for(oldest),
+                        }
+                    };
+                    taken.push(rows);
                 }
                 crew.issue();
             }
@@ -283,6 +298,7 @@ mod tests {
             assert_eq!(crew.finished(passes - 1), Some(passes as usize - 1));
             crew.quit();
         });
+        assert!(taken.iter().copied().eq(0..taken.len()), "rows of each pass, when it is over: {taken:?}");
         let log = log.into_inner().unwrap();
         let place = |pass, step| log.iter().position(|at| *at == (pass, step));
         for &(pass, step) in log.iter().filter(|(pass, _)| *pass > 0) {
