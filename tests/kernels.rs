@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bifocal::kernels::{Add, Attend, Clamp, Depthwise, Gate, Level, Residual, Room, Tap, Weights, Window};
+use bifocal::kernels::{Add, Attend, Clamp, Depthwise, Gate, Level, Residual, Room, Tap, Taps, Weights, Window};
 
 /// Numbers that look random and are the same every time (SplitMix64).
 struct Rng(u64);
@@ -368,6 +368,59 @@ fn shuffles() {
                 compare(&(n, y, pixels), pixels * n, |level, out| level.shuffle_row(n, y, &x, out));
             }
         }
+    }
+}
+
+/// Samples in 1/64, overshoot and all.
+fn fine(rng: &mut Rng, count: usize) -> Vec<i16> {
+    let kind = rng.below(4);
+    let sample = |rng: &mut Rng| match kind {
+        0 => rng.pick(&[0, 255 << 6]),
+        1 => rng.pick(&[-4000, 20_400]),
+        _ => (rng.below(20_400 + 4000) as i16) - 4000,
+    };
+    (0..count).map(|_| sample(rng)).collect()
+}
+
+/// Four weights of the bicubic filter, in 1/16384.
+const WEIGHTS: [[i16; 4]; 3] = [[-1152, 14_208, 3712, -384], [-1024, 9216, 9216, -1024], [0, 16_384, 0, 0]];
+
+/// [`compare`] for a kernel that writes samples in 1/64.
+fn compare_fine<T: Debug>(case: &T, len: usize, kernel: impl Fn(Level, &mut [i16])) {
+    compare(case, 2 * len, |level, out| {
+        let mut samples = vec![0x5a5a; len];
+        kernel(level, &mut samples);
+        out.chunks_exact_mut(2).zip(&samples).for_each(|(out, v)| out.copy_from_slice(&v.to_le_bytes()));
+    });
+}
+
+#[test]
+fn rows_of_the_filter() {
+    let mut rng = Rng(11);
+    for width in PIXELS.into_iter().chain([100]) {
+        let rows: [Vec<u8>; 4] = std::array::from_fn(|_| rng.bytes(width));
+        let weights = rng.pick(&WEIGHTS);
+        let blend = |level: Level, out: &mut [i16]| level.blend_rows(weights, rows.each_ref().map(|r| &r[..]), out);
+        compare_fine(&(width, weights), width, blend);
+        for factor in 1..=8 {
+            let taps = |_| Taps { first: rng.below(2), weights: rng.pick(&WEIGHTS) };
+            let phases: Vec<Taps> = (0..factor).map(taps).collect();
+            let row = fine(&mut rng, width + 4);
+            compare_fine(&(&phases, width), factor * width, |level, out| level.enlarge_row(&phases, &row, out));
+        }
+    }
+}
+
+#[test]
+fn shading() {
+    let mut rng = Rng(12);
+    for width in PIXELS.into_iter().chain([100]) {
+        let luma = rng.bytes(width);
+        let planes: [Vec<i16>; 4] = std::array::from_fn(|_| fine(&mut rng, width));
+        let [r, g, b, alpha] = planes.each_ref().map(|plane| &plane[..]);
+        compare(&width, width, |level, out| level.whole_row(alpha, out));
+        compare(&width, 3 * width, |level, out| level.shade_row(&luma, [r, g, b], out));
+        compare(&width, 4 * width, |level, out| level.shade_alpha_row(&luma, [r, g, b, alpha], out));
     }
 }
 

@@ -15,6 +15,7 @@ use bifocal::geom::Size;
 use bifocal::io::{
     Arrival, Clip, FrameSink, FrameSource, ReadError, Shown, SinkUri, SourceUri, WriteError, Y4mSource, read_counter,
 };
+use bifocal::kernels::Level;
 use bifocal::live::{self, DropPolicy, Options, Stats, Upscaler, Wish};
 use bifocal::model::Model;
 use counting::{calls, held};
@@ -107,7 +108,7 @@ fn expected(model: &Model, from: &FrameFormat, frame: &[u8]) -> Vec<u8> {
     if from.layout.has_chroma() {
         let to = FrameFormat { size: from.size.scaled(2), ..*from };
         let (across, down) = from.chroma_axes(from.layout, 2);
-        let mut filter = PlaneFilter::new(1, from.chroma(), to.chroma(), across, down);
+        let mut filter = PlaneFilter::new(1, from.chroma(), to.chroma(), across, down, Level::SCALAR);
         for plane in [cb, cr] {
             let mut large = vec![0; to.chroma().area()];
             filter.plane(plane, &mut large);

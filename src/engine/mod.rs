@@ -115,6 +115,8 @@ pub struct Engine {
     bands: Option<Bands>,
     colour: Colour,
     tables: Tables,
+    /// Luma of an output row, where the network's tensor says it otherwise.
+    shown: Vec<u8>,
     /// One output row.
     out: Vec<u8>,
     /// Source rows of this frame that were pushed.
@@ -153,13 +155,25 @@ impl Engine {
         let report = prepare::report(&plan, options, &choice, None);
         let scale = plan.scale;
         let tables = Tables { input: plan.input_table.take(), output: plan.output_table.take() };
-        let colour = Colour::new(options.format, options.size.width, options.size.height, scale, choice.kept);
-        let out = vec![0; scale * options.size.width * options.format.channels()];
+        let Size { width, height } = options.size;
+        let colour = Colour::new(options.format, width, height, scale, choice.kept, options.level);
+        let shown = vec![0; if tables.output.is_some() { scale * width } else { 0 }];
+        let out = vec![0; scale * width * options.format.channels()];
         let bands =
             choice.bands.map(|(input, output)| Bands { input: vec![0; input], output: vec![0; output], made: 0 });
         let runner = Runner::new(plan, choice.layout, choice.grid.largest(), options.level, options.threads)?;
-        let mut engine =
-            Self { options: options.clone(), report, runner, grid: choice.grid, bands, colour, tables, out, pushed: 0 };
+        let mut engine = Self {
+            options: options.clone(),
+            report,
+            runner,
+            grid: choice.grid,
+            bands,
+            colour,
+            tables,
+            shown,
+            out,
+            pushed: 0,
+        };
         engine.reset();
         Ok(engine)
     }
@@ -167,6 +181,11 @@ impl Engine {
     /// Size of the output frame.
     pub fn output_size(&self) -> Size {
         self.options.size.scaled(self.runner.plan().scale)
+    }
+
+    /// The kernels in use.
+    pub fn level(&self) -> Level {
+        self.options.level
     }
 
     /// The tile and memory plan.
@@ -221,11 +240,14 @@ impl Engine {
     }
 
     fn strip<E>(&mut self, row: &[u8], copies: usize, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let Self { runner, colour, tables, out, options, .. } = self;
+        let Self { runner, colour, tables, shown, out, options, .. } = self;
         let rows = runner.plan().scale * options.size.height;
         for _ in 0..copies {
             let fill = |luma: &mut [u8]| fill_luma(options.format, row, tables, luma);
-            runner.push(fill, |y, luma| if y < rows { finish(colour, tables, y, luma, out, emit) } else { Ok(()) })?;
+            runner.push(fill, |y, luma| match y < rows {
+                true => finish(colour, tables, y, luma, shown, out, emit),
+                false => Ok(()),
+            })?;
         }
         Ok(())
     }
@@ -277,11 +299,13 @@ impl Engine {
     }
 
     fn emit_band<E>(&mut self, band: Span, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let Self { runner, grid, bands: Some(bands), colour, tables, out, options, .. } = self else { return Ok(()) };
+        let Self { runner, grid, bands: Some(bands), colour, tables, shown, out, options, .. } = self else {
+            return Ok(());
+        };
         let scale = runner.plan().scale;
         for y in scale * band.start..scale * band.end.min(options.size.height) {
             let luma = &bands.output[(y - scale * band.start) * scale * grid.frame.width..][..scale * grid.frame.width];
-            finish(colour, tables, y, luma, out, emit)?;
+            finish(colour, tables, y, luma, shown, out, emit)?;
         }
         Ok(())
     }
@@ -304,12 +328,16 @@ fn finish<E>(
     tables: &Tables,
     y: usize,
     luma: &[u8],
+    shown: &mut [u8],
     out: &mut [u8],
     emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     match &tables.output {
-        None => colour.row(y, luma, |v| v, out),
-        Some(table) => colour.row(y, luma, |v| table[usize::from(v)], out),
+        None => colour.row(y, luma, out),
+        Some(table) => {
+            shown.iter_mut().zip(luma).for_each(|(shown, v)| *shown = table[usize::from(*v)]);
+            colour.row(y, shown, out);
+        }
     }
     emit(out)
 }

@@ -99,7 +99,8 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
     let kept = kept.min(options.size.height);
     let scratch = Scratch::new(plan).bytes();
     let colour = Colour::bytes(options.format, options.size.width, plan.scale, kept);
-    let out = plan.scale * options.size.width * options.format.channels();
+    let shown = usize::from(plan.output_table.is_some());
+    let out = plan.scale * options.size.width * (options.format.channels() + shown);
     let threads = options.threads * scratch + (options.threads - 1) * STACK;
     let bytes = layout.bytes() + plan.weight_bytes() + threads + colour + out + bands.map_or(0, |(i, o)| i + o) + FIXED;
     Choice { grid, layout, bands, kept, bytes }

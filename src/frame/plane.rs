@@ -3,12 +3,9 @@
 //! Weights and the value between the two passes are fixed-point integers, so the result is the same everywhere.
 
 use crate::geom::Size;
+use crate::kernels::{Level, Taps, WEIGHT_BITS};
 
-/// Filter weights are in 1/16384.
-const WEIGHT_BITS: u32 = 14;
-/// Filtered values are in 1/64: 255 and the filter's overshoot fit 16 bits.
-pub(super) const FINE_BITS: u32 = 6;
-/// Border of a filtered row, in pixels.
+/// Border of a filtered row, in samples.
 const BORDER: usize = 2;
 
 /// Bicubic kernel with a = -0.5 (Keys, 1981).
@@ -44,7 +41,7 @@ impl Axis {
 #[derive(Clone, Copy, Debug)]
 struct Phase {
     first: isize,
-    weights: [i32; 4],
+    weights: [i16; 4],
 }
 
 impl Phase {
@@ -54,10 +51,10 @@ impl Phase {
         let real: Vec<f64> = (0..4).map(|k| cubic(first as f64 + k as f64 - centre)).collect();
         let mut weights = [0; 4];
         for (w, r) in weights.iter_mut().zip(&real) {
-            *w = (r * f64::from(1 << WEIGHT_BITS)).round() as i32;
+            *w = (r * f64::from(1 << WEIGHT_BITS)).round() as i16;
         }
         // Rounding must not change flat areas.
-        weights[1] += (1 << WEIGHT_BITS) - weights.iter().sum::<i32>();
+        weights[1] += (1 << WEIGHT_BITS) - weights.iter().sum::<i16>();
         Self { first, weights }
     }
 
@@ -66,78 +63,58 @@ impl Phase {
     }
 }
 
-/// Filters rows of interleaved channels, one output row at a time; results are in 1/64.
+/// Filters a plane of samples, one output row at a time; results are in 1/64.
 #[derive(Debug)]
 pub(super) struct Bicubic {
-    channels: usize,
     width: usize,
-    across: Vec<Phase>,
     down: Vec<Phase>,
-    /// One vertically filtered row: a plane for each channel, with borders.
+    across: Vec<Taps>,
+    /// One vertically filtered row, with borders.
     middle: Vec<i16>,
-    /// Horizontally filtered: a plane for each channel and phase.
-    fine: Vec<i16>,
+    level: Level,
 }
 
 impl Bicubic {
     /// Bytes that [`Bicubic::new`] allocates.
-    pub(super) fn bytes(channels: usize, width: usize, across: Axis, down: Axis) -> usize {
-        let samples = channels * (width + 2 * BORDER) + channels * across.factor * width;
-        2 * samples + (across.factor + down.factor) * size_of::<Phase>()
+    pub(super) fn bytes(width: usize, across: Axis, down: Axis) -> usize {
+        let phases = across.factor * size_of::<Taps>() + down.factor * size_of::<Phase>();
+        size_of::<i16>() * (width + 2 * BORDER) + phases
     }
 
-    /// For rows of `width` pixels.
-    pub(super) fn new(channels: usize, width: usize, across: Axis, down: Axis) -> Self {
+    /// For rows of `width` samples.
+    pub(super) fn new(width: usize, across: Axis, down: Axis, level: Level) -> Self {
+        let taps = |phase: Phase| Taps { first: (BORDER as isize + phase.first) as usize, weights: phase.weights };
         Self {
-            channels,
             width,
-            across: Phase::all(across),
             down: Phase::all(down),
-            middle: vec![0; channels * (width + 2 * BORDER)],
-            fine: vec![0; channels * across.factor * width],
+            across: Phase::all(across).into_iter().map(taps).collect(),
+            middle: vec![0; width + 2 * BORDER],
+            level,
         }
     }
 
-    /// Filters output row `y`, from channel `from` on. `source` gives source rows, numbers beyond the picture too.
-    pub(super) fn filter<'a>(&mut self, y: usize, from: usize, source: impl Fn(isize) -> &'a [u8]) {
-        let (c, w, plane) = (self.channels, self.width, self.width + 2 * BORDER);
-        let phase = self.down[y % self.down.len()];
-        let top = (y / self.down.len()) as isize + phase.first;
-        let rows: [&[u8]; 4] = std::array::from_fn(|k| source(top + k as isize));
-        for channel in from..c {
-            let plane = &mut self.middle[channel * plane..][..plane];
-            for (x, v) in plane[BORDER..BORDER + w].iter_mut().enumerate() {
-                let at = x * c + channel;
-                let sum: i32 = rows.iter().zip(phase.weights).map(|(r, k)| k * i32::from(r[at])).sum();
-                *v = ((sum + (1 << (WEIGHT_BITS - FINE_BITS - 1))) >> (WEIGHT_BITS - FINE_BITS)) as i16;
-            }
-            let (first, last) = (plane[BORDER], plane[BORDER + w - 1]);
-            plane[..BORDER].fill(first);
-            plane[BORDER + w..].fill(last);
-        }
-        for channel in from..c {
-            let plane = &self.middle[channel * plane..][..plane];
-            for (p, phase) in self.across.iter().enumerate() {
-                let taps = &plane[(BORDER as isize + phase.first) as usize..];
-                let [a, b, c, d] = phase.weights;
-                let fine = &mut self.fine[(channel * self.across.len() + p) * w..][..w];
-                for (v, t) in fine.iter_mut().zip(taps.windows(4)) {
-                    let sum = a * i32::from(t[0]) + b * i32::from(t[1]) + c * i32::from(t[2]) + d * i32::from(t[3]);
-                    *v = ((sum + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS) as i16;
-                }
-            }
-        }
+    /// Samples of an output row.
+    pub(super) fn output_width(&self) -> usize {
+        self.width * self.across.len()
     }
 
-    /// Filtered samples of a channel that lie at `phase` of each source pixel.
-    pub(super) fn fine(&self, channel: usize, phase: usize) -> &[i16] {
-        &self.fine[(channel * self.across.len() + phase) * self.width..][..self.width]
+    /// First of the four source rows that output row `y` is made of.
+    fn top(&self, y: usize) -> isize {
+        (y / self.down.len()) as isize + self.down[y % self.down.len()].first
     }
-}
 
-/// 1/64 to a byte.
-pub(super) fn whole(v: i32) -> u8 {
-    ((v + (1 << (FINE_BITS - 1))) >> FINE_BITS).clamp(0, 255) as u8
+    /// Filters output row `y` into `fine`. `source` gives source rows, numbers beyond the picture too.
+    pub(super) fn filter<'a>(&mut self, y: usize, source: impl Fn(isize) -> &'a [u8], fine: &mut [i16]) {
+        let top = self.top(y);
+        let Self { width, down, across, middle, level } = self;
+        let weights = down[y % down.len()].weights;
+        let inner = BORDER..BORDER + *width;
+        level.blend_rows(weights, [0, 1, 2, 3].map(|k| source(top + k)), &mut middle[inner.clone()]);
+        let (first, last) = (middle[inner.start], middle[inner.end - 1]);
+        middle[..inner.start].fill(first);
+        middle[inner.end..].fill(last);
+        level.enlarge_row(across, middle, fine);
+    }
 }
 
 /// Enlarges planes that are at hand as a whole: 8-bit samples, channels interleaved, rows without padding.
@@ -147,12 +124,22 @@ pub struct PlaneFilter {
     from: Size,
     to: Size,
     bicubic: Bicubic,
+    /// An output row of a channel in 1/64, and in bytes.
+    fine: Vec<i16>,
+    whole: Vec<u8>,
+    /// A channel of four source rows, where there are several channels.
+    apart: Vec<u8>,
 }
 
 impl PlaneFilter {
     /// Bytes that [`PlaneFilter::new`] allocates.
     pub fn bytes(channels: usize, from: Size, across: Axis, down: Axis) -> usize {
-        Bicubic::bytes(channels, from.width, across, down)
+        let output = (size_of::<i16>() + 1) * across.factor * from.width;
+        Bicubic::bytes(from.width, across, down) + output + Self::apart(channels, from)
+    }
+
+    fn apart(channels: usize, from: Size) -> usize {
+        if channels > 1 { 4 * from.width } else { 0 }
     }
 
     /// From planes of size `from` to their upper left part of size `to`; odd pictures have half a chroma sample
@@ -161,24 +148,36 @@ impl PlaneFilter {
     /// # Panics
     ///
     /// If `to` is larger than the enlarged plane.
-    pub fn new(channels: usize, from: Size, to: Size, across: Axis, down: Axis) -> Self {
+    pub fn new(channels: usize, from: Size, to: Size, across: Axis, down: Axis, level: Level) -> Self {
         let fits = to.width <= across.factor * from.width && to.height <= down.factor * from.height;
         assert!(fits, "{to} is larger than {from} enlarged");
-        Self { channels, from, to, bicubic: Bicubic::new(channels, from.width, across, down) }
+        let bicubic = Bicubic::new(from.width, across, down, level);
+        let width = bicubic.output_width();
+        let apart = vec![0; Self::apart(channels, from)];
+        Self { channels, from, to, bicubic, fine: vec![0; width], whole: vec![0; width], apart }
     }
 
     /// Output row `y` of a plane, `to.width * channels` bytes.
     pub fn row(&mut self, plane: &[u8], y: usize, out: &mut [u8]) {
-        let Self { channels, from, bicubic, .. } = self;
-        let bytes = from.width * *channels;
-        let last = from.height as isize - 1;
-        bicubic.filter(y, 0, |y| &plane[y.clamp(0, last) as usize * bytes..][..bytes]);
-        let step = *channels * bicubic.across.len();
-        for phase in 0..bicubic.across.len() {
-            for channel in 0..*channels {
-                let out = out.iter_mut().skip(phase * *channels + channel).step_by(step);
-                out.zip(bicubic.fine(channel, phase)).for_each(|(out, v)| *out = whole(i32::from(*v)));
+        let Self { channels: c, from, to, bicubic, fine, whole, apart } = self;
+        let (width, last) = (from.width, from.height as isize - 1);
+        let row = |y: isize| &plane[y.clamp(0, last) as usize * width * *c..][..width * *c];
+        if *c == 1 {
+            bicubic.filter(y, row, fine);
+            bicubic.level.whole_row(&fine[..to.width], &mut out[..to.width]);
+            return;
+        }
+        for channel in 0..*c {
+            // Any four rows that follow each other lie in four different places.
+            let place = |y: isize| y.rem_euclid(4) as usize * width;
+            let top = bicubic.top(y);
+            for y in top..top + 4 {
+                let samples = row(y).iter().skip(channel).step_by(*c);
+                apart[place(y)..][..width].iter_mut().zip(samples).for_each(|(to, from)| *to = *from);
             }
+            bicubic.filter(y, |y| &apart[place(y)..][..width], fine);
+            bicubic.level.whole_row(fine, whole);
+            out.iter_mut().skip(channel).step_by(*c).zip(&*whole).for_each(|(to, from)| *to = *from);
         }
     }
 
@@ -199,7 +198,7 @@ mod tests {
     fn weights_sum_to_one() {
         for axis in (1..=8).flat_map(|factor| [0.0, 0.125, 0.25].map(|shift| Axis { factor, shift })) {
             for phase in Phase::all(axis) {
-                assert_eq!(phase.weights.iter().sum::<i32>(), 1 << WEIGHT_BITS);
+                assert_eq!(phase.weights.iter().sum::<i16>(), 1 << WEIGHT_BITS);
             }
         }
     }
@@ -226,7 +225,7 @@ mod tests {
         ] {
             let to = Size::new(across.factor * from.width - 1, down.factor * from.height);
             let mut out = vec![0; to.area()];
-            PlaneFilter::new(1, from, to, across, down).plane(&plane, &mut out);
+            PlaneFilter::new(1, from, to, across, down, Level::best()).plane(&plane, &mut out);
             for (i, v) in out.iter().enumerate() {
                 let place = |j: usize, axis: Axis| (j as f64 + 0.5) / axis.factor as f64 - 0.5 + axis.shift;
                 let expected = at(&plane, from, place(i % to.width, across), place(i / to.width, down));
@@ -243,8 +242,8 @@ mod tests {
         let pair: Vec<u8> = grey.iter().flat_map(|v| [*v, 255 - v]).collect();
         let to = from.scaled(3);
         let (mut one, mut two) = (vec![0; to.area()], vec![0; 2 * to.area()]);
-        PlaneFilter::new(1, from, to, Axis::centred(3), Axis::centred(3)).plane(&grey, &mut one);
-        PlaneFilter::new(2, from, to, Axis::centred(3), Axis::centred(3)).plane(&pair, &mut two);
+        PlaneFilter::new(1, from, to, Axis::centred(3), Axis::centred(3), Level::best()).plane(&grey, &mut one);
+        PlaneFilter::new(2, from, to, Axis::centred(3), Axis::centred(3), Level::best()).plane(&pair, &mut two);
         assert_eq!(two.iter().step_by(2).copied().collect::<Vec<_>>(), one);
     }
 }

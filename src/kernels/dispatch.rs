@@ -1,7 +1,7 @@
 //! The level's kernels behind one set of names, and the bounds that the fast ones stand on.
 
 use super::level::Kind;
-use super::{Add, Attend, Clamp, Depthwise, Gate, Level, Residual, Room, Weights, Window, attention, scalar};
+use super::{Add, Attend, Clamp, Depthwise, Gate, Level, Residual, Room, Taps, Weights, Window, attention, scalar};
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
@@ -117,6 +117,32 @@ impl Level {
     /// Mean over rows, byte by byte; `bias` and `multiplier` as in [`Level::pool_columns`].
     pub fn pool_rows(self, bias: i32, multiplier: f32, clamp: Clamp, rows: &[&[u8]], out: &mut [u8]) {
         kernel!(self, pool_rows(bias, multiplier, clamp, rows, out));
+    }
+
+    /// Weighted sum of four rows of samples, in 1/64.
+    pub fn blend_rows(self, weights: [i16; 4], rows: [&[u8]; 4], out: &mut [i16]) {
+        kernel!(self, blend_rows(weights, rows, out));
+    }
+
+    /// A row enlarged by the number of phases: sample `x` of phase `p`, at `x * phases + p`, is the weighted sum of
+    /// four neighbours, the first of them at `x + first`.
+    pub fn enlarge_row(self, phases: &[Taps], row: &[i16], out: &mut [i16]) {
+        kernel!(self, enlarge_row(phases, row, out));
+    }
+
+    /// Each sample as [`whole`](super::whole) rounds it.
+    pub fn whole_row(self, fine: &[i16], out: &mut [u8]) {
+        kernel!(self, whole_row(fine, out));
+    }
+
+    /// Interleaved red, green and blue of planes in 1/64, moved together until their BT.601 luma is `luma`.
+    pub fn shade_row(self, luma: &[u8], fine: [&[i16]; 3], out: &mut [u8]) {
+        kernel!(self, shade_row(luma, fine, out));
+    }
+
+    /// [`Level::shade_row`] with a fourth plane, alpha, which is only rounded.
+    pub fn shade_alpha_row(self, luma: &[u8], fine: [&[i16]; 4], out: &mut [u8]) {
+        kernel!(self, shade_alpha_row(luma, fine, out));
     }
 
     /// Packs activations of zero point 128, `[outputs][depth]`, as weights; `sums` receives each output's sum.

@@ -154,6 +154,26 @@ pub struct Gate {
     pub repeat: usize,
 }
 
+/// Fraction bits of the bicubic filter's weights.
+pub const WEIGHT_BITS: u32 = 14;
+/// Fraction bits of filtered samples: 255 and the filter's overshoot fit 16 bits.
+pub const FINE_BITS: u32 = 6;
+
+/// A filtered sample, in 1/64, to a byte: the nearest, ties upwards.
+#[inline(always)]
+pub fn whole(v: i32) -> u8 {
+    ((v + (1 << (FINE_BITS - 1))) >> FINE_BITS).clamp(0, 255) as u8
+}
+
+/// Four neighbours of a row and their weights in 1/16384, for [`Level::enlarge_row`].
+#[derive(Clone, Copy, Debug)]
+pub struct Taps {
+    /// Samples from where an output sample stands to its first neighbour.
+    pub first: usize,
+    /// Weights.
+    pub weights: [i16; 4],
+}
+
 /// Attention within a window, for [`Level::attention_window`]: scores of every query with every key, requantised, and
 /// with them the weighted sums of the values, requantised.
 ///

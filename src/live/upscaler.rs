@@ -53,15 +53,15 @@ impl Upscaler {
 
     /// `engine` is prepared for `from.size` and [`engine_format`], `to` is what a sink takes of its output.
     pub fn new(engine: Engine, from: FrameFormat, to: FrameFormat, compare: bool) -> Self {
-        let times = scale(&from, &to);
+        let (times, level) = (scale(&from, &to), engine.level());
         let (across, down) = from.chroma_axes(to.layout, times);
         let converted = from.layout.has_chroma() && to.layout == Layout::Rgb;
         let kept = from.layout.has_chroma() && from.layout == to.layout;
         let size = if converted { to.size } else { to.chroma() };
-        let chroma = (converted || kept).then(|| PlaneFilter::new(1, from.chroma(), size, across, down));
+        let chroma = (converted || kept).then(|| PlaneFilter::new(1, from.chroma(), size, across, down, level));
         let channels = engine_format(&from).channels();
         let axis = Axis::centred(times);
-        let bicubic = compare.then(|| PlaneFilter::new(channels, from.size, to.size, axis, axis));
+        let bicubic = compare.then(|| PlaneFilter::new(channels, from.size, to.size, axis, axis, level));
         let conversion = match (from.layout, to.layout) {
             (Layout::Rgb, Layout::Yuv444) => Some(Conversion::from_rgb(to.matrix, to.range)),
             _ if converted => Some(Conversion::to_rgb(from.matrix, from.range)),

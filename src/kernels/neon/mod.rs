@@ -17,6 +17,8 @@ mod finish;
 mod pack;
 mod short;
 
+// Every build for this processor has NEON, so the plain loops are compiled for it.
+pub(super) use super::scalar::{blend_rows, enlarge_row, shade_alpha_row, shade_row, whole_row};
 pub(super) use conv::conv_row;
 pub(super) use depthwise::depthwise_row;
 pub(super) use dot::conv_row_dot;

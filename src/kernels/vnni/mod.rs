@@ -14,7 +14,10 @@ mod depthwise;
 mod elementwise;
 mod finish;
 
-pub(super) use super::avx2::{pack_columns, pack_rows, pool_columns, pool_rows, shuffle_row};
+pub(super) use super::avx2::{
+    blend_rows, enlarge_row, pack_columns, pack_rows, pool_columns, pool_rows, shade_alpha_row, shade_row, shuffle_row,
+    whole_row,
+};
 pub(super) use attention::scores;
 pub(super) use conv::{arrange, conv_row};
 pub(super) use depthwise::depthwise_row;

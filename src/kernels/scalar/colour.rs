@@ -1,0 +1,85 @@
+//! Rows of the bicubic filter, and colour from luma. The loops run over neighbours in memory, so that a compiler that
+//! may use wider vectors does: the levels' own are these.
+
+use crate::kernels::{FINE_BITS, Taps, WEIGHT_BITS, whole};
+
+/// Weights of red, green and blue in luma, in 1/16384.
+const LUMA: [i32; 3] = [4899, 9617, 1868];
+
+#[inline(always)]
+pub fn blend_rows(weights: [i16; 4], rows: [&[u8]; 4], out: &mut [i16]) {
+    const BITS: u32 = WEIGHT_BITS - FINE_BITS;
+    let rows = rows.map(|row| &row[..out.len()]);
+    for (x, out) in out.iter_mut().enumerate() {
+        let product = |k: usize| i32::from(weights[k]) * i32::from(rows[k][x]);
+        *out = ((product(0) + product(1) + product(2) + product(3) + (1 << (BITS - 1))) >> BITS) as i16;
+    }
+}
+
+#[inline(always)]
+pub fn enlarge_row(phases: &[Taps], row: &[i16], out: &mut [i16]) {
+    match *phases {
+        [a, b] => enlarge_by([a, b], row, out),
+        [a, b, c] => enlarge_by([a, b, c], row, out),
+        [a, b, c, d] => enlarge_by([a, b, c, d], row, out),
+        _ => {
+            for (p, taps) in phases.iter().enumerate() {
+                let places = out.iter_mut().skip(p).step_by(phases.len());
+                places.zip(row[taps.first..].windows(4)).for_each(|(out, v)| *out = taps.sum(v));
+            }
+        }
+    }
+}
+
+/// [`enlarge_row`] by a factor that is known when it is compiled.
+#[inline(always)]
+fn enlarge_by<const N: usize>(phases: [Taps; N], row: &[i16], out: &mut [i16]) {
+    let (out, _) = out.as_chunks_mut::<N>();
+    let rows = phases.map(|taps| [0, 1, 2, 3].map(|k| &row[taps.first + k..][..out.len()]));
+    for (x, out) in out.iter_mut().enumerate() {
+        for p in 0..N {
+            out[p] = phases[p].sum(&rows[p].map(|row| row[x]));
+        }
+    }
+}
+
+impl Taps {
+    #[inline(always)]
+    fn sum(&self, v: &[i16]) -> i16 {
+        let product = |k: usize| i32::from(self.weights[k]) * i32::from(v[k]);
+        ((product(0) + product(1) + product(2) + product(3) + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS) as i16
+    }
+}
+
+#[inline(always)]
+pub fn whole_row(fine: &[i16], out: &mut [u8]) {
+    out.iter_mut().zip(fine).for_each(|(out, v)| *out = whole(i32::from(*v)));
+}
+
+#[inline(always)]
+pub fn shade_row(luma: &[u8], fine: [&[i16]; 3], out: &mut [u8]) {
+    let (out, _) = out.as_chunks_mut::<3>();
+    let (luma, fine) = (&luma[..out.len()], fine.map(|row| &row[..out.len()]));
+    for (x, out) in out.iter_mut().enumerate() {
+        *out = shade(luma[x], fine.map(|row| i32::from(row[x])));
+    }
+}
+
+#[inline(always)]
+pub fn shade_alpha_row(luma: &[u8], fine: [&[i16]; 4], out: &mut [u8]) {
+    let (out, _) = out.as_chunks_mut::<4>();
+    let (luma, fine) = (&luma[..out.len()], fine.map(|row| &row[..out.len()]));
+    for (x, out) in out.iter_mut().enumerate() {
+        let [r, g, b, alpha] = fine.map(|row| i32::from(row[x]));
+        let [r, g, b] = shade(luma[x], [r, g, b]);
+        *out = [r, g, b, whole(alpha)];
+    }
+}
+
+/// Red, green and blue moved together until their luma is `luma`.
+#[inline(always)]
+fn shade(luma: u8, [r, g, b]: [i32; 3]) -> [u8; 3] {
+    let soft = (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b) >> 14;
+    let shift = (i32::from(luma) << FINE_BITS) - soft;
+    [r, g, b].map(|v| whole(v + shift))
+}
