@@ -106,3 +106,14 @@ class Crops:
                 a, b = a[:, ::-1], b[:, ::-1]
             inputs[i, 0], targets[i, 0] = self.degrade(a, rng) if self.degrade else a, b
         return torch.from_numpy(inputs).float() / 255, torch.from_numpy(targets).float() / 255
+
+    def named(self, step, batch, side):
+        """Crops of `side` large pixels from such places, and the numbers of their pictures."""
+        rng = np.random.default_rng((self.seed, step, 2))
+        crops, names = np.empty((batch, 1, side, side), np.uint8), []
+        for i, place in enumerate(np.searchsorted(self.cumulative, rng.random(batch))):
+            which, y, x = self.places[min(place, len(self.places) - 1)]
+            y, x = (self.scale * n + int(rng.integers(self.scale * self.size - side + 1)) for n in (y, x))
+            crops[i, 0] = self.pairs[which][1][y : y + side, x : x + side]
+            names.append(int(which))
+        return torch.from_numpy(crops).float() / 255, torch.tensor(names)

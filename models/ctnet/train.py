@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .critic import Critic
 from .data import Crops
 from .evaluate import mean_psnr
 from .layers import TorchOps
@@ -48,8 +49,10 @@ STAGES = (
     Stage("quantised", 0.15, 7e-4, MIXED, leak=0.0, quantised=True),
 )
 # Of a run that begins with weights; where they are another scale's, the tail is new and learns alone first.
-CONTINUED = ("taught", "end-to-end", "quantised")
+CONTINUED = ("taught", "end-to-end", "quantised", "photo")
 TAIL = Stage("tail", 0.03, 3e-3, {"both": 1.0}, moving=("tail",))
+# Of a `-photo` network, from the weights of the one that learnt from pixels alone.
+PHOTO_STAGES = (Stage("photo", 1.0, 3e-4, MIXED, leak=0.0, quantised=True),)
 NANO_STAGES = (
     Stage("taught", 0.70, 3e-3, {"both": 1.0}, bound=1.5),
     Stage("quantised", 0.30, 7e-4, {"cnn": 1.0}, leak=0.0, quantised=True),
@@ -80,6 +83,7 @@ class Run:
         self.path = Path(folder) / f"{name}.pt"
         self.step, self.seconds = 0, 0.0
         self.optimiser = None
+        self.critic = Critic(len(crops.pairs)) if name.endswith("-photo") else None
 
     def new_optimiser(self, stage):
         """For what the stage may move; scales learn only when they are used."""
@@ -95,6 +99,8 @@ class Run:
         state = {"step": self.step, "seconds": self.seconds}
         state |= {"net": self.net.state_dict(), "average": self.average.state_dict()}
         state["optimiser"] = self.optimiser.state_dict() if self.optimiser else None
+        if self.critic:
+            state["critic"] = [self.critic.state_dict(), self.critic.optimiser.state_dict()]
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
         partial.rename(self.path)
@@ -102,11 +108,19 @@ class Run:
     def load(self):
         """Take up the checkpoint, if there is one, at its place in data and schedule."""
         if not self.path.exists():
+            if self.critic:
+                right = self.critic.learn_to_see(self.crops)
+                print(f"the eye names {right:.0%} of the crops", flush=True)
             return
         state = torch.load(self.path, weights_only=True)
         self.step, self.seconds = state["step"], state["seconds"]
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
+        if self.critic:
+            judges, optimiser = state["critic"]
+            self.critic.load_state_dict(judges)
+            self.critic.optimiser.load_state_dict(optimiser)
+            self.critic.eye.requires_grad_(False)
         for first, last, stage in spans(self.total, self.stages):
             if first < self.step < last:
                 self.optimiser = self.new_optimiser(stage)
@@ -143,7 +157,9 @@ class Run:
         choices, chances = zip(*stage.branches.items())
         branches = str(np.random.default_rng((self.seed, self.step, 1)).choice(choices, p=chances))
         x, y = self.crops(self.step)
-        loss = self.net.losses(ops, x, y, branches) + EXCESS * ops.excess
+        picture = self.net(ops, x, branches) if self.critic else None
+        loss = self.critic.losses(picture, y) if self.critic else self.net.losses(ops, x, y, branches)
+        loss = loss + EXCESS * ops.excess
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if branches != "transformer":
@@ -153,6 +169,8 @@ class Run:
         norm = torch.nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], 0.5)
         if torch.isfinite(norm):
             self.optimiser.step()
+        if self.critic:
+            self.critic.learn(picture, y)
         self.step += 1
         decay = min(0.999, (self.step - first + 1) / (self.step - first + 10))
         with torch.no_grad():
@@ -197,7 +215,7 @@ def main():
     parser.add_argument("--stages", help="stages to run, of all; by default the last two with --from, without leak")
     args = parser.parse_args()
     network = build(args.name)
-    stages = NANO_STAGES if isinstance(network, Nano) else STAGES
+    stages = NANO_STAGES if isinstance(network, Nano) else PHOTO_STAGES if args.name.endswith("-photo") else STAGES
     chosen = args.stages.split(",") if args.stages else CONTINUED if args.start else [s.name for s in stages]
     stages = tuple(s for s in stages if s.name in chosen)
     torch.set_num_threads(args.threads)
