@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from .network import charbonnier
 from .soap import Soap
 
-PIXEL, PERCEPTUAL, ADVERSARIAL = 1.0, 0.05, 0.002
+PIXEL, PERCEPTUAL, ADVERSARIAL = 0.5, 0.1, 0.01
 EYE_STEPS, EYE_RATE, EYE_BATCH, EYE_SIDE = 6000, 3e-3, 16, 64
 
 
