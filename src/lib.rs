@@ -49,7 +49,7 @@
 //! | room | what it is for | may use |
 //! | --- | --- | --- |
 //! | [`geom`] | sizes, spans, rectangles; integers, pixels | - |
-//! | [`frame`] | pixel formats, luma, colour | geom |
+//! | [`frame`] | pixel formats, luma, colour | kernels, geom |
 //! | [`memory`] | budget, sharing by lifetime, arena | - |
 //! | [`model`] | ONNX to `Graph`, through tract; the only room that names tract | geom |
 //! | [`kernels`] | the kernel contract and `Level`; `scalar` the truth, `neon`, `avx2` and `vnni` the speed | geom |

@@ -6,7 +6,7 @@ use std::path::Path;
 /// A room, and the rooms it may use beside itself. The table of `src/lib.rs`; change both together.
 const RULES: &[(&str, &[&str])] = &[
     ("geom", &[]),
-    ("frame", &["geom"]),
+    ("frame", &["kernels", "geom"]),
     ("memory", &[]),
     ("model", &["geom"]),
     ("kernels", &["geom"]),

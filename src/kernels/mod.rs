@@ -6,6 +6,8 @@
 //! of output pixels. Sums are exact in 32 bits. There is one rounding rule, [`requantise`]: the sum as f32
 //! (nearest even), times an f32 multiplier, rounded to the nearest even integer, plus the zero point, clamped.
 //! Every step of it is an IEEE 754 single operation, so it gives the same bytes on every processor.
+//!
+//! Colour (the bicubic filter, and pixels moved to a new luma) is fixed-point: weights in 1/16384, samples in 1/64.
 
 mod attention;
 mod level;
