@@ -144,7 +144,10 @@ shipped! {
     "ctnet-tiny-x2" 2,
     "ctnet-nano-x2" 2,
     "ctnet-small-x2" 2,
+    "ctnet-tiny-x3" 3,
     "ctnet-tiny-x4" 4,
+    "ctnet-small-x4" 4,
+    "ctnet-small-x4-photo" 4,
     "ctnet-tiny-x2-cam" 2,
 }
 
