@@ -20,6 +20,7 @@ use bifocal::live::{self, DropPolicy, Options, Wish};
 use bifocal::model::Model;
 use counting::{calls, held};
 use support::{Look, OPTIONS, alone, bifocal, expected, frames_of, prepare, run, y4m};
+
 #[test]
 fn y4m_is_upscaled_plane_by_plane() {
     let _alone = alone();

@@ -10,7 +10,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from .resize import blur
+from .resize import blur, u8
 
 BLOCK = 8
 
@@ -20,7 +20,7 @@ def degrade(picture, rng):
     x = soften(picture.astype(np.float32), rng.uniform(0, 0.8))
     shot, floor = rng.uniform(0, 0.25), rng.uniform(0, 3)
     x += rng.standard_normal(x.shape, np.float32) * np.sqrt(shot * x + floor**2)
-    x = np.clip(np.round(x), 0, 255).astype(np.uint8)
+    x = u8(x)
     return compress(x, int(rng.integers(50, 96)), rng) if rng.random() < 0.7 else x
 
 

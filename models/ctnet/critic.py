@@ -28,6 +28,15 @@ def layers(widths, wrap=lambda layer: layer):
     return nn.ModuleList(wrap(nn.Conv2d(a, b, 3, stride=2, padding=1)) for a, b in pairs)
 
 
+def activations(layers, x):
+    """What each layer makes of what the one before has made."""
+    made = []
+    for layer in layers:
+        x = F.leaky_relu(layer(x), 0.2)
+        made.append(x)
+    return made
+
+
 class Eye(nn.Module):
     def __init__(self, photos):
         super().__init__()
@@ -36,11 +45,7 @@ class Eye(nn.Module):
         self.name = nn.Linear(sum(widths), photos)
 
     def features(self, x):
-        found = []
-        for layer in self.layers:
-            x = F.leaky_relu(layer(x), 0.2)
-            found.append(x)
-        return found
+        return activations(self.layers, x)
 
     def forward(self, x):
         return self.name(torch.cat([found.mean((2, 3)) for found in self.features(x)], 1))
@@ -53,9 +58,7 @@ class Discriminator(nn.Module):
         self.verdict = spectral_norm(nn.Conv2d(64, 1, 3, padding=1))
 
     def forward(self, x):
-        for layer in self.layers:
-            x = F.leaky_relu(layer(x), 0.2)
-        return self.verdict(x)
+        return self.verdict(activations(self.layers, x)[-1])
 
 
 class Critic(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from .drawings import sheet
-from .resize import downscale
+from .resize import downscale, u8
 
 Image.MAX_IMAGE_PIXELS = None
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -33,7 +33,7 @@ def load(path):
 def pair(hr, scale):
     """(LR, HR) as u8 from float luma, cut to a multiple of the scale."""
     hr, lr = downscale(hr, scale)
-    return tuple(np.clip(np.round(p), 0, 255).astype(np.uint8) for p in (lr, hr))
+    return u8(lr), u8(hr)
 
 
 class Crops:
@@ -89,13 +89,17 @@ class Crops:
         steep = energy >= np.quantile(energy, 1 - keep)
         return y[steep], x[steep], energy[steep]
 
+    def _chosen(self, rng, count):
+        """Places by their chances."""
+        places = np.searchsorted(self.cumulative, rng.random(count))
+        return self.places[np.minimum(places, len(self.places) - 1)]
+
     def __call__(self, step):
         rng = np.random.default_rng((self.seed, step))
         n, s = self.size, self.scale
         inputs = np.empty((self.batch, 1, n, n), np.uint8)
         targets = np.empty((self.batch, 1, n * s, n * s), np.uint8)
-        for i, place in enumerate(np.searchsorted(self.cumulative, rng.random(self.batch))):
-            which, y, x = self.places[min(place, len(self.places) - 1)]
+        for i, (which, y, x) in enumerate(self._chosen(rng, self.batch)):
             lr, hr = self.pairs[which]
             y = min(max(0, y + rng.integers(-n // 4, n // 4 + 1)), lr.shape[0] - n)
             x = min(max(0, x + rng.integers(-n // 4, n // 4 + 1)), lr.shape[1] - n)
@@ -111,8 +115,7 @@ class Crops:
         """Crops of `side` large pixels from such places, and the numbers of their pictures."""
         rng = np.random.default_rng((self.seed, step, 2))
         crops, names = np.empty((batch, 1, side, side), np.uint8), []
-        for i, place in enumerate(np.searchsorted(self.cumulative, rng.random(batch))):
-            which, y, x = self.places[min(place, len(self.places) - 1)]
+        for i, (which, y, x) in enumerate(self._chosen(rng, batch)):
             y, x = (self.scale * n + int(rng.integers(self.scale * self.size - side + 1)) for n in (y, x))
             crops[i, 0] = self.pairs[which][1][y : y + side, x : x + side]
             names.append(int(which))

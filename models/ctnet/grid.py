@@ -15,13 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .resize import downscale, resize
+from .resize import downscale, resize, u8
 
 SIDE, SHOWN, LABEL = 96, 192, 18  # pixels of a crop, of its enlarged view, of the line above
-
-
-def u8(x):
-    return np.clip(np.round(x), 0, 255).astype(np.uint8)
 
 
 def made(program, model, small):

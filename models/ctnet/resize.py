@@ -47,3 +47,8 @@ def blur(x, window):
     n = len(window)
     rows = sum(x[i : x.shape[0] - n + 1 + i] * window[i] for i in range(n))
     return sum(rows[:, i : x.shape[1] - n + 1 + i] * window[i] for i in range(n))
+
+
+def u8(x):
+    """The nearest bytes."""
+    return np.clip(np.round(x), 0, 255).astype(np.uint8)
