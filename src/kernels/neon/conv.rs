@@ -233,53 +233,73 @@ impl<'a> Row<'a> {
         x: usize,
     ) {
         let count = if F { 8 } else { last.count.saturating_sub(w * 8).min(8) };
-        let (out, skip) = (last.out.wrapping_add(w * 8), last.skip.wrapping_add(w * 8));
+        let mut out = last.out.wrapping_add(w * 8 + x * last.out_step);
+        let mut skip = last.skip.wrapping_add(w * 8 + x * last.skip_step);
         for p in (0..P).step_by(2) {
-            let value = |p: usize| -> Eight {
+            let mut value = |p: usize| -> Eight {
                 // Past the last pixel the last one again, which is not stored.
-                let p = p.min(P - 1);
-                let value = finish::scale(sums[p], last.multipliers[w]);
+                let value = finish::scale(sums[p.min(P - 1)], last.multipliers[w]);
                 if !R || !last.added {
                     return value;
                 }
                 // SAFETY: the addend has `outputs` bytes at every pixel, and `count` stays within them.
-                last.rule.add(value, unsafe { finish::load(skip.wrapping_add((x + p) * last.skip_step), count) })
+                let bytes = unsafe { finish::load(skip, count) };
+                if p + 1 < P {
+                    skip = skip.wrapping_add(last.skip_step);
+                }
+                last.rule.add(value, bytes)
             };
             let bytes = last.rule.place([value(p), value(p + 1)]);
             // SAFETY: `out` has `outputs` bytes at every pixel, and `count` stays within them.
             unsafe {
-                finish::store(vget_low_u8(bytes), out.wrapping_add((x + p) * last.out_step), count);
+                finish::store(vget_low_u8(bytes), out, count);
+                out = out.wrapping_add(last.out_step);
                 if p + 1 < P {
-                    finish::store(vget_high_u8(bytes), out.wrapping_add((x + p + 1) * last.out_step), count);
+                    finish::store(vget_high_u8(bytes), out, count);
+                    out = out.wrapping_add(last.out_step);
                 }
             }
         }
     }
 
-    /// [`Row::finish`] for 16 outputs, all real: `W` is 2.
+    /// [`Row::finish`] for `V * 4` outputs, 12 or 16, all real: `W` is 2.
     ///
     /// # Safety
     ///
     /// As for [`Row::finish`].
     #[target_feature(enable = "neon")]
     #[inline]
-    pub unsafe fn finish_wide<const R: bool, const W: usize, const P: usize>(
+    pub unsafe fn finish_wide<const R: bool, const W: usize, const V: usize, const P: usize>(
         &self,
         last: &Last<W>,
-        sums: &[[int32x4_t; 4]; P],
+        sums: &[[int32x4_t; V]; P],
         x: usize,
     ) {
-        for (p, &[a, b, c, d]) in sums.iter().enumerate() {
-            let mut values =
-                [finish::scale([a, b], last.multipliers[0]), finish::scale([c, d], last.multipliers[W - 1])];
+        let (mut skip, mut out) =
+            (last.skip.wrapping_add(x * last.skip_step), last.out.wrapping_add(x * last.out_step));
+        for sums in sums {
+            // Twelve come out as sixteen, of which the last four are not stored.
+            let mut values = [
+                finish::scale([sums[0], sums[1]], last.multipliers[0]),
+                finish::scale([sums[2], sums[V - 1]], last.multipliers[W - 1]),
+            ];
             if R {
-                // SAFETY: the addend has these 16 bytes at every pixel.
-                let skip = unsafe { vld1q_u8(last.skip.wrapping_add((x + p) * last.skip_step)) };
-                values[0] = last.rule.add(values[0], vget_low_u8(skip));
-                values[1] = last.rule.add(values[1], vget_high_u8(skip));
+                // SAFETY: the addend has these `V * 4` bytes at every pixel.
+                let bytes = unsafe { [finish::load(skip, 8), finish::load(skip.add(8), V * 4 - 8)] };
+                values = [last.rule.add(values[0], bytes[0]), last.rule.add(values[1], bytes[1])];
+                skip = skip.wrapping_add(last.skip_step);
             }
-            // SAFETY: `out` has these 16 bytes at every pixel.
-            unsafe { vst1q_u8(last.out.wrapping_add((x + p) * last.out_step), last.rule.place(values)) };
+            let bytes = last.rule.place(values);
+            // SAFETY: `out` has these `V * 4` bytes at every pixel.
+            unsafe {
+                if V == 4 {
+                    vst1q_u8(out, bytes);
+                } else {
+                    finish::store(vget_low_u8(bytes), out, 8);
+                    finish::store(vget_high_u8(bytes), out.add(8), 4);
+                }
+            }
+            out = out.wrapping_add(last.out_step);
         }
     }
 }

@@ -2,14 +2,27 @@
 //!
 //! A vector of weights is four outputs by four inputs; the by-element form of `sdot` multiplies it with four of a
 //! pixel's sixteen activations, so one load and one sign change serve four steps. Two pipelines of four cycles are
-//! busy with eight sums (8 pixels by the 4 outputs of a last layer); 4 pixels by 16 outputs, or 8 by 8, make sixteen
-//! and ask for fewer loads.
+//! busy with eight sums (8 pixels by the 4 outputs of a last layer); 4 pixels by 16 outputs and 8 by 8 make sixteen, 7 by
+//! 12 make 21, and ask for fewer loads.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::conv::{Last, Row};
 use crate::kernels::{Clamp, Residual, Tap, Weights, Window};
+
+/// Activations of some pixels, as signed ones: those at `$from` and each of `$offsets`, loaded by `$load`. Left alone the
+/// compiler makes a pointer to each pixel anew every time.
+macro_rules! load {
+    ($load:literal, $from:expr, $offsets:expr) => {
+        $offsets.map(|offset: usize| {
+            let x: uint8x16_t;
+            asm!($load, x = lateout(vreg) x, from = in(reg) $from, offset = in(reg) offset,
+                options(pure, readonly, nostack, preserves_flags));
+            vreinterpretq_s8_u8(veorq_u8(x, vdupq_n_u8(0x80)))
+        })
+    };
+}
 
 /// [`conv_row`](super::conv_row) with dot products.
 #[allow(clippy::too_many_arguments)]
@@ -31,9 +44,12 @@ pub fn conv_row_dot(
             match (weights.outputs - output, residual.is_some()) {
                 (16.., false) => strip::<false, true, 2, 4, 4>(&row, output),
                 (16.., true) => strip::<true, true, 2, 4, 4>(&row, output),
+                (12, false) => strip::<false, true, 2, 3, 7>(&row, output),
+                (12, true) => strip::<true, true, 2, 3, 4>(&row, output),
                 (8, false) => strip::<false, true, 1, 2, 8>(&row, output),
                 (8, true) => strip::<true, true, 1, 2, 8>(&row, output),
-                (9.., _) => strip::<true, false, 2, 4, 4>(&row, output),
+                (13.., _) => strip::<true, false, 2, 4, 4>(&row, output),
+                (9.., _) => strip::<true, false, 2, 3, 4>(&row, output),
                 (5.., _) => strip::<true, false, 1, 2, 8>(&row, output),
                 _ => strip::<true, false, 1, 1, 8>(&row, output),
             }
@@ -96,14 +112,21 @@ unsafe fn block<const R: bool, const F: bool, const W: usize, const V: usize, co
     let mut sums: [[int32x4_t; V]; P] = [bias; P];
     // SAFETY: `output` is below the padded number, and a line has four weights for each of them.
     let mut weights = unsafe { row.weights.data.as_ptr().add(output * 4) };
+    let (mut offsets, mut last_step) = ([0; P], 0);
     for &Tap { row: from, offset, step } in taps {
-        // SAFETY: the tap's row reaches past the run of the last pixel, and `x` is not behind that pixel.
-        let mut bytes = unsafe { row.rows[from].as_ptr().add(x * step + offset) };
+        if step != last_step {
+            // What the compiler may not move keeps this a branch, hardly ever taken twice, instead of `P` selections.
+            // SAFETY: no instruction at all.
+            unsafe { asm!("", options(nomem, nostack, preserves_flags)) };
+            (offsets, last_step) = (std::array::from_fn(|p| p * step), step);
+        }
+        // SAFETY: the tap's row is there and reaches past the run of the last pixel, and `x` is not behind that pixel.
+        let mut bytes = unsafe { row.rows.get_unchecked(from).as_ptr().add(x * step + offset) };
         // SAFETY: the weights hold taps * run / 4 lines, of which four, two or one are the next; the 16, 8 or 4
         // bytes lie in the runs of the pixels x..x + P, all of them in the row.
         unsafe {
             for _ in 0..run / 16 {
-                let x = load(bytes, step, |from| vld1q_u8(from));
+                let x = load!("ldr {x:q}, [{from}, {offset}]", bytes, offsets);
                 multiply::<0, V, P>(&mut sums, &x, weights);
                 multiply::<1, V, P>(&mut sums, &x, weights.add(line));
                 multiply::<2, V, P>(&mut sums, &x, weights.add(line * 2));
@@ -112,15 +135,14 @@ unsafe fn block<const R: bool, const F: bool, const W: usize, const V: usize, co
                 weights = weights.wrapping_add(line * 4);
             }
             if run & 8 != 0 {
-                let x = load(bytes, step, |from| vcombine_u8(vld1_u8(from), vdup_n_u8(0)));
+                let x = load!("ldr {x:d}, [{from}, {offset}]", bytes, offsets);
                 multiply::<0, V, P>(&mut sums, &x, weights);
                 multiply::<1, V, P>(&mut sums, &x, weights.add(line));
                 bytes = bytes.wrapping_add(8);
                 weights = weights.wrapping_add(line * 2);
             }
             if run & 4 != 0 {
-                let x =
-                    load(bytes, step, |from| vreinterpretq_u8_u32(vdupq_n_u32(from.cast::<u32>().read_unaligned())));
+                let x = load!("ldr {x:s}, [{from}, {offset}]", bytes, offsets);
                 multiply::<0, V, P>(&mut sums, &x, weights);
                 weights = weights.wrapping_add(line);
             }
@@ -128,36 +150,18 @@ unsafe fn block<const R: bool, const F: bool, const W: usize, const V: usize, co
     }
     // SAFETY: passes on what the caller has promised.
     unsafe {
-        if F && V == 4 {
-            let sums: [[_; 4]; P] = std::array::from_fn(|p| std::array::from_fn(|v| sums[p][v % V]));
-            return row.finish_wide::<R, W, P>(last, &sums, x);
+        if F && V > 2 {
+            return row.finish_wide::<R, W, V, P>(last, &sums, x);
         }
         // Four outputs come out as eight, of which the last four are not stored. A loop over `W` would index the sums
         // by its variable, for which the compiler keeps them in memory from the first product on.
         let eight =
             |first: usize| -> [_; P] { std::array::from_fn(|p| [sums[p][first], sums[p][(first + 1).min(V - 1)]]) };
         row.finish::<R, F, W, P>(last, 0, &eight(0), x);
-        if V == 4 {
+        if V > 2 {
             row.finish::<R, F, W, P>(last, 1, &eight(2 % V), x);
         }
     }
-}
-
-/// Activations of `P` pixels, as signed ones.
-///
-/// # Safety
-///
-/// `read` may read at `bytes` and at each `step` after it, `P` in all.
-#[target_feature(enable = "dotprod")]
-#[inline]
-unsafe fn load<const P: usize>(
-    bytes: *const u8,
-    step: usize,
-    read: impl Fn(*const u8) -> uint8x16_t,
-) -> [int8x16_t; P] {
-    let sign = vdupq_n_u8(0x80);
-    // SAFETY: the caller vouches for each of P steps.
-    std::array::from_fn(|p| vreinterpretq_s8_u8(veorq_u8(read(unsafe { bytes.add(p * step) }), sign)))
 }
 
 /// Adds four products to every sum, with the `LANE`th four activations.
@@ -172,15 +176,15 @@ unsafe fn multiply<const LANE: usize, const V: usize, const P: usize>(
     x: &[int8x16_t; P],
     weights: *const i8,
 ) {
-    // SAFETY: the caller vouches for V * 16 weights.
-    let weights: [int8x16_t; V] = std::array::from_fn(|v| unsafe { vld1q_s8(weights.add(v * 16)) });
-    for (sums, x) in sums.iter_mut().zip(x) {
-        for (sum, w) in sums.iter_mut().zip(weights) {
+    for v in 0..V {
+        // SAFETY: the caller vouches for V * 16 weights.
+        let w = unsafe { vld1q_s8(weights.add(v * 16)) };
+        for (sums, x) in sums.iter_mut().zip(x) {
             // SAFETY: arithmetic on registers, which this function's processor has.
             unsafe {
                 asm!(
                     "sdot {sum:v}.4s, {w:v}.16b, {x:v}.4b[{lane}]",
-                    sum = inlateout(vreg) *sum,
+                    sum = inlateout(vreg) sums[v],
                     w = in(vreg) w,
                     x = in(vreg) *x,
                     lane = const LANE,
