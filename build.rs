@@ -1,4 +1,5 @@
-//! Makes the table of boards: every `boards/NAME.toml` is one. A wrong file ends the build with its line.
+//! Makes the table of boards, where a wrong file ends the build with its line: every `boards/NAME.toml` is one. And
+//! compresses the models that are inside the program.
 
 // The same code as in the library; the build uses only a part of it.
 #[allow(dead_code)]
@@ -17,27 +18,23 @@ mod memory {
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use miniz_oxide::deflate::compress_to_vec_zlib;
+
 fn main() {
     println!("cargo::rerun-if-changed=boards");
     for file in ["parse.rs", "profile.rs"] {
         println!("cargo::rerun-if-changed=src/board/{file}");
     }
     println!("cargo::rerun-if-changed=src/memory/budget.rs");
-    if let Err(problem) = run() {
+    if let Err(problem) = boards().and_then(|()| models()) {
         println!("cargo::error={problem}");
     }
 }
 
-fn run() -> Result<(), String> {
-    let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("boards");
-    let entries = std::fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
-    files.sort();
+fn boards() -> Result<(), String> {
     let mut table = String::from("&[\n");
     let mut owners = HashMap::new();
-    for file in &files {
-        println!("cargo::rerun-if-changed={}", file.display());
+    for file in &files("boards", "toml")? {
         let name = file.file_stem().and_then(|name| name.to_str()).ok_or("a board's name is not text")?;
         let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
         let board = profile::Board::parse(name, &text).map_err(|e| e.to_string())?;
@@ -49,8 +46,32 @@ fn run() -> Result<(), String> {
         table += &format!("({name:?}, include_str!({:?})),\n", file.display().to_string());
     }
     table += "]";
-    let out = Path::new(&variable("OUT_DIR")?).join("boards.rs");
-    std::fs::write(&out, table).map_err(|e| format!("{}: {e}", out.display()))
+    write("boards.rs", table.as_bytes())
+}
+
+fn models() -> Result<(), String> {
+    for file in &files("models", "onnx")? {
+        let name = file.file_name().and_then(|name| name.to_str()).ok_or("a model's name is not text")?;
+        let bytes = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
+        write(&format!("{name}.z"), &compress_to_vec_zlib(&bytes, 9))?;
+    }
+    Ok(())
+}
+
+/// Files of a folder beside this one by their ending, sorted. A change of one builds anew.
+fn files(folder: &str, ending: &str) -> Result<Vec<PathBuf>, String> {
+    let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join(folder);
+    let entries = std::fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == ending));
+    files.sort();
+    files.iter().for_each(|file| println!("cargo::rerun-if-changed={}", file.display()));
+    Ok(files)
+}
+
+fn write(name: &str, bytes: &[u8]) -> Result<(), String> {
+    let out = Path::new(&variable("OUT_DIR")?).join(name);
+    std::fs::write(&out, bytes).map_err(|e| format!("{}: {e}", out.display()))
 }
 
 fn variable(name: &str) -> Result<String, String> {

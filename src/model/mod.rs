@@ -11,6 +11,8 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
+
 pub use graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
 
 thread_local! {
@@ -118,11 +120,12 @@ pub struct Model {
     silent: serde_json::Map<String, serde_json::Value>,
 }
 
-/// A file of `models/` that is in the binary.
+/// A file of `models/` that is in the binary, which the build has compressed to half its size.
 struct Shipped {
     name: &'static str,
     scale: usize,
-    onnx: &'static [u8],
+    bytes: usize,
+    zlib: &'static [u8],
 }
 
 macro_rules! shipped {
@@ -130,7 +133,8 @@ macro_rules! shipped {
         const SHIPPED: &[Shipped] = &[$(Shipped {
             name: $name,
             scale: $scale,
-            onnx: include_bytes!(concat!("../../models/", $name, ".onnx")),
+            bytes: include_bytes!(concat!("../../models/", $name, ".onnx")).len(),
+            zlib: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".onnx.z")),
         }),+];
 
         impl Model {
@@ -153,7 +157,10 @@ shipped! {
 
 impl Shipped {
     fn parse(&self) -> Result<Model, ModelError> {
-        Model::parse(self.name, self.onnx)
+        let onnx = decompress_to_vec_zlib_with_limit(self.zlib, self.bytes);
+        let damaged =
+            |e| ModelError::Parse { name: self.name.to_string(), reason: format!("damaged in the program: {e}") };
+        Model::parse(self.name, &onnx.map_err(damaged)?)
     }
 }
 
