@@ -41,12 +41,12 @@ class Stage:
 
 # The parts of the Transformer branch. Beside the other it would become a correction to it, and fall silent.
 TRANSFORMER = ("embed", "block1", "block2", "pyramid", "fuse_transformer")
-MIXED = {"both": 0.6, "cnn": 0.05, "transformer": 0.35}
+MIXED = {"both": 0.55, "cnn": 0.05, "transformer": 0.4}
 STAGES = (
     Stage("transformer", 0.20, 3e-3, {"transformer": 1.0}, bound=1.5),
     Stage("guarded", 0.30, 3e-3, MIXED, guarded=TRANSFORMER, bound=1.5),
     Stage("end-to-end", 0.35, 2e-3, MIXED, bound=1.5),
-    Stage("quantised", 0.15, 7e-4, MIXED, leak=0.0, quantised=True),
+    Stage("quantised", 0.15, 7e-4, MIXED, guarded=TRANSFORMER, leak=0.0, quantised=True),
 )
 # Of a run that begins with weights; where they are another scale's, the tail is new and learns alone first.
 CONTINUED = ("taught", "end-to-end", "quantised", "photo")
@@ -225,7 +225,9 @@ def main():
     )
     run = Run(args.name, crops, args.steps, args.out, args.seed, stages)
     if args.start:
-        run.stages = tuple(replace(s, leak=0.0) for s in stages)
+        # The tail, which both branches share, is left as the other branch needs it.
+        alone = {"transformer": TRANSFORMER}
+        run.stages = tuple(replace(s, leak=0.0, moving=alone.get(s.name, s.moving)) for s in stages)
         if run.start_from(args.start):
             run.stages = (TAIL, *run.stages)
     run.load()
