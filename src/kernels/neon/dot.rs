@@ -57,9 +57,9 @@ pub fn conv_row_dot(
     }
 }
 
-/// All pixels of `V * 4` outputs, in blocks of `P`. `R`: there may be a residual; `F`: the outputs are all real; `W` groups of 8
-/// outputs hold them. The last block may begin earlier and make some pixels again, the
-/// same as before; only rows shorter than a block need smaller ones.
+/// All pixels of `V * 4` outputs, in blocks of `P`. `R`: there may be a residual; `F`: the outputs are all real; `W` groups
+/// of 8 outputs hold them. The last block may begin earlier and make some pixels again, the same as before; only rows
+/// shorter than a block need smaller ones.
 ///
 /// # Safety
 ///
@@ -69,7 +69,7 @@ unsafe fn strip<const R: bool, const F: bool, const W: usize, const V: usize, co
     row: &Row,
     output: usize,
 ) {
-    // SAFETY: the outputs are there: those of the strip, or 8 where it has 4.
+    // SAFETY: the outputs are there: those of the strip, with four more where its last group of 8 has 4.
     let last = unsafe { row.last::<W>(output) };
     let mut x = 0;
     // SAFETY: the outputs are there, and each block's pixels are below `row.pixels`.
