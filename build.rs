@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use miniz_oxide::deflate::compress_to_vec_zlib;
 
 fn main() {
-    println!("cargo::rerun-if-changed=boards");
     for file in ["parse.rs", "profile.rs"] {
         println!("cargo::rerun-if-changed=src/board/{file}");
     }
@@ -58,14 +57,14 @@ fn models() -> Result<(), String> {
     Ok(())
 }
 
-/// Files of a folder beside this one by their ending, sorted. A change of one builds anew.
+/// Files of a folder beside this one by their ending, sorted. A change in the folder, a new file too, builds anew.
 fn files(folder: &str, ending: &str) -> Result<Vec<PathBuf>, String> {
+    println!("cargo::rerun-if-changed={folder}");
     let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join(folder);
     let entries = std::fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == ending));
     files.sort();
-    files.iter().for_each(|file| println!("cargo::rerun-if-changed={}", file.display()));
     Ok(files)
 }
 
