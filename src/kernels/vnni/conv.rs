@@ -8,13 +8,14 @@
 //! With 8 outputs the vector has two words for each output, and a step takes eight bytes of every pixel; with 4
 //! outputs it has four words and a step takes sixteen bytes. The words of an output are added at the end. So all three
 //! shapes do 64 products an instruction. `D` names them: the bytes of a pixel that a step takes. A *group* is `D`
-//! pixels by `64 / D` outputs, a vector of bytes when it is done.
+//! pixels by `64 / D` outputs, a vector of bytes when it is done. A last strip of 12 outputs is in [`super::twelve`].
 
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
 use super::finish::{self, Rule};
+use super::twelve;
 use crate::kernels::dispatch::assert_conv;
 use crate::kernels::{Clamp, Residual, Tap, Weights, Window, avx2};
 
@@ -47,15 +48,15 @@ pub fn conv_row(
 }
 
 /// The arguments of [`conv_row`], after [`assert_conv`].
-struct Row<'a> {
-    window: &'a Window<'a>,
-    weights: &'a Weights<'a>,
-    clamp: Clamp,
-    residual: Option<&'a Residual<'a>>,
-    rows: &'a [&'a [u8]],
-    out: *mut u8,
-    out_step: usize,
-    pixels: usize,
+pub(super) struct Row<'a> {
+    pub(super) window: &'a Window<'a>,
+    pub(super) weights: &'a Weights<'a>,
+    pub(super) clamp: Clamp,
+    pub(super) residual: Option<&'a Residual<'a>>,
+    pub(super) rows: &'a [&'a [u8]],
+    pub(super) out: *mut u8,
+    pub(super) out_step: usize,
+    pub(super) pixels: usize,
 }
 
 /// What a strip of `64 / D` outputs needs at every pixel.
@@ -92,6 +93,7 @@ impl Row<'_> {
             unsafe {
                 match (padded - output, self.weights.outputs - output) {
                     (16.., 16..) => self.strip::<R, 4, true>(output),
+                    (16.., 12) if !R && self.has_strip_of_12() => self.strip_of_12(output),
                     (16.., _) => self.strip::<R, 4, false>(output),
                     (_, 8) => self.strip::<R, 8, true>(output),
                     (_, 5..) => self.strip::<R, 8, false>(output),
@@ -179,10 +181,9 @@ impl Row<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     #[inline]
     unsafe fn block<const R: bool, const D: usize, const F: bool, const P: usize>(&self, strip: &Strip, x: usize) {
-        let Window { taps, run } = *self.window;
         let mut sums = [strip.start; P];
         let mut weights = strip.weights;
-        for &Tap { row, offset, step } in taps {
+        for (Tap { row, offset, step }, run) in merged(self.window) {
             // SAFETY: the tap's row reaches past the run of the last pixel, and `x` is not behind that pixel.
             let mut bytes = unsafe { self.rows[row].as_ptr().add(x * step + offset) };
             let mut step_of = |count: usize| {
@@ -261,6 +262,10 @@ impl Row<'_> {
                 for p in 0..P {
                     _mm_storeu_si128(to(p).cast(), finish::lane(bytes, p));
                 }
+            } else if D == 4 {
+                for p in 0..P {
+                    _mm_mask_storeu_epi8(to(p).cast(), self.real(strip), finish::lane(bytes, p));
+                }
             } else if F && D == 8 {
                 for p in 0..P {
                     let lane = finish::lane(bytes, p / 2);
@@ -274,6 +279,11 @@ impl Row<'_> {
                 self.store(strip, bytes, to(0), 64 / D, P);
             }
         }
+    }
+
+    /// A bit for each real output of a strip of 16.
+    fn real(&self, strip: &Strip) -> u16 {
+        !(!0 << (self.weights.outputs - strip.output).min(16))
     }
 
     /// Writes the real outputs of each pixel, of which `bytes` has `each`.
@@ -311,6 +321,8 @@ impl Row<'_> {
         let bytes = unsafe {
             if F && (D == 4 || (P == D && strip.skip_step == 64 / D)) {
                 _mm_loadu_si128(from(0).cast())
+            } else if D == 4 {
+                _mm_maskz_loadu_epi8(self.real(strip), from(0).cast())
             } else if F && D == 8 {
                 _mm_unpacklo_epi64(_mm_loadl_epi64(from(0).cast()), _mm_loadl_epi64(from(1).cast()))
             } else {
@@ -330,37 +342,74 @@ impl Row<'_> {
     }
 }
 
-/// The weights of a last strip of 8 or 4 outputs, as [`prepare`] makes them; nothing if all strips have 16.
+/// Taps whose bytes follow one another, as one tap with the bytes of all.
+pub(super) fn merged<'a>(window: &'a Window) -> impl Iterator<Item = (Tap, usize)> + 'a {
+    let run = window.run;
+    let adjoin = move |a: &Tap, b: &Tap| (a.row, a.step, a.offset + run) == (b.row, b.step, b.offset);
+    window.taps.chunk_by(adjoin).map(move |taps| (taps[0], taps.len() * run))
+}
+
+/// The weights of a last strip of 12, 8 or 4 outputs, as [`twelve`] and [`prepare`] order them; nothing if all strips
+/// have 16.
 pub fn arrange(window: &Window, outputs: usize, data: &[i8]) -> Vec<i8> {
-    let (steps, padded) = (arranged_bytes(window, outputs) / 64, outputs.next_multiple_of(8));
-    if steps == 0 {
-        return vec![];
-    }
+    let padded = outputs.next_multiple_of(8);
     assert!(data.len() >= window.taps.len() * window.run * padded, "fewer weights than the window has");
-    let mut vectors = vec![MaybeUninit::uninit(); steps];
-    // SAFETY: the weights are those of the window, the last 8 outputs begin there, and the level is there (see the
-    // module): no other asks for this.
-    unsafe {
-        match last_step(outputs) {
-            8 => prepare::<8>(window, padded, data, padded - 8, &mut vectors),
-            _ => prepare::<16>(window, padded, data, padded - 8, &mut vectors),
+    match Last::of(outputs) {
+        Last::Sixteen => vec![],
+        Last::Twelve => twelve::arrange(window, padded, data),
+        // The last 8 outputs hold those of the strip.
+        Last::Eight => prepared::<8>(window, padded, data, padded - 8).into_flattened(),
+        Last::Four => prepared::<16>(window, padded, data, padded - 8).into_flattened(),
+    }
+}
+
+/// The shape of a last strip of outputs: those that [`Row::run`] chooses.
+#[derive(Clone, Copy)]
+enum Last {
+    Sixteen,
+    Twelve,
+    Eight,
+    Four,
+}
+
+impl Last {
+    fn of(outputs: usize) -> Self {
+        match outputs % 16 {
+            1..=4 => Self::Four,
+            5..=8 => Self::Eight,
+            12 => Self::Twelve,
+            _ => Self::Sixteen,
         }
     }
-    // SAFETY: there are as many vectors as steps, so that all have been written, and any 64 bytes are s8.
-    vectors.iter().flat_map(|v| unsafe { std::mem::transmute::<__m512i, [i8; 64]>(v.assume_init()) }).collect()
 }
 
 /// Bytes that [`arrange`] makes.
 fn arranged_bytes(window: &Window, outputs: usize) -> usize {
-    let (run, step) = (window.run, last_step(outputs));
-    // What is left of a run is taken by halves.
-    let steps = run / step + (run % step / 4).count_ones() as usize;
-    if outputs.next_multiple_of(8).is_multiple_of(16) { 0 } else { window.taps.len() * steps * 64 }
+    match Last::of(outputs) {
+        Last::Sixteen => 0,
+        Last::Twelve => steps::<8>(window) * twelve::LINE,
+        Last::Eight => steps::<8>(window) * 64,
+        Last::Four => steps::<16>(window) * 64,
+    }
 }
 
-/// Bytes of a pixel that a last strip of no 16 outputs takes at a step: the `D` that [`Row::run`] chooses.
-fn last_step(outputs: usize) -> usize {
-    if outputs.is_multiple_of(8) || outputs % 8 > 4 { 8 } else { 16 }
+/// Steps of `D` bytes that a pixel takes. What is left of merged taps is taken by halves.
+fn steps<const D: usize>(window: &Window) -> usize {
+    merged(window).map(|(_, run)| run / D + (run % D / 4).count_ones() as usize).sum()
+}
+
+/// [`prepare`] for the `64 / D` outputs from `output`, in bytes.
+pub(super) fn prepared<const D: usize>(window: &Window, padded: usize, data: &[i8], output: usize) -> Vec<[i8; 64]> {
+    assert!(
+        output + 8 <= padded && data.len() >= window.taps.len() * window.run * padded,
+        "fewer weights than asked for"
+    );
+    let mut vectors = vec![MaybeUninit::uninit(); steps::<D>(window)];
+    // SAFETY: the weights are those of the window, 8 outputs begin there, and the level is there (see the module): no
+    // other asks for this.
+    unsafe { prepare::<D>(window, padded, data, output, &mut vectors) };
+    // SAFETY: there are as many vectors as steps, so that all have been written, and any 64 bytes are s8.
+    vectors.iter().map(|v| unsafe { std::mem::transmute::<__m512i, [i8; 64]>(v.assume_init()) }).collect()
 }
 
 /// Weights of `64 / D` outputs, 8 or 4, for each step: the words of an output lie together.
@@ -376,10 +425,10 @@ unsafe fn prepare<const D: usize>(
     output: usize,
     into: &mut [MaybeUninit<__m512i>],
 ) {
-    let (run, line) = (window.run, padded * 4);
+    let line = padded * 4;
     let mut into = into.iter_mut();
     let mut weights = data[output * 4..].as_ptr();
-    for _ in window.taps {
+    for (_, run) in merged(window) {
         let mut left = run / 4;
         while left > 0 {
             // As many lines as `block` takes at once.
@@ -487,6 +536,15 @@ unsafe fn multiply<const B: usize, const P: usize>(sums: &mut [__m512i; P], byte
     }
 }
 
+/// The sums of neighbouring words: in each lane two of `a`, then two of `b`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+pub(super) fn pair(a: __m512i, b: __m512i) -> __m512i {
+    let (a, b) = (_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
+    let (even, odd) = (_mm512_shuffle_ps::<0b10_00_10_00>(a, b), _mm512_shuffle_ps::<0b11_01_11_01>(a, b));
+    _mm512_add_epi32(_mm512_castps_si512(even), _mm512_castps_si512(odd))
+}
+
 /// The sums of a group, whose pixels' vectors `of` gives, as four vectors with a word for each value: of one pixel, of
 /// two or of four.
 ///
@@ -495,11 +553,6 @@ unsafe fn multiply<const B: usize, const P: usize>(sums: &mut [__m512i; P], byte
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
 fn values<const D: usize>(of: impl Fn(usize) -> __m512i) -> [__m512i; 4] {
-    let pair = |a: __m512i, b: __m512i| {
-        let (a, b) = (_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
-        let (even, odd) = (_mm512_shuffle_ps::<0b10_00_10_00>(a, b), _mm512_shuffle_ps::<0b11_01_11_01>(a, b));
-        _mm512_add_epi32(_mm512_castps_si512(even), _mm512_castps_si512(odd))
-    };
     let value = |v: usize| match D {
         4 => of(v),
         8 => pair(of(v * 2), of(v * 2 + 1)),

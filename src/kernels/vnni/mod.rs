@@ -13,6 +13,7 @@ mod conv;
 mod depthwise;
 mod elementwise;
 mod finish;
+mod twelve;
 
 pub(super) use super::avx2::{
     blend_rows, enlarge_row, pack_columns, pack_rows, pool_columns, pool_rows, shade_alpha_row, shade_row, shuffle_row,
