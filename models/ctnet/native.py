@@ -1,0 +1,221 @@
+"""The network's loss and gradients by compiled code (`compiled/`), several times faster than by PyTorch on a processor.
+
+The network is written down once more as a program, as for the exported file; the compiled code runs it forwards and
+backwards, crop by crop. What becomes of the weights before (factors, rounding) and after (the optimiser) stays in PyTorch.
+"""
+
+import ctypes
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+
+from .family import NAMES, build
+from .layers import WINDOW, Round, TorchOps
+from .network import CTNet
+
+SOURCES = [str(Path(__file__).parent / "compiled" / name) for name in ("plan.cpp", "soap.cpp")]
+FLAGS = ("-O3", "-march=native", "-ffast-math", "-std=c++17", "-shared", "-fPIC")
+CONV, ADD, TO_DEPTH, TO_SPACE, ATTENTION, POOL, GATE, CLIP, ROUND, BOUND, LOSS = range(11)
+
+
+def compiled():
+    """The library, built anew by each process: it takes seconds, and is made for the processor at hand."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "native.so"
+        subprocess.run(["c++", *FLAGS, *SOURCES, "-o", str(path)], check=True)
+        library = ctypes.CDLL(str(path))
+    library.plan_new.restype = ctypes.c_void_p
+    library.plan_free.argtypes = [ctypes.c_void_p]
+    library.plan_run.restype = ctypes.c_double
+    pointer, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
+    library.soap_follow.argtypes = [pointer, integer, integer, real, pointer, pointer]
+    library.soap_move.argtypes = [pointer] * 2 + [integer] * 2 + [pointer] * 4 + [real] * 6
+    return library
+
+
+class Value:
+    """A tensor of the program; None stands for noughts."""
+
+    def __init__(self, index, h, w, c):
+        self.index, self.h, self.w, self.c = index, h, w, c
+
+    def __mul__(self, other):
+        assert other == 0
+        return None
+
+
+class NativeOps:
+    """Writes the network down as a program over values. Same calls as `TorchOps`."""
+
+    def __init__(self, size, quantised=False):
+        self.quantised = quantised
+        self.sizes, self.code, self.layers, self.effective, self.quantisers = [], [], [], [], []
+        self.entry = self._value(size, size, 1)
+
+    def _value(self, h, w, c):
+        self.sizes.append((h, w, c))
+        return Value(len(self.sizes) - 1, h, w, c)
+
+    def _step(self, kind, shape, a=-1, b=-1, flag=0, layer=-1, scale=-1, parts=()):
+        out = self._value(*shape) if shape else None
+        parts = [p.index for p in parts]
+        a, b = (v.index if isinstance(v, Value) else -1 for v in (a, b))
+        self.code += [kind, out.index if out else -1, a, b, int(flag), layer, scale, len(parts), *parts]
+        return out
+
+    def _scale(self, q):
+        if not self.quantised:
+            return -1
+        self.quantisers.append(q)
+        return len(self.quantisers) - 1
+
+    def _out(self, x, q):
+        if q.zero_point:
+            self._step(BOUND, None, x)
+        return self._step(ROUND, (x.h, x.w, x.c), x, flag=q.zero_point, scale=self._scale(q)) if self.quantised else x
+
+    def input(self, x, q):
+        """Its values are steps of 1 / 255 already."""
+        return self.entry
+
+    def _conv(self, layer, x, relu=False, factor=None):
+        parts = x if isinstance(x, list) else [x]
+        w, b = layer.effective(factor)
+        if self.quantised:
+            s = layer.scales(w).view(-1, 1, 1, 1)
+            w = Round.apply(w / s) * s
+        self.effective.append((w, b))
+        cin = sum(p.c for p in parts)
+        self.layers += [cin, len(b), layer.kernel, layer.dilation, int(layer.groups > 1)]
+        shape = (parts[0].h, parts[0].w, len(b))
+        return self._step(CONV, shape, flag=relu, layer=len(self.effective) - 1, parts=parts)
+
+    def conv(self, layer, x, q, relu=False, name=None, factor=None):
+        return self._out(self._conv(layer, x, relu, factor), q)
+
+    def add(self, a, b, q, relu=False, name=None):
+        a, b = (a, b) if a else (b, a)
+        return self._out(self._step(ADD, (a.h, a.w, a.c), a, b, relu), q)
+
+    def concat(self, parts, q):
+        return list(parts)
+
+    def space_to_depth(self, x):
+        return self._step(TO_DEPTH, (x.h // 2, x.w // 2, 4 * x.c), x)
+
+    def depth_to_space(self, x):
+        return self._step(TO_SPACE, (2 * x.h, 2 * x.w, x.c // 4), x)
+
+    def attention(self, q, k, v, scores, out, shift, name=None):
+        return self._out(self._step(ATTENTION, (v.h, v.w, v.c), q, k, shift, scale=self._scale(scores), parts=[v]), out)
+
+    def pool(self, x, q, along):
+        shape = (x.h, x.w // WINDOW, x.c) if along == "x" else (x.h // WINDOW, x.w, x.c)
+        return self._out(self._step(POOL, shape, x, flag=along == "y"), q)
+
+    def gate(self, x, g, q, along):
+        return self._out(self._step(GATE, (x.h, x.w, x.c), x, g, along == "y"), q)
+
+    def unit(self, layer, x, q):
+        x = self._conv(layer, x)
+        return self._out(self._step(CLIP, (x.h, x.w, x.c), x), q)
+
+    def output(self, residual, y, q, scale):
+        self._step(LOSS, None, residual)
+
+
+def pointers(tensors):
+    return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
+
+
+class Native:
+    """Losses and gradients of a network for batches of one shape."""
+
+    def __init__(self, net):
+        self.net, self.library, self.plans = net, compiled(), {}
+
+    def _plan(self, ops, key):
+        if key not in self.plans:
+            ints = lambda values: (ctypes.c_int * len(values))(*values)  # noqa: E731
+            sizes = [n for size in ops.sizes for n in size]
+            steps, at = 0, 0
+            while at < len(ops.code):
+                at, steps = at + 8 + ops.code[at + 7], steps + 1
+            plan = self.library.plan_new(
+                ints(sizes), len(ops.sizes), ints(ops.layers), len(ops.effective), ints(ops.code), steps
+            )
+            assert plan, "a layer is wider than the compiled code knows"
+            self.plans[key] = ctypes.c_void_p(plan)
+        return self.plans[key]
+
+    def __call__(self, x, y, branches, quantised=False, leak=0.0, bound=0.0, excess=0.0):
+        """The mean loss of a batch, a float; adds its gradients to the parameters."""
+        size, scale = x.shape[-1], self.net.config.scale
+        ops = NativeOps(size, quantised)
+        self.net(ops, None, branches)
+        plan = self._plan(ops, (size, branches, quantised))
+        weights = [(w.detach().contiguous(), b.detach().contiguous()) for w, b in ops.effective]
+        gradients = [(torch.zeros_like(w), torch.zeros_like(b)) for w, b in weights]
+        scales = torch.stack([q.log_scale.detach() for q in ops.quantisers]).exp() if quantised else torch.zeros(1)
+        gscales = torch.zeros_like(scales)
+        x, y = x.contiguous(), y.contiguous()
+        (w, b), (gw, gb) = (map(pointers, zip(*pairs)) for pairs in (weights, gradients))
+        f = ctypes.c_float
+        loss = 0.0
+        for i in range(len(x)):
+            loss += self.library.plan_run(
+                plan, ctypes.c_void_p(x[i].data_ptr()), ctypes.c_void_p(y[i].data_ptr()), scale, w, b,
+                ctypes.c_void_p(scales.data_ptr()), gw, gb, ctypes.c_void_p(gscales.data_ptr()),
+                f(leak), f(bound), f(excess), f(1 / len(x)), int(quantised),
+            )  # fmt: skip
+        self._hand_back(ops, gradients, gscales)
+        return loss
+
+    def _hand_back(self, ops, gradients, gscales):
+        """Gradients of effective weights to the parameters that they were made of."""
+        made, given = [], []
+        for pair, grads in zip(ops.effective, gradients):
+            for p, g in zip(pair, grads):
+                if not p.is_leaf:
+                    made.append(p)
+                    given.append(g)
+                else:
+                    p.grad = g if p.grad is None else p.grad + g
+        if made:
+            torch.autograd.backward(made, given)
+        for q, g in zip(ops.quantisers, gscales):
+            if not q.fixed:
+                q.log_scale.grad = g.clone() if q.log_scale.grad is None else q.log_scale.grad + g
+
+
+def compare(net, size=64, batch=2):
+    """The worst relative difference between these gradients and PyTorch's, over the choices of branches."""
+    native, worst = Native(net), 0.0
+    x = torch.randint(0, 256, (batch, 1, size, size)).float() / 255
+    y = torch.nn.functional.interpolate(x, scale_factor=net.config.scale, mode="bicubic").clamp(0, 1)
+    for branches in ("both", *net.silent):
+        found = []
+        for run in (lambda: net.losses(TorchOps(leak=0.1), x, y, branches).backward(), lambda: native(x, y, branches, leak=0.1)):
+            net.zero_grad()
+            run()
+            found.append({name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None})
+        reference, ours = found
+        worst = max(worst, *(float((g - ours[name]).norm() / (g.norm() + 1e-8)) for name, g in reference.items()))
+    return worst
+
+
+def main():
+    """`python -m ctnet.native` in `models`: is the compiled code right on this processor?"""
+    for name in NAMES:
+        net = build(name)
+        if isinstance(net, CTNet):
+            torch.manual_seed(1)
+            worst = compare(net)
+            print(f"{name}: worst relative difference of a gradient {worst:.1e}")
+            assert worst < 1e-3
+
+
+if __name__ == "__main__":
+    main()
