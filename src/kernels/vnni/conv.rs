@@ -561,6 +561,17 @@ fn values<const D: usize>(of: impl Fn(usize) -> __m512i) -> [__m512i; 4] {
     [value(0), value(1), value(2), value(3)]
 }
 
+/// Where the pairs of 8 outputs of eight pixels lie: lane `k` has outputs 2k and 2k + 1 of pixel 0, of pixel 1 and so on.
+const PAIRS: [i16; 32] = {
+    let mut order = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        order[i] = (i % 4 * 8 + i / 4) as i16;
+        i += 1;
+    }
+    order
+};
+
 /// The bytes of a group, as [`finish::place`] leaves them after [`values`], in the order of pixels and outputs.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
@@ -568,10 +579,8 @@ fn in_order<const D: usize>(bytes: __m512i) -> __m512i {
     match D {
         4 => finish::transposed(bytes),
         8 => {
-            // Lane `k` has outputs 2k and 2k + 1 of pixel 0, of pixel 1 and so on.
-            let order: [i16; 32] = std::array::from_fn(|i| (i % 4 * 8 + i / 4) as i16);
             // SAFETY: the array has 64 bytes.
-            _mm512_permutexvar_epi16(unsafe { _mm512_loadu_si512(order.as_ptr().cast()) }, bytes)
+            _mm512_permutexvar_epi16(unsafe { _mm512_loadu_si512(PAIRS.as_ptr().cast()) }, bytes)
         }
         _ => {
             // Lane `k` has output `k` of pixel 0, of pixel 1 and so on.

@@ -16,6 +16,19 @@ pub(super) const LINE: usize = 96;
 /// Pixels whose sums stay in the registers.
 const BLOCK: usize = 8;
 
+/// Where the pairs of outputs of four pixels lie after requantisation: lane `k` has pair `k` of the four, then pair 4 or
+/// 5 of the even pixels (lanes 0 and 1) or of the odd ones.
+const ORDER: [i16; 32] = {
+    let mut order = [0; 32];
+    let mut i = 0;
+    while i < 24 {
+        let (pixel, pair) = (i / 6, i % 6);
+        order[i] = if pair < 4 { pair * 8 + pixel } else { (pixel % 2 * 2 + pair - 4) * 8 + 4 + pixel / 2 } as i16;
+        i += 1;
+    }
+    order
+};
+
 /// What the strip needs at every pixel, for the outer vectors and for the middle one.
 struct Strip {
     weights: *const i8,
@@ -116,15 +129,9 @@ impl Row<'_> {
             value(pair(s[1], t[1]), middle),
             _mm512_setzero_ps(),
         ];
-        // In pairs of outputs: lane `k` has pair `k` of the four pixels, then pair 4 or 5 of the even (lanes 0 and 1)
-        // or of the odd ones.
-        let order: [i16; 32] = std::array::from_fn(|i| match (i / 6 % 4, i % 6) {
-            (pixel, pair @ ..4) => (pair * 8 + pixel) as i16,
-            (pixel, pair) => ((pixel % 2 * 2 + pair - 4) * 8 + 4 + pixel / 2) as i16,
-        });
         // SAFETY: the array has 64 bytes; `out` has 12 at each of the four pixels, 48 when no others lie between.
         unsafe {
-            let bytes = _mm512_permutexvar_epi16(_mm512_loadu_si512(order.as_ptr().cast()), strip.rule.place(values));
+            let bytes = _mm512_permutexvar_epi16(_mm512_loadu_si512(ORDER.as_ptr().cast()), strip.rule.place(values));
             let to = strip.out.wrapping_add(x * self.out_step);
             if self.out_step == 12 {
                 _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(bytes));
