@@ -7,6 +7,8 @@ backwards, crop by crop. What becomes of the weights before (factors, rounding) 
 import ctypes
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -26,10 +28,11 @@ def compiled():
         path = Path(folder) / "native.so"
         subprocess.run(["c++", *FLAGS, *SOURCES, "-o", str(path)], check=True)
         library = ctypes.CDLL(str(path))
-    library.plan_new.restype = ctypes.c_void_p
-    library.plan_free.argtypes = [ctypes.c_void_p]
-    library.plan_run.restype = ctypes.c_double
     pointer, integer, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
+    library.plan_new.restype = pointer
+    library.plan_new.argtypes = [pointer, integer] * 3
+    library.plan_run.restype = ctypes.c_double
+    library.plan_run.argtypes = [pointer] * 3 + [integer] + [pointer] * 6 + [real] * 4 + [integer]
     library.soap_follow.argtypes = [pointer, integer, integer, real, pointer, pointer]
     library.soap_move.argtypes = [pointer] * 2 + [integer] * 2 + [pointer] * 4 + [real] * 6
     return library
@@ -62,7 +65,7 @@ class NativeOps:
         out = self._value(*shape) if shape else None
         parts = [p.index for p in parts]
         a, b = (v.index if isinstance(v, Value) else -1 for v in (a, b))
-        self.code += [kind, out.index if out else -1, a, b, int(flag), layer, scale, len(parts), *parts]
+        self.code.append([kind, out.index if out else -1, a, b, int(flag), layer, scale, len(parts), *parts])
         return out
 
     def _scale(self, q):
@@ -126,66 +129,71 @@ class NativeOps:
         self._step(LOSS, None, residual)
 
 
-def pointers(tensors):
-    return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
+def integers(values):
+    return (ctypes.c_int * len(values))(*values)
+
+
+def pointers(addresses):
+    return (ctypes.c_void_p * len(addresses))(*addresses)
 
 
 class Native:
-    """Losses and gradients of a network for batches of one shape."""
+    """Losses and gradients of a network. Crops of a batch run beside each other; their sums do not depend on `threads`."""
 
-    def __init__(self, net):
+    def __init__(self, net, threads=1):
         self.net, self.library, self.plans = net, compiled(), {}
+        self.threads, self.crew = threads, ThreadPoolExecutor(threads)
 
-    def _plan(self, ops, key):
+    def _plans(self, ops, key):
+        """One for each thread, kept as long as the process: a plan holds the values of the crop that it works on."""
         if key not in self.plans:
-            ints = lambda values: (ctypes.c_int * len(values))(*values)  # noqa: E731
-            sizes = [n for size in ops.sizes for n in size]
-            steps, at = 0, 0
-            while at < len(ops.code):
-                at, steps = at + 8 + ops.code[at + 7], steps + 1
-            plan = self.library.plan_new(
-                ints(sizes), len(ops.sizes), ints(ops.layers), len(ops.effective), ints(ops.code), steps
-            )
-            assert plan, "a layer is wider than the compiled code knows"
-            self.plans[key] = ctypes.c_void_p(plan)
+            sizes = integers([n for size in ops.sizes for n in size])
+            code = integers([n for step in ops.code for n in step])
+            arguments = sizes, len(ops.sizes), integers(ops.layers), len(ops.effective), code, len(ops.code)
+            self.plans[key] = [self.library.plan_new(*arguments) for _ in range(self.threads)]
+            assert all(self.plans[key]), "a layer is wider than the compiled code knows"
         return self.plans[key]
 
     def __call__(self, x, y, branches, quantised=False, leak=0.0, bound=0.0, excess=0.0):
         """The mean loss of a batch, a float; adds its gradients to the parameters."""
-        size, scale = x.shape[-1], self.net.config.scale
-        ops = NativeOps(size, quantised)
+        ops = NativeOps(x.shape[-1], quantised)
         self.net(ops, None, branches)
-        plan = self._plan(ops, (size, branches, quantised))
-        weights = [(w.detach().contiguous(), b.detach().contiguous()) for w, b in ops.effective]
-        gradients = [(torch.zeros_like(w), torch.zeros_like(b)) for w, b in weights]
-        scales = torch.stack([q.log_scale.detach() for q in ops.quantisers]).exp() if quantised else torch.zeros(1)
-        gscales = torch.zeros_like(scales)
+        plans = self._plans(ops, (x.shape[-1], branches, quantised))
+        made = [t for pair in ops.effective for t in pair]
+        values = [t.detach().contiguous() for t in made]
+        scales = torch.stack([q.log_scale.detach() for q in ops.quantisers]).exp() if quantised else torch.zeros(0)
+        # The gradients of a crop lie one after the other: weights and biases by turns, then the scales.
+        ends = list(accumulate([0, *(t.numel() for t in values), scales.numel()]))
+        gradients = torch.zeros(len(x), ends[-1])
         x, y = x.contiguous(), y.contiguous()
-        (w, b), (gw, gb) = (map(pointers, zip(*pairs)) for pairs in (weights, gradients))
-        f = ctypes.c_float
-        loss = 0.0
-        for i in range(len(x)):
-            loss += self.library.plan_run(
-                plan, ctypes.c_void_p(x[i].data_ptr()), ctypes.c_void_p(y[i].data_ptr()), scale, w, b,
-                ctypes.c_void_p(scales.data_ptr()), gw, gb, ctypes.c_void_p(gscales.data_ptr()),
-                f(leak), f(bound), f(excess), f(1 / len(x)), int(quantised),
-            )  # fmt: skip
-        self._hand_back(ops, gradients, gscales)
+        weights, biases = (pointers([t.data_ptr() for t in values[i::2]]) for i in range(2))
+
+        def run(worker):
+            total = 0.0
+            for i in range(worker, len(x), self.threads):
+                at = [gradients[i].data_ptr() + 4 * end for end in ends]
+                total += self.library.plan_run(
+                    plans[worker], x[i].data_ptr(), y[i].data_ptr(), self.net.config.scale, weights, biases,
+                    scales.data_ptr(), pointers(at[:-2:2]), pointers(at[1:-2:2]), at[-2],
+                    leak, bound, excess, 1 / len(x), quantised,
+                )  # fmt: skip
+            return total
+
+        loss = sum(self.crew.map(run, range(self.threads))) if self.threads > 1 else run(0)
+        given = [g.view_as(t) for g, t in zip(gradients.sum(0).split([t.numel() for t in (*values, scales)]), (*values, scales))]
+        self._hand_back(made, given[:-1], ops.quantisers, given[-1])
         return loss
 
-    def _hand_back(self, ops, gradients, gscales):
-        """Gradients of effective weights to the parameters that they were made of."""
-        made, given = [], []
-        for pair, grads in zip(ops.effective, gradients):
-            for p, g in zip(pair, grads):
-                if not p.is_leaf:
-                    made.append(p)
-                    given.append(g)
-                else:
-                    p.grad = g if p.grad is None else p.grad + g
-        if made:
-            torch.autograd.backward(made, given)
-        for q, g in zip(ops.quantisers, gscales):
+    @staticmethod
+    def _hand_back(made, given, quantisers, of_scales):
+        """Gradients of what was made of the parameters to the parameters."""
+        for p, g in zip(made, given):
+            if p.is_leaf:
+                p.grad = g if p.grad is None else p.grad + g
+        inner = [(p, g) for p, g in zip(made, given) if not p.is_leaf]
+        if inner:
+            torch.autograd.backward(*zip(*inner))
+        for q, g in zip(quantisers, of_scales):
             if not q.fixed:
                 q.log_scale.grad = g.clone() if q.log_scale.grad is None else q.log_scale.grad + g
 

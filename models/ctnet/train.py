@@ -79,11 +79,11 @@ def belongs(name, prefixes):
 
 
 class Run:
-    def __init__(self, name, crops, total, folder, seed=1, stages=STAGES, native=False):
-        """`native`: losses, gradients and optimiser by compiled code, several times faster; for CTNet without a critic."""
+    def __init__(self, name, crops, total, folder, seed=1, stages=STAGES, native=0):
+        """`native`: threads of compiled code for losses and gradients, several times faster; for CTNet without a critic."""
         torch.manual_seed(seed)
         self.net = build(name)
-        self.native = Native(self.net) if native else None
+        self.native = Native(self.net, native) if native else None
         if not native:
             self.net = self.net.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net)
@@ -240,7 +240,7 @@ def main():
     native = isinstance(network, CTNet) and not photo and not args.torch
     if native and not shutil.which("c++"):
         parser.error("no C++ compiler (c++); --torch does without")
-    run = Run(args.name, crops, args.steps, args.out, args.seed, stages, native)
+    run = Run(args.name, crops, args.steps, args.out, args.seed, stages, args.threads if native else 0)
     if args.start:
         # The tail, which both branches share, is left as the other branch needs it.
         alone = {"transformer": TRANSFORMER}

@@ -486,8 +486,6 @@ void *plan_new(const int *sizes, int values, const int *layers, int count, const
     return plan.release();
 }
 
-void plan_free(void *plan) { delete static_cast<Plan *>(plan); }
-
 // The loss of one crop; gradients are added to `gw`, `gb` and `gscales`.
 double plan_run(void *plan, const float *x, const float *target, int scale, const float *const *weights, const float *const *biases,
                 const float *scales, float *const *gw, float *const *gb, float *gscales, float slope, float bound, float excess,
