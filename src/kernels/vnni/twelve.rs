@@ -14,7 +14,7 @@ use crate::kernels::{Tap, Window};
 /// Bytes of weights for a step: the outer vector, and half of the middle one, whose halves are the same.
 pub(super) const LINE: usize = 96;
 /// Pixels whose sums stay in the registers.
-const BLOCK: usize = 8;
+const BLOCK: usize = 16;
 
 /// Where the pairs of outputs of four pixels lie after requantisation: lane `k` has pair `k` of the four, then pair 4 or
 /// 5 of the even pixels (lanes 0 and 1) or of the odd ones.
@@ -28,6 +28,9 @@ const ORDER: [i16; 32] = {
     }
     order
 };
+
+/// The sums of eight pixels, two by two.
+type Eight = [[__m512i; 3]; 4];
 
 /// What the strip needs at every pixel, for the outer vectors and for the middle one.
 struct Strip {
@@ -89,7 +92,7 @@ impl Row<'_> {
     #[inline]
     unsafe fn block_of_12(&self, strip: &Strip, x: usize) {
         let [outer, middle] = strip.start;
-        let mut sums = [[outer, middle, outer]; BLOCK / 2];
+        let mut sums: [Eight; BLOCK / 8] = [[[outer, middle, outer]; 4]; BLOCK / 8];
         let mut weights = strip.weights;
         for (Tap { row, offset, step }, run) in merged(self.window) {
             // SAFETY: the tap's row reaches past the run of the last pixel, and `x` is not behind that pixel.
@@ -108,8 +111,10 @@ impl Row<'_> {
         }
         // SAFETY: `out` has 12 bytes at each pixel of the block.
         unsafe {
-            self.finish_12(strip, [sums[0], sums[1]], x);
-            self.finish_12(strip, [sums[2], sums[3]], x + 4);
+            for (i, [a, b, c, d]) in sums.into_iter().enumerate() {
+                self.finish_12(strip, [a, b], x + i * 8);
+                self.finish_12(strip, [c, d], x + i * 8 + 4);
+            }
         }
     }
 
@@ -147,7 +152,7 @@ impl Row<'_> {
     }
 }
 
-/// The four pairs of pixels of a block. Left alone the compiler makes a slow permutation of the blend.
+/// The four pairs of eight pixels. Left alone the compiler makes a slow permutation of the blend.
 macro_rules! eight {
     ($broadcast:literal, $sums:ident, $bytes:ident, $step:ident, $outer:ident, $middle:ident) => {{
         let [[a0, a1, a2], [b0, b1, b2], [c0, c1, c2], [d0, d1, d2]] = $sums;
@@ -198,19 +203,17 @@ macro_rules! eight {
 /// `weights` has a line; `B` bytes may be read at `bytes` and at each `step` after it, for all pixels of a block.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
-unsafe fn multiply<const B: usize>(
-    sums: &mut [[__m512i; 3]; BLOCK / 2],
-    bytes: *const u8,
-    step: usize,
-    weights: *const i8,
-) {
+unsafe fn multiply<const B: usize>(sums: &mut [Eight; BLOCK / 8], bytes: *const u8, step: usize, weights: *const i8) {
     // SAFETY: the caller vouches for the bytes and for the line; nothing else is touched but registers.
     unsafe {
         let outer = _mm512_loadu_si512(weights.cast());
         let middle = _mm512_broadcast_i64x4(_mm256_loadu_si256(weights.add(64).cast()));
-        match B {
-            8 => eight!("vpbroadcastq", sums, bytes, step, outer, middle),
-            _ => eight!("vpbroadcastd", sums, bytes, step, outer, middle),
+        for (i, sums) in sums.iter_mut().enumerate() {
+            let bytes = bytes.wrapping_add(i * 8 * step);
+            match B {
+                8 => eight!("vpbroadcastq", sums, bytes, step, outer, middle),
+                _ => eight!("vpbroadcastd", sums, bytes, step, outer, middle),
+            }
         }
     }
 }
