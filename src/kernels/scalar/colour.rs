@@ -5,6 +5,8 @@ use crate::kernels::{FINE_BITS, Taps, WEIGHT_BITS, whole};
 
 /// Weights of red, green and blue in luma, in 1/16384.
 const LUMA: [i32; 3] = [4899, 9617, 1868];
+/// Samples that are enlarged at once.
+const BLOCK: usize = 16;
 
 #[inline(always)]
 pub fn blend_rows(weights: [i16; 4], rows: [&[u8]; 4], out: &mut [i16]) {
@@ -31,14 +33,25 @@ pub fn enlarge_row(phases: &[Taps], row: &[i16], out: &mut [i16]) {
     }
 }
 
-/// [`enlarge_row`] by a factor that is known when it is compiled.
+/// [`enlarge_row`] by a factor that is known when it is compiled, as the size of a block is: a loop of any length would
+/// leave up to two blocks to single steps.
 #[inline(always)]
 fn enlarge_by<const N: usize>(phases: [Taps; N], row: &[i16], out: &mut [i16]) {
     let (out, _) = out.as_chunks_mut::<N>();
-    let rows = phases.map(|taps| [0, 1, 2, 3].map(|k| &row[taps.first + k..][..out.len()]));
-    for (x, out) in out.iter_mut().enumerate() {
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+    let behind = blocks.len() * BLOCK;
+    for (i, block) in blocks.iter_mut().enumerate() {
+        let neighbours = |taps: Taps| row[i * BLOCK + taps.first..].first_chunk::<{ BLOCK + 3 }>();
+        let rows = phases.map(|taps| neighbours(taps).expect("four neighbours of every sample"));
+        for x in 0..BLOCK {
+            for p in 0..N {
+                block[x][p] = phases[p].sum(&rows[p][x..x + 4]);
+            }
+        }
+    }
+    for (x, out) in rest.iter_mut().enumerate() {
         for p in 0..N {
-            out[p] = phases[p].sum(&rows[p].map(|row| row[x]));
+            out[p] = phases[p].sum(&row[behind + x + phases[p].first..][..4]);
         }
     }
 }
