@@ -3,7 +3,7 @@
 //! Eight products of 8 bits make a 16-bit vector, eight more go on top of it, and `sadalp` adds neighbours to the
 //! 32-bit sums: three instructions for 16 products. A vector of 32-bit sums belongs to two outputs, two sums each,
 //! so 4 pixels by 8 outputs take 16 registers, as do 8 pixels by the 4 outputs of a last layer; at the end the two
-//! sums of an output are added.
+//! sums of an output are added, and the bias.
 //!
 //! Two products of s8 do not always fit into 16 bits: -128 * -128 twice is 32768. Their *difference* does: one lies
 //! in -128 * 127..=-128 * -128, so the difference of two lies within +-(16384 + 16256) = +-32640. The second is
@@ -12,12 +12,12 @@
 //!
 //! `a + (x - 128) * w = a - (127 - x) * w - w`,
 //!
-//! and the last term does not depend on the pixels: all of them are taken from where the sums start.
+//! and the last term does not depend on the pixels: all of them are taken from the bias.
 
 use std::arch::aarch64::*;
 
 use super::finish::{self, Eight, Rule};
-use super::short::{arranged_bytes, conv_row_short};
+use super::short::conv_row_short;
 use crate::kernels::dispatch::assert_conv;
 use crate::kernels::{Clamp, Residual, Tap, Weights, Window};
 
@@ -34,19 +34,21 @@ pub fn conv_row(
     pixels: usize,
 ) {
     let row = Row::new(window, weights, clamp, residual, rows, out, out_step, pixels);
-    if !weights.arranged.is_empty() {
-        // SAFETY: `Row::new` has checked that the arranged weights are as many as those of the window, and NEON is
-        // there (see the module above).
+    if !weights.arranged.is_empty() && pixels > 1 {
+        // SAFETY: NEON is there (see the module above).
         return unsafe { conv_row_short(&row) };
     }
+    let product = window.taps.len() == 1 && window.run.is_multiple_of(8) && window.run > 0;
     for output in (0..weights.padded()).step_by(8) {
         // SAFETY: the strip ends at `padded` at most, and NEON is there (see the module above).
         unsafe {
             match (row.count(output), residual.is_some()) {
-                (8, false) => row.strip::<false, true, 4, 4>(output),
-                (8, true) => row.strip::<true, true, 4, 4>(output),
-                (5.., _) => row.strip::<true, false, 4, 4>(output),
-                _ => row.strip::<true, false, 2, 8>(output),
+                (8, false) if product => row.strip::<true, false, true, 4, 4>(output),
+                (8, false) => row.strip::<false, false, true, 4, 4>(output),
+                (8, true) if product => row.strip::<true, true, true, 4, 4>(output),
+                (8, true) => row.strip::<false, true, true, 4, 4>(output),
+                (5.., _) => row.strip::<false, true, false, 4, 4>(output),
+                _ => row.strip::<false, true, false, 2, 8>(output),
             }
         }
     }
@@ -78,108 +80,105 @@ impl<'a> Row<'a> {
         pixels: usize,
     ) -> Self {
         assert_conv(window, weights, residual, rows, out, out_step, pixels);
-        let arranged = weights.arranged.len();
-        assert!(arranged == 0 || arranged == arranged_bytes(window, weights.padded()), "{arranged} arranged weights");
         Self { window, weights, rows, pixels, clamp, residual, out: out.as_mut_ptr(), out_step }
     }
 
-    /// All pixels of `V * 2` outputs, in blocks of `P`. `R`: there may be a residual; `F`: the outputs are all real, so
-    /// that whole vectors may be read and written. The last block may begin earlier and make some pixels again,
+    /// All pixels of `V * 2` outputs, in blocks of `P`. `M`: a matrix product, of one tap and a whole number of eights;
+    /// `R`: there may be a residual; `F`: the outputs are all real, so that whole vectors may be read and written. The last block may begin earlier and make some pixels again,
     /// the same as before; only rows shorter than a block go pixel by pixel.
     ///
     /// # Safety
     ///
     /// `output + V * 2` is at most the padded number of outputs.
     #[target_feature(enable = "neon")]
-    unsafe fn strip<const R: bool, const F: bool, const V: usize, const P: usize>(&self, output: usize) {
-        // SAFETY: the outputs are there, and each block's pixels are below `self.pixels`.
+    unsafe fn strip<const M: bool, const R: bool, const F: bool, const V: usize, const P: usize>(&self, output: usize) {
+        // SAFETY: the outputs are there, padded to 8, and each block's pixels are below `self.pixels`.
         unsafe {
-            let start = self.start::<V>(output);
+            let start = self.start(output);
             let last = self.last::<1>(output);
             let mut x = 0;
             if self.pixels >= P {
                 while x < self.pixels {
                     x = x.min(self.pixels - P);
-                    self.block::<R, F, V, P>(output, x, start, &last);
+                    self.block::<M, R, F, V, P>(output, x, start, &last);
                     x += P;
                 }
             } else {
                 while x < self.pixels {
-                    self.block::<R, F, V, 1>(output, x, start, &last);
+                    self.block::<M, R, F, V, 1>(output, x, start, &last);
                     x += 1;
                 }
             }
         }
     }
 
-    /// Where the sums of `V * 2` outputs start: at the bias, less the weights of all subtracted products.
+    /// What is added to the sums of eight outputs: the bias, less the weights of all subtracted products.
     ///
     /// # Safety
     ///
-    /// `output + V * 2` is at most the padded number of outputs.
+    /// `output + 8` is at most the padded number of outputs.
     #[target_feature(enable = "neon")]
-    unsafe fn start<const V: usize>(&self, output: usize) -> [int32x4_t; V] {
+    unsafe fn start(&self, output: usize) -> [int32x4_t; 2] {
         let (quads, line) = (self.window.run / 4, self.weights.padded() * 4);
-        let mut start = [vdupq_n_s32(0); V];
-        for i in 0..V / 2 {
+        std::array::from_fn(|i| {
             // SAFETY: `bias` has the padded number of outputs.
-            let bias = unsafe { vld1q_s32(self.weights.bias.as_ptr().add(output + i * 4)) };
-            start[i * 2] = vzip1q_s32(bias, vdupq_n_s32(0));
-            start[i * 2 + 1] = vzip2q_s32(bias, vdupq_n_s32(0));
+            let mut start = unsafe { vld1q_s32(self.weights.bias.as_ptr().add(output + i * 4)) };
             for tap in 0..self.window.taps.len() {
                 for quad in (1..quads).step_by(2) {
                     let at = (tap * quads + quad) * line + (output + i * 4) * 4;
                     // SAFETY: the weights hold a line for each quad of each tap, with 16 of them for four outputs.
                     let pairs = vpaddlq_s8(unsafe { vld1q_s8(self.weights.data.as_ptr().add(at)) });
-                    start[i * 2] = vsubw_s16(start[i * 2], vget_low_s16(pairs));
-                    start[i * 2 + 1] = vsubw_high_s16(start[i * 2 + 1], pairs);
+                    start = vsubq_s32(start, vpaddlq_s16(pairs));
                 }
             }
-        }
-        start
+            start
+        })
     }
 
     /// `P` pixels from `x`, `V * 2` outputs from `output`.
     ///
     /// # Safety
     ///
-    /// `x + P` is at most the row's pixels, and `output + V * 2` at most the padded number of outputs.
+    /// `x + P` is at most the row's pixels, `output + 8` at most the padded number of outputs, and it is as `M` says.
     #[target_feature(enable = "neon")]
     #[inline]
-    unsafe fn block<const R: bool, const F: bool, const V: usize, const P: usize>(
+    unsafe fn block<const M: bool, const R: bool, const F: bool, const V: usize, const P: usize>(
         &self,
         output: usize,
         x: usize,
-        start: [int32x4_t; V],
+        start: [int32x4_t; 2],
         last: &Last<1>,
     ) {
         let Window { taps, run } = *self.window;
         let line = self.weights.padded() * 4;
-        let mut sums = [start; P];
+        let mut sums = [[vdupq_n_s32(0); V]; P];
         // SAFETY: `output` is below the padded number, and a line has four weights for each of them.
         let mut weights = unsafe { self.weights.data.as_ptr().add(output * 4) };
-        for &Tap { row, offset, step } in taps {
+        for &Tap { row, offset, step } in if M { &taps[..1] } else { taps } {
             // SAFETY: the tap's row reaches past the run of the last pixel, and `x` is not behind that pixel.
             let mut bytes = unsafe { self.rows[row].as_ptr().add(x * step + offset) };
-            for _ in 0..run / 8 {
-                // SAFETY: the weights hold taps * run / 4 lines, of which these are the next two; the eight bytes
-                // lie in the runs of the pixels x..x + P, all of them in the row.
-                unsafe { multiply_two(&mut sums, bytes, step, weights, line) };
+            if M {
+                // SAFETY: as below, for the first two lines.
+                unsafe { multiply_two::<true, V, P>(&mut sums, bytes, step, weights, line) };
                 bytes = bytes.wrapping_add(8);
                 weights = weights.wrapping_add(line * 2);
             }
-            if run % 8 != 0 {
+            for _ in usize::from(M)..run / 8 {
+                // SAFETY: the weights hold taps * run / 4 lines, of which these are the next two; the eight bytes
+                // lie in the runs of the pixels x..x + P, all of them in the row.
+                unsafe { multiply_two::<false, V, P>(&mut sums, bytes, step, weights, line) };
+                bytes = bytes.wrapping_add(8);
+                weights = weights.wrapping_add(line * 2);
+            }
+            if !M && run % 8 != 0 {
                 // SAFETY: as above, for one line and the last four bytes of the runs.
                 unsafe { multiply_one(&mut sums, bytes, step, weights) };
                 weights = weights.wrapping_add(line);
             }
         }
         // Four outputs come out as eight, of which the last four are not stored.
-        let four = |s: &[int32x4_t; V], i: usize| match V {
-            2 => vpaddq_s32(s[0], s[1]),
-            _ => vpaddq_s32(s[i], s[i + 1]),
-        };
-        let sums: [_; P] = std::array::from_fn(|p| [four(&sums[p], 0), four(&sums[p], 2)]);
+        let four = |s: &[int32x4_t; V], i: usize| vaddq_s32(finish::pairs(s[i * 2 % V], s[i * 2 % V + 1]), start[i]);
+        let sums: [_; P] = std::array::from_fn(|p| [four(&sums[p], 0), four(&sums[p], 1)]);
         // SAFETY: passes on what the caller has promised.
         unsafe { self.finish::<R, F, 1, P>(last, 0, &sums, x) };
     }
@@ -199,15 +198,17 @@ impl<'a> Row<'a> {
     ///
     /// # Safety
     ///
-    /// `output + W * 8` is at most the padded number of outputs.
+    /// `output` is less than the padded number of outputs.
     #[target_feature(enable = "neon")]
     #[inline]
     pub unsafe fn last<const W: usize>(&self, output: usize) -> Last<W> {
+        // Twelve outputs come out as sixteen, of which the last four are not stored, and may not even be there.
+        let four = |i: usize| (output + i * 4).min(self.weights.padded() - 4);
         // SAFETY: `multiplier` has the padded number of outputs.
-        let multiplier = |w| unsafe { finish::load_eight(self.weights.multiplier.as_ptr().add(output + w * 8)) };
+        let multiplier = |i| unsafe { vld1q_f32(self.weights.multiplier.as_ptr().add(four(i))) };
         let (skip, skip_step) = self.residual.map_or(([].as_ptr(), 0), |r| (r.skip.as_ptr(), r.skip_step));
         Last {
-            multipliers: std::array::from_fn(multiplier),
+            multipliers: std::array::from_fn(|w| [multiplier(w * 2), multiplier(w * 2 + 1)]),
             rule: Rule::new(self.clamp, self.residual),
             added: self.residual.is_some(),
             skip: skip.wrapping_add(output),
@@ -259,6 +260,51 @@ impl<'a> Row<'a> {
                     out = out.wrapping_add(last.out_step);
                 }
             }
+        }
+    }
+
+    /// [`Row::finish`] for two pixels by 12 outputs, all real: `W` is 2.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Row::finish`].
+    #[target_feature(enable = "neon")]
+    #[inline]
+    pub unsafe fn finish_twelve<const R: bool, const W: usize>(
+        &self,
+        last: &Last<W>,
+        sums: &[[int32x4_t; 3]; 2],
+        x: usize,
+    ) {
+        let (skip, out) = (last.skip.wrapping_add(x * last.skip_step), last.out.wrapping_add(x * last.out_step));
+        let (skips, outs) = ([skip, skip.wrapping_add(last.skip_step)], [out, out.wrapping_add(last.out_step)]);
+        let [first, second] = *sums;
+        // The last four of both pixels make eight together.
+        let ends = [last.multipliers[W - 1][0]; 2];
+        let mut values = [
+            finish::scale([first[0], first[1]], last.multipliers[0]),
+            finish::scale([second[0], second[1]], last.multipliers[0]),
+            finish::scale([first[2], second[2]], ends),
+        ];
+        if R {
+            // SAFETY: the addend has these 12 bytes at both pixels.
+            unsafe {
+                let ends = skips.map(|skip| skip.add(8).cast::<u32>().read_unaligned());
+                let ends = vcreate_u8(u64::from(ends[0]) | u64::from(ends[1]) << 32);
+                let skips = [finish::load(skips[0], 8), finish::load(skips[1], 8), ends];
+                for (value, skip) in values.iter_mut().zip(skips) {
+                    *value = last.rule.add(*value, skip);
+                }
+            }
+        }
+        let bytes = last.rule.place([values[0], values[1]]);
+        let ends = vreinterpret_u32_u8(last.rule.place_eight(values[2]));
+        // SAFETY: `out` has these 12 bytes at both pixels.
+        unsafe {
+            finish::store(vget_low_u8(bytes), outs[0], 8);
+            outs[0].add(8).cast::<u32>().write_unaligned(vget_lane_u32::<0>(ends));
+            finish::store(vget_high_u8(bytes), outs[1], 8);
+            outs[1].add(8).cast::<u32>().write_unaligned(vget_lane_u32::<1>(ends));
         }
     }
 
@@ -318,7 +364,7 @@ pub(super) struct Last<const W: usize> {
     count: usize,
 }
 
-/// Adds eight products to every output: four, less the opposites of four more (see the module).
+/// Adds eight products to every output: four, less the opposites of four more (see the module). `N`: they are the first.
 ///
 /// # Safety
 ///
@@ -326,7 +372,7 @@ pub(super) struct Last<const W: usize> {
 /// many `line` after it.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn multiply_two<const V: usize, const P: usize>(
+unsafe fn multiply_two<const N: bool, const V: usize, const P: usize>(
     sums: &mut [[int32x4_t; V]; P],
     bytes: *const u8,
     step: usize,
@@ -345,9 +391,10 @@ unsafe fn multiply_two<const V: usize, const P: usize>(
             let (first, second) = unsafe { (vld1q_s8(weights.add(i * 16)), vld1q_s8(weights.add(line + i * 16))) };
             let low = vmull_s8(vget_low_s8(a), vget_low_s8(first));
             let low = vmlsl_s8(low, vget_low_s8(b), vget_low_s8(second));
-            sums[i * 2] = vpadalq_s16(sums[i * 2], low);
             let high = vmlsl_high_s8(vmull_high_s8(a, first), b, second);
-            sums[i * 2 + 1] = vpadalq_s16(sums[i * 2 + 1], high);
+            let add = |sum, products| if N { vpaddlq_s16(products) } else { vpadalq_s16(sum, products) };
+            sums[i * 2] = add(sums[i * 2], low);
+            sums[i * 2 + 1] = add(sums[i * 2 + 1], high);
         }
     }
 }

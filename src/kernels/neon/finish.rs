@@ -1,6 +1,7 @@
 //! From sums to bytes: the rounding rule in registers.
 
 use std::arch::aarch64::*;
+use std::arch::asm;
 
 use crate::kernels::{Clamp, Residual};
 
@@ -13,9 +14,9 @@ pub struct Rule {
     zero: int16x8_t,
     low: uint8x16_t,
     high: uint8x16_t,
-    /// The clamp of the value before the residual: distances from its zero point, 32 bits each.
-    inner_low: int32x4_t,
-    inner_high: int32x4_t,
+    /// The clamp of the value before the residual: distances from its zero point.
+    inner_low: float32x4_t,
+    inner_high: float32x4_t,
     value_ratio: float32x4_t,
     skip_zero: u8,
     skip_ratio: f32,
@@ -27,7 +28,7 @@ impl Rule {
     #[inline]
     pub fn new(clamp: Clamp, residual: Option<&Residual>) -> Self {
         let last = residual.map_or(clamp, |r| r.clamp);
-        let from_zero = |bound: u8| vdupq_n_s32(i32::from(bound) - i32::from(clamp.zero_point));
+        let from_zero = |bound: u8| vdupq_n_f32(f32::from(bound) - f32::from(clamp.zero_point));
         let (skip_zero, skip_ratio, value_ratio) =
             residual.map_or((0, 0.0, 0.0), |r| (r.skip_zero, r.skip_ratio, r.value_ratio));
         Self {
@@ -49,12 +50,24 @@ impl Rule {
     #[target_feature(enable = "neon")]
     #[inline]
     pub fn place(&self, values: [Eight; 2]) -> uint8x16_t {
-        let half = |[a, b]: Eight| {
-            let (a, b) = (vcvtnq_s32_f32(a), vcvtnq_s32_f32(b));
-            vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), self.zero)
-        };
-        let bytes = vqmovun_high_s16(vqmovun_s16(half(values[0])), half(values[1]));
+        let bytes = vqmovun_high_s16(vqmovun_s16(self.near(values[0])), self.near(values[1]));
         vminq_u8(vmaxq_u8(bytes, self.low), self.high)
+    }
+
+    /// [`Rule::place`] for one group.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    pub fn place_eight(&self, values: Eight) -> uint8x8_t {
+        let bytes = vqmovun_s16(self.near(values));
+        vmin_u8(vmax_u8(bytes, vget_low_u8(self.low)), vget_low_u8(self.high))
+    }
+
+    /// Rounded, with the zero point.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn near(&self, [a, b]: Eight) -> int16x8_t {
+        let (a, b) = (vcvtnq_s32_f32(a), vcvtnq_s32_f32(b));
+        vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), self.zero)
     }
 
     /// What the formula of [`Residual`] rounds: the value, quantised by its clamp, and eight bytes of the other addend.
@@ -63,9 +76,8 @@ impl Rule {
     pub fn add(&self, value: Eight, skip: uint8x8_t) -> Eight {
         let skip = scaled(skip, self.skip_zero, self.skip_ratio);
         let half = |value, skip| {
-            // Clamping the distance from the zero point saves adding and subtracting it.
-            let value = vmaxq_s32(vcvtnq_s32_f32(value), self.inner_low);
-            let value = vcvtq_f32_s32(vminq_s32(value, self.inner_high));
+            // Clamping the distance from the zero point saves adding and subtracting it. All of these are integers.
+            let value = vminq_f32(vmaxq_f32(vrndnq_f32(value), self.inner_low), self.inner_high);
             // A product, then a sum: a fused multiply-add would round once instead of twice.
             vaddq_f32(vmulq_f32(value, self.value_ratio), skip)
         };
@@ -79,6 +91,19 @@ impl Rule {
 pub fn place(values: [Eight; 2], clamp: Clamp) -> [uint8x8_t; 2] {
     let bytes = Rule::new(clamp, None).place(values);
     [vget_low_u8(bytes), vget_high_u8(bytes)]
+}
+
+/// `vpaddq_s32`, which the compiler takes apart where something is added to it.
+#[target_feature(enable = "neon")]
+#[inline]
+pub fn pairs(a: int32x4_t, b: int32x4_t) -> int32x4_t {
+    let sum;
+    // SAFETY: arithmetic on registers.
+    unsafe {
+        asm!("addp {sum:v}.4s, {a:v}.4s, {b:v}.4s", sum = lateout(vreg) sum, a = in(vreg) a, b = in(vreg) b,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    sum
 }
 
 /// Sums times multipliers.

@@ -9,6 +9,7 @@
 
 #![allow(unsafe_code)]
 
+mod arrange;
 mod conv;
 mod depthwise;
 mod dot;
@@ -19,9 +20,9 @@ mod short;
 
 // Every build for this processor has NEON, so the plain loops are compiled for it.
 pub(super) use super::scalar::{blend_rows, enlarge_row, shade_alpha_row, shade_row, whole_row};
+pub(super) use arrange::arrange;
 pub(super) use conv::conv_row;
 pub(super) use depthwise::depthwise_row;
 pub(super) use dot::conv_row_dot;
 pub(super) use elementwise::{add_row, add_spread_row, gate_row, pool_columns, pool_rows, shuffle_row};
 pub(super) use pack::{pack_columns, pack_rows};
-pub(super) use short::arrange;

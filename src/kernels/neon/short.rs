@@ -1,410 +1,455 @@
-//! Dense convolution with sums of two or four products in 16 bits.
+//! Dense convolution with long sums of products in 16 bits.
 //!
-//! A product of an activation, read as `x - 128`, with a weight `w` is at most `128 * |w|`. Where no four weights that
-//! meet in a lane have magnitudes of more than 255 together, their products stay within 16 bits: `smull` and three
-//! `smlal`, then one `sadalp` for 32 products. Trained weights are mostly so; PREPARE looks, and orders them. Where
-//! they are not, two products always are, unless both weights are -128.
+//! A product of an activation, read as `x - 128`, with a weight `w` is at most `128 * |w|`. Products whose weights have
+//! magnitudes of at most 255 together meet in a lane of 16 bits: a chain of `smull` and `smlal`, then one `sadalp` to the
+//! 32-bit sums. PREPARE looks at the weights and makes the chains (see `arrange`): at most four sixteens of inputs, two
+//! products of each in a lane, whichever go together. Of trained weights most chains become as long as that. A sixteen
+//! always makes one by itself, unless both weights that meet are -128.
 //!
 //! A vector of sums belongs to one output of one pixel, and its lanes to input channels; the four sums are added at the
 //! end. So a pixel's activations are loaded as they lie, sixteen at once, and serve all outputs without being spread.
-//! Two pixels by 8 outputs, or 4 by the 4 outputs of a last layer, make sixteen vectors of sums.
+//! Two pixels' activations of a chain take eight registers, and the sums by 8 outputs sixteen. A strip of 12 outputs
+//! keeps those of the last four in memory, which costs less than loading the activations again.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
+use std::mem::MaybeUninit;
 
+use super::arrange::{COUNTS, LONGEST, MOST, PLACES};
 use super::conv::{Last, Row};
-use crate::kernels::{Tap, Window};
+use super::finish;
+use crate::kernels::dispatch::reach;
 
-/// Outputs of a strip.
-const STRIP: usize = 8;
-/// Bytes of a strip's weights for sixteen inputs.
-const LINE: usize = STRIP * 16;
-/// Most sixteens of inputs that an output can have.
-const MOST: usize = 72;
+/// Where sixteen inputs of the first pixel lie, eight, four and four, and the bytes from pixel to pixel.
+type Source = [(*const u8, usize); PLACES];
 
-/// Where sixteen inputs of the first pixel lie: eight here and eight there, and the bytes from pixel to pixel.
-#[derive(Clone, Copy)]
-struct Source {
-    low: (*const u8, usize),
-    high: (*const u8, usize),
-}
-
-/// What a strip reads: all its sources, of which the first `together` have their sixteen inputs side by side, the
-/// weights for each, and whether four products fit into 16 bits.
-#[derive(Clone, Copy)]
+/// What a strip reads, in the order of its chains: sources, and the weights of its outputs for them.
 struct Lines<'a> {
     sources: &'a [Source],
-    together: usize,
     weights: &'a [i8],
-    fours: bool,
+    /// Sixteens of the first chain, whether they lie together, and whether an eight follows them.
+    first: usize,
+    together: bool,
+    half: bool,
+    /// Chains after it, of four sixteens, three, two and one: so many of sixteens that lie together, then others.
+    others: [[usize; 2]; LONGEST],
 }
 
-/// Taps that continue each other, as one each: with the bytes that are read there.
-fn runs(window: &Window) -> impl Iterator<Item = (Tap, usize)> {
-    let follows = move |a: &Tap, b: &Tap| a.row == b.row && a.step == b.step && a.offset + window.run == b.offset;
-    window.taps.chunk_by(follows).map(move |taps| (taps[0], taps.len() * window.run))
-}
-
-/// Sixteen or eight bytes of a run, those from `new` on being in no piece before.
-struct Piece {
-    begin: usize,
-    new: usize,
-    size: usize,
-}
-
-/// Pieces that cover a run of at least eight bytes. Its end is read again rather than past it, and meets zero weights
-/// the second time.
-fn pieces(length: usize) -> impl Iterator<Item = Piece> {
-    let (wholes, rest) = (length / 16, length % 16);
-    let last = |size: usize| Piece { begin: length - size, new: length - rest, size };
-    let ends = match rest {
-        0 => [None, None],
-        1..=8 => [Some(last(8)), None],
-        _ if wholes > 0 => [Some(last(16)), None],
-        _ => [Some(Piece { begin: 0, new: 0, size: 8 }), Some(Piece { new: 8, ..last(8) })],
-    };
-    (0..wholes).map(|i| Piece { begin: i * 16, new: i * 16, size: 16 }).chain(ends.into_iter().flatten())
-}
-
-/// Sixteens of a convolution: those that lie together, and those that are made of two eights.
-fn counts(window: &Window) -> (usize, usize) {
-    let of = |size| runs(window).flat_map(|(_, length)| pieces(length)).filter(|piece| piece.size == size).count();
-    (of(16), of(8).div_ceil(2))
-}
-
-/// Bytes of weights that [`arrange`] makes for so many outputs, a multiple of 8.
-pub fn arranged_bytes(window: &Window, padded: usize) -> usize {
-    let (together, tails) = counts(window);
-    padded * (together + tails) * 16 + padded / STRIP
-}
-
-/// The weights for [`conv_row_short`], `[strip of 8 outputs][sixteen][output][16]`, then a byte for each strip: do
-/// fours fit? Nothing if they do not suit. `data` is as [`crate::kernels::Weights`] has it.
-pub fn arrange(window: &Window, outputs: usize, data: &[i8]) -> Vec<i8> {
-    let padded = outputs.next_multiple_of(8);
-    let (together, tails) = counts(window);
-    let sixteens = together + tails;
-    let suits = |length: usize| length >= 8 && length.is_multiple_of(4);
-    if sixteens == 0 || sixteens > MOST || !runs(window).all(|(_, length)| suits(length)) {
-        return vec![];
-    }
-    // Where more than a quarter of what is read is read twice, or too wide, quads of inputs are faster.
-    let bytes: usize = runs(window).map(|(_, length)| length).sum();
-    if sixteens * 16 * 3 > bytes * 4 {
-        return vec![];
-    }
-    let mut arranged = vec![0; padded * sixteens * 16];
-    // Eights follow what lies together.
-    let (mut first, mut whole, mut tail) = (0, 0, together * 16);
-    for (_, length) in runs(window) {
-        for piece in pieces(length) {
-            let place = if piece.size == 16 { &mut whole } else { &mut tail };
-            for byte in piece.new..piece.begin + piece.size {
-                let place = *place + byte - piece.begin;
-                for output in 0..padded {
-                    let w = data[((first + byte) / 4 * padded + output) * 4 + byte % 4];
-                    let line = output / STRIP * sixteens + place / 16;
-                    arranged[line * LINE + output % STRIP * 16 + place % 16] = w;
+/// [`conv_row`](super::conv_row) of two pixels or more, for weights that [`arrange`](super::arrange::arrange) has ordered.
+///
+/// Panics when they are for other outputs or reach past the rows.
+#[target_feature(enable = "neon")]
+pub fn conv_row_short(row: &Row) {
+    assert!(row.pixels > 1, "a row of {} pixels", row.pixels);
+    let width = row.weights.arranged[0] as usize;
+    assert!(width == 8 || width == 12 && row.weights.outputs.is_multiple_of(12), "strips of {width} outputs");
+    let count = row.weights.outputs.div_ceil(width);
+    let strips = row.weights.arranged.chunks_exact(row.weights.arranged.len() / count);
+    for (i, strip) in strips.take(count).enumerate() {
+        let (counts, strip) = strip.split_at(COUNTS);
+        let count = |i: usize| usize::from(counts[i] as u8);
+        let (first, together, half) = (count(1), count(2) > 0, count(3) > 0);
+        let others = std::array::from_fn(|i| [count(4 + i * 2), count(5 + i * 2)]);
+        let sixteens = first + (0..LONGEST).map(|i| (others[i][0] + others[i][1]) * (LONGEST - i)).sum::<usize>();
+        let (places, weights) = strip.split_at((sixteens + usize::from(half)) * PLACES * 2);
+        assert!((1..=LONGEST).contains(&(first + usize::from(half))), "{first} sixteens in the first chain");
+        assert!(weights.len() == (sixteens * 16 + usize::from(half) * 8) * width, "{} weights", weights.len());
+        let mut sources: heapless::Vec<Source, MOST> = heapless::Vec::new();
+        let mut places = places.chunks_exact(PLACES * 2);
+        let mut read = |count: usize, sizes: &[usize]| {
+            for places in places.by_ref().take(count) {
+                let at = |place: &[i8], size: usize| {
+                    let tap = row.window.taps[usize::from(place[0] as u8)];
+                    let (bytes, begin) = (row.rows[tap.row], tap.offset + usize::from(place[1] as u8) * 4);
+                    let (have, want) = (bytes.len(), reach(row.pixels, tap.step, begin, size));
+                    assert!(have >= want, "row {} of {have} bytes is read up to {want}", tap.row);
+                    (bytes[begin..].as_ptr(), tap.step)
+                };
+                let mut source = [at(places, sizes[0]); PLACES];
+                for (i, &size) in sizes.iter().enumerate().skip(1) {
+                    source[i] = at(&places[i * 2..], size);
                 }
+                assert!(sources.push(source).is_ok(), "more than {MOST} sources");
             }
-            *place += piece.size;
+        };
+        let (whole, pieces): (&[_], &[_]) = (&[16], &[8, 4, 4]);
+        read(first, if together { whole } else { pieces });
+        read(usize::from(half), &[8]);
+        for (i, [together, others]) in others.into_iter().enumerate() {
+            read(together * (LONGEST - i), whole);
+            read(others * (LONGEST - i), pieces);
         }
-        first += length;
-    }
-    // What meets in a lane before it is widened: two products of each of so many sixteens.
-    let fits = |strip: &[i8], count: usize| {
-        strip.chunks(LINE * count).all(|some| {
-            let magnitude = |lane: usize| -> u32 {
-                let of = some.chunks(LINE).flat_map(|line| [line[lane], line[lane + 8]]);
-                of.map(|w| u32::from(w.unsigned_abs())).sum()
-            };
-            (0..LINE).filter(|lane| lane % 16 < 8).all(|lane| magnitude(lane) <= 255)
-        })
-    };
-    let strips = || arranged.chunks(LINE * sixteens);
-    if !strips().all(|strip| fits(strip, 1)) {
-        return vec![];
-    }
-    let fours: Vec<i8> = strips().map(|strip| i8::from(fits(strip, 2))).collect();
-    arranged.extend(fours);
-    arranged
-}
-
-/// [`conv_row`](super::conv_row) for weights that [`arrange`] has ordered.
-///
-/// # Safety
-///
-/// `row` is of `window` and weights for which [`arrange`] made `row.weights.arranged`, which is not empty.
-#[target_feature(enable = "neon")]
-pub unsafe fn conv_row_short(row: &Row) {
-    let at = |tap: Tap, byte: usize| (row.rows[tap.row][tap.offset + byte..].as_ptr(), tap.step);
-    // No more than `arrange` has counted.
-    let mut sources: heapless::Vec<Source, MOST> = heapless::Vec::new();
-    let all = || runs(row.window).flat_map(|(tap, length)| pieces(length).map(move |piece| (tap, piece)));
-    for (tap, piece) in all().filter(|(_, piece)| piece.size == 16) {
-        let _ = sources.push(Source { low: at(tap, piece.begin), high: at(tap, piece.begin + 8) });
-    }
-    let together = sources.len();
-    let mut tails = all().filter(|(_, piece)| piece.size == 8).map(|(tap, piece)| at(tap, piece.begin));
-    while let Some(low) = tails.next() {
-        // A last eight without another is taken twice, and meets zero weights the second time.
-        let _ = sources.push(Source { low, high: tails.next().unwrap_or(low) });
-    }
-    let (weights, fours) = row.weights.arranged.split_at(row.weights.padded() * sources.len() * 16);
-    for (i, weights) in weights.chunks_exact(sources.len() * LINE).enumerate() {
-        let (output, residual) = (i * STRIP, row.residual());
-        let lines = Lines { sources: &sources, together, weights, fours: fours[i] != 0 };
-        // SAFETY: the strip's outputs are there, its weights are those of all sources, and these are of the row's taps.
+        let lines = Lines { sources: &sources, weights, first, together, half, others };
+        let output = i * width;
+        // SAFETY: the strip's outputs are there. Its counts, sources and weights have just been found to go together, and
+        // the sources to be in the rows for all pixels.
         unsafe {
-            match (row.count(output), residual) {
-                (STRIP, false) => blocks::<false, true, 8, 2>(row, output, lines),
-                (STRIP, true) => blocks::<true, true, 8, 2>(row, output, lines),
-                (5.., _) => blocks::<true, false, 8, 2>(row, output, lines),
-                _ => blocks::<true, false, 4, 4>(row, output, lines),
+            match row.count(output) {
+                _ if width == 12 => blocks::<2, 2, true, false, 0>(row, output, &lines),
+                // Inputs of so few channels make one chain, which leaves nothing to choose.
+                5.. => match (lines.others == [[0; 2]; LONGEST], first, half) {
+                    (true, 1, true) => blocks::<2, 1, false, true, 1>(row, output, &lines),
+                    (true, 1, false) => blocks::<2, 1, false, false, 1>(row, output, &lines),
+                    (true, 2, false) => blocks::<2, 1, false, false, 2>(row, output, &lines),
+                    _ => blocks::<2, 1, true, false, 0>(row, output, &lines),
+                },
+                _ => blocks::<1, 1, true, false, 0>(row, output, &lines),
             }
         }
     }
 }
 
-/// All pixels of `O` outputs, in blocks of `P`, as [`Row`] has them: `R`, there may be a residual, `F`, all outputs are
-/// real. The last block may begin earlier.
+/// All pixels of a strip, two at a time: `Q` fours of outputs, and one more where `W`, the groups of 8 that hold them,
+/// is 2. The last two may begin earlier. `A`: the chains are any, or else one of `G` sixteens and an eight if `H`.
 ///
 /// # Safety
 ///
-/// `output` begins a strip, and `lines` are its own, of the row's taps.
+/// `output` begins a strip of so many outputs; `lines` are its own, and may be read at all pixels, two or more.
 #[target_feature(enable = "neon")]
-unsafe fn blocks<const R: bool, const F: bool, const O: usize, const P: usize>(row: &Row, output: usize, lines: Lines) {
-    // SAFETY: the outputs are there, bias included, and each block's pixels are below `row.pixels`.
+#[inline(never)]
+unsafe fn blocks<const Q: usize, const W: usize, const A: bool, const H: bool, const G: usize>(
+    row: &Row,
+    output: usize,
+    lines: &Lines,
+) {
+    // SAFETY: the outputs are there, and each block's pixels are below `row.pixels`.
     unsafe {
-        let last = row.last::<1>(output);
+        let last = row.last::<W>(output);
         let bias = row.weights.bias.as_ptr().add(output);
-        let bias = [vld1q_s32(bias), vld1q_s32(bias.add(4))];
+        let bias = std::array::from_fn(|i| vld1q_s32(bias.add(i.min(W) * 4)));
+        let full = row.count(output) == 8;
         let mut x = 0;
-        if row.pixels >= P {
-            while x < row.pixels {
-                x = x.min(row.pixels - P);
-                block::<R, F, O, P>(row, lines, bias, &last, x);
-                x += P;
-            }
-        } else {
-            while x < row.pixels {
-                block::<R, F, O, 1>(row, lines, bias, &last, x);
-                x += 1;
-            }
+        while x < row.pixels {
+            x = x.min(row.pixels - 2);
+            block::<Q, W, A, H, G>(row, full, lines, bias, &last, x);
+            x += 2;
         }
     }
 }
 
-/// `P` pixels from `x`, `O` outputs.
+/// Two pixels from `x`. `full`: all of the first eight outputs are real.
 ///
 /// # Safety
 ///
-/// As for [`blocks`], and `x + P` is at most the row's pixels.
+/// As for [`blocks`], and `x + 2` is at most the row's pixels.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn block<const R: bool, const F: bool, const O: usize, const P: usize>(
+unsafe fn block<const Q: usize, const W: usize, const A: bool, const H: bool, const G: usize>(
     row: &Row,
-    lines: Lines,
-    bias: [int32x4_t; 2],
-    last: &Last<1>,
+    full: bool,
+    lines: &Lines,
+    bias: [int32x4_t; 3],
+    last: &Last<W>,
     x: usize,
 ) {
-    let Lines { sources, together, weights, fours } = lines;
-    let mut sums = [[vdupq_n_s32(0); O]; P];
-    let mut weights = weights.as_ptr();
-    // SAFETY: there are weights for each of the sources, of which the first `together` are whole, and all are read at
-    // the pixels x..x + P.
+    let mut near: [Four; Q] = [[[vdupq_n_s32(0); 2]; 4]; Q];
+    let mut far: MaybeUninit<Four> = MaybeUninit::uninit();
+    let (mut sources, mut weights) = (lines.sources.as_ptr(), lines.weights.as_ptr());
+    macro_rules! add {
+        ($n:literal, $h:expr, $g:expr, $together:expr) => {
+            // SAFETY: the sources and weights of one more chain are there, and the pixels.
+            unsafe {
+                chain::<$n, { $h }, { $g }, Q, W>(&mut near, far.as_mut_ptr(), sources, $together, &mut weights, x);
+                sources = sources.add($g + usize::from($h));
+            }
+        };
+    }
+    let together = lines.together;
+    if A {
+        match (lines.first, lines.half) {
+            (0, _) => add!(true, true, 0, together),
+            (1, true) => add!(true, true, 1, together),
+            (2, true) => add!(true, true, 2, together),
+            (3.., true) => add!(true, true, 3, together),
+            (1, false) => add!(true, false, 1, together),
+            (2, false) => add!(true, false, 2, together),
+            (3, false) => add!(true, false, 3, together),
+            (4.., false) => add!(true, false, 4, together),
+        }
+        let [fours, threes, twos, ones] = lines.others;
+        for i in 0..fours[0] + fours[1] {
+            add!(false, false, 4, i < fours[0]);
+        }
+        for i in 0..threes[0] + threes[1] {
+            add!(false, false, 3, i < threes[0]);
+        }
+        for i in 0..twos[0] + twos[1] {
+            add!(false, false, 2, i < twos[0]);
+        }
+        for i in 0..ones[0] + ones[1] {
+            add!(false, false, 1, i < ones[0]);
+        }
+    } else {
+        add!(true, H, G, together);
+    }
+    let _ = sources;
+    // SAFETY: passes on what the caller has promised; the first chain has written the sums that are in memory.
     unsafe {
-        let load_any =
-            |i: usize| if i < together { load::<true, P>(&sources[i], x) } else { load::<false, P>(&sources[i], x) };
-        let a = load_any(0);
-        let mut next = 1;
-        if fours && sources.len() > 1 {
-            multiply_two::<true, O, P>(&mut sums, &a, &load_any(1), weights);
-            next = 2;
+        if W == 2 {
+            let far = far.assume_init();
+            let [a, b, c] = [end(&near[0], bias[0]), end(&near[Q - 1], bias[1]), end(&far, bias[2])];
+            let sums = [[a[0], b[0], c[0]], [a[1], b[1], c[1]]];
+            if row.residual() {
+                row.finish_twelve::<true, W>(last, &sums, x);
+            } else {
+                row.finish_twelve::<false, W>(last, &sums, x);
+            }
         } else {
-            multiply_one::<true, O, P>(&mut sums, &a, weights);
-        }
-        weights = weights.wrapping_add(next * LINE);
-        if fours {
-            while next + 2 <= together {
-                let (a, b) = (load::<true, P>(&sources[next], x), load::<true, P>(&sources[next + 1], x));
-                multiply_two::<false, O, P>(&mut sums, &a, &b, weights);
-                weights = weights.wrapping_add(LINE * 2);
-                next += 2;
+            // Four outputs come out as eight, of which the last four are not stored.
+            let [a, b] = [end(&near[0], bias[0]), end(&near[Q - 1], bias[1])];
+            let sums = [[a[0], b[0]], [a[1], b[1]]];
+            match (full, row.residual()) {
+                (true, false) => row.finish::<false, true, W, 2>(last, 0, &sums, x),
+                (true, true) => row.finish::<true, true, W, 2>(last, 0, &sums, x),
+                _ => row.finish::<true, false, W, 2>(last, 0, &sums, x),
             }
-            while next + 2 <= sources.len() {
-                let (a, b) = (load_any(next), load_any(next + 1));
-                multiply_two::<false, O, P>(&mut sums, &a, &b, weights);
-                weights = weights.wrapping_add(LINE * 2);
-                next += 2;
-            }
-        }
-        while next < sources.len() {
-            multiply_one::<false, O, P>(&mut sums, &load_any(next), weights);
-            weights = weights.wrapping_add(LINE);
-            next += 1;
         }
     }
-    let four = |s: &[int32x4_t; O], i: usize| {
-        let i = i.min(O - 4); // four outputs come out as eight, of which the last four are not stored
-        vaddq_s32(pairs(pairs(s[i], s[i + 1]), pairs(s[i + 2], s[i + 3])), bias[i / 4])
-    };
-    let sums: [_; P] = std::array::from_fn(|p| [four(&sums[p], 0), four(&sums[p], 4)]);
-    // SAFETY: passes on what the caller has promised.
-    unsafe { row.finish::<R, F, 1, P>(last, 0, &sums, x) };
 }
 
-/// `vpaddq_s32`, which the compiler would take apart to add the bias first.
-#[target_feature(enable = "neon")]
-#[inline]
-fn pairs(a: int32x4_t, b: int32x4_t) -> int32x4_t {
-    let sum;
-    // SAFETY: arithmetic on registers.
+/// Sums of two pixels by four outputs.
+type Four = [[int32x4_t; 2]; 4];
+
+/// What the four sums of each output come to, with its bias. Like all that touches the sums it is always inlined: passed to
+/// a function they would lie in memory.
+#[inline(always)]
+fn end(sums: &Four, bias: int32x4_t) -> [int32x4_t; 2] {
+    let [a, b, c, d] = *sums;
+    // SAFETY: NEON is there (see the module above).
     unsafe {
-        asm!("addp {sum:v}.4s, {a:v}.4s, {b:v}.4s", sum = lateout(vreg) sum, a = in(vreg) a, b = in(vreg) b,
-            options(pure, nomem, nostack, preserves_flags));
+        let first = finish::pairs(finish::pairs(a[0], b[0]), finish::pairs(c[0], d[0]));
+        let second = finish::pairs(finish::pairs(a[1], b[1]), finish::pairs(c[1], d[1]));
+        [vaddq_s32(first, bias), vaddq_s32(second, bias)]
     }
-    sum
 }
 
-/// Sixteen activations of `P` pixels from `x`, as signed ones. `T`: they lie together.
-///
-/// # Safety
-///
-/// The source may be read at these pixels.
-#[target_feature(enable = "neon")]
-#[inline]
-unsafe fn load<const T: bool, const P: usize>(source: &Source, x: usize) -> [int8x16_t; P] {
-    let (low, high) = (source.low, source.high);
-    let sign = vdupq_n_u8(0x80);
-    // SAFETY: the caller vouches for the pixels.
-    let (first, second) = unsafe { (low.0.add(x * low.1), high.0.add(x * high.1)) };
-    // SAFETY: as above.
-    std::array::from_fn(|p| unsafe {
-        let from = first.add(p * low.1);
-        let bytes = if T { vld1q_u8(from) } else { vcombine_u8(vld1_u8(from), vld1_u8(second.add(p * high.1))) };
-        vreinterpretq_s8_u8(veorq_u8(bytes, sign))
-    })
-}
-
-/// Products of two pixels, then what the last instruction, `$add`, does with them to their sums. Left alone the
-/// compiler makes the products of all outputs first, and they and the sums spill.
-macro_rules! products {
-    ($add:literal, $how:ident, [$($product:literal),*], $sum:ident, $other:ident, $($name:ident = $value:expr),*) => {
-        asm!(
-            $($product,)*
-            concat!($add, " {sum:v}.4s, {t:v}.8h"),
-            concat!($add, " {other:v}.4s, {u:v}.8h"),
-            t = out(vreg) _, u = out(vreg) _,
-            sum = $how(vreg) $sum, other = $how(vreg) $other,
-            $($name = in(vreg) $value,)*
-            options(pure, nomem, nostack, preserves_flags)
+/// Activations `$a` and `$b`, of two pixels, times the weights `$w`, to or onto the sums in 16 bits.
+#[rustfmt::skip]
+macro_rules! times {
+    (8, $how:literal, $a:literal, $b:literal, $w:literal) => {
+        concat!(
+            $how, " {t:v}.8h, {", $a, ":v}.8b, {", $w, ":v}.8b\n",
+            $how, " {u:v}.8h, {", $b, ":v}.8b, {", $w, ":v}.8b\n",
+        )
+    };
+    (16, $how:literal, $a:literal, $b:literal, $w:literal) => {
+        concat!(
+            times!(8, $how, $a, $b, $w),
+            "smlal2 {t:v}.8h, {", $a, ":v}.16b, {", $w, ":v}.16b\n",
+            "smlal2 {u:v}.8h, {", $b, ":v}.16b, {", $w, ":v}.16b\n",
         )
     };
 }
 
-/// Adds 32 products to each of `O` outputs: see the module for why four of them fit into 16 bits. `N`: they are the
-/// first.
+/// Adds the products of a chain to the sums: `G` sixteens, then an eight if `H`. `N`: they are the first. There are sums
+/// of `Q` fours of outputs, and of one more, in memory, if `W` is 2.
 ///
 /// # Safety
 ///
-/// Two lines of weights may be read at `weights`.
-#[target_feature(enable = "neon")]
-#[inline]
-unsafe fn multiply_two<const N: bool, const O: usize, const P: usize>(
-    sums: &mut [[int32x4_t; O]; P],
-    a: &[int8x16_t; P],
-    b: &[int8x16_t; P],
-    weights: *const i8,
+/// As many sources as said may be read at the two pixels from `x`, those of sixteens as `together` says: sixteen bytes at
+/// the first place, or eight, four and four at all. At `weights` there are theirs.
+#[inline(always)]
+unsafe fn chain<const N: bool, const H: bool, const G: usize, const Q: usize, const W: usize>(
+    near: &mut [Four; Q],
+    far: *mut Four,
+    sources: *const Source,
+    together: bool,
+    weights: &mut *const i8,
+    x: usize,
 ) {
-    macro_rules! two {
-        ($add:literal, $how:ident, $sum:ident, $other:ident, $($name:ident = $value:expr),*) => {
-            products!(
-                $add,
-                $how,
-                [
-                    "smull {t:v}.8h, {a:v}.8b, {v:v}.8b",
-                    "smull {u:v}.8h, {c:v}.8b, {v:v}.8b",
-                    "smlal2 {t:v}.8h, {a:v}.16b, {v:v}.16b",
-                    "smlal2 {u:v}.8h, {c:v}.16b, {v:v}.16b",
-                    "smlal {t:v}.8h, {b:v}.8b, {w:v}.8b",
-                    "smlal {u:v}.8h, {d:v}.8b, {w:v}.8b",
-                    "smlal2 {t:v}.8h, {b:v}.16b, {w:v}.16b",
-                    "smlal2 {u:v}.8h, {d:v}.16b, {w:v}.16b"
-                ],
-                $sum,
-                $other,
-                $($name = $value),*
-            )
+    // SAFETY: the caller vouches for the sources.
+    let pixels = unsafe { load::<H, G>(sources, together, x) };
+    // A loop would index the sums by its variable, for which the compiler keeps them in memory.
+    macro_rules! four {
+        ($far:literal, $sums:expr) => {
+            let sums: *mut [int32x4_t; 2] = $sums.cast();
+            output::<N, $far, H, G>(sums, &pixels, weights);
+            output::<N, $far, H, G>(sums.add(1), &pixels, weights);
+            output::<N, $far, H, G>(sums.add(2), &pixels, weights);
+            output::<N, $far, H, G>(sums.add(3), &pixels, weights);
         };
     }
-    for o in 0..O {
-        // SAFETY: the caller vouches for the weights.
-        let (v, w) = unsafe { (vld1q_s8(weights.add(o * 16)), vld1q_s8(weights.add(LINE + o * 16))) };
-        for p in (0..P).step_by(2) {
-            // One pixel at the end is made twice; its second sum goes nowhere.
-            let q = (p + 1).min(P - 1);
-            let (mut sum, mut other) = (sums[p][o], sums[q][o]);
-            // SAFETY: arithmetic on registers.
-            unsafe {
-                if N {
-                    two!("saddlp", out, sum, other, a = a[p], b = b[p], c = a[q], d = b[q], v = v, w = w);
-                } else {
-                    two!("sadalp", inout, sum, other, a = a[p], b = b[p], c = a[q], d = b[q], v = v, w = w);
-                }
-            }
-            sums[q][o] = other;
-            sums[p][o] = sum;
+    // SAFETY: the caller vouches for the weights, and the sums are there.
+    unsafe {
+        four!(false, (&raw mut near[0]));
+        if Q > 1 {
+            four!(false, (&raw mut near[Q - 1]));
+        } else {
+            *weights = weights.add((G * 16 + H as usize * 8) * 4); // of outputs that are not there
+        }
+        if W > 1 {
+            four!(true, far);
         }
     }
 }
 
-/// Adds 16 products to each of `O` outputs. `N`: they are the first.
+/// [`chain`] for one output. `F`: its sums stay in memory. What the compiler is left to order it makes for all outputs
+/// at once, and they and the sums spill.
 ///
 /// # Safety
 ///
-/// A line of weights may be read at `weights`.
-#[target_feature(enable = "neon")]
-#[inline]
-unsafe fn multiply_one<const N: bool, const O: usize, const P: usize>(
-    sums: &mut [[int32x4_t; O]; P],
-    a: &[int8x16_t; P],
-    weights: *const i8,
+/// At `weights` there are those of `G` sixteens, then of an eight if `H`, and the sums are at `sums`.
+#[inline(always)]
+unsafe fn output<const N: bool, const F: bool, const H: bool, const G: usize>(
+    sums: *mut [int32x4_t; 2],
+    pixels: &[[int8x16_t; LONGEST]; 2],
+    weights: &mut *const i8,
 ) {
-    macro_rules! one {
-        ($add:literal, $how:ident, $sum:ident, $other:ident, $($name:ident = $value:expr),*) => {
-            products!(
-                $add,
-                $how,
-                [
-                    "smull {t:v}.8h, {a:v}.8b, {w:v}.8b",
-                    "smull {u:v}.8h, {c:v}.8b, {w:v}.8b",
-                    "smlal2 {t:v}.8h, {a:v}.16b, {w:v}.16b",
-                    "smlal2 {u:v}.8h, {c:v}.16b, {w:v}.16b"
-                ],
-                $sum,
-                $other,
-                $($name = $value),*
-            )
+    let [a, b] = *pixels;
+    macro_rules! sum {
+        ([$($line:expr),*], [$($last:literal),*], [$($option:ident),*], $($sums:tt)*) => {
+            asm!($($line,)* $($last,)* $($sums)*
+                t = out(vreg) _, u = out(vreg) _, v = out(vreg) _, w = out(vreg) _, from = inout(reg) *weights,
+                options(nostack, preserves_flags, $($option),*))
         };
     }
-    for o in 0..O {
-        // SAFETY: the caller vouches for the weights.
-        let w = unsafe { vld1q_s8(weights.add(o * 16)) };
-        for p in (0..P).step_by(2) {
-            let q = (p + 1).min(P - 1);
-            let (mut sum, mut other) = (sums[p][o], sums[q][o]);
-            // SAFETY: arithmetic on registers.
-            unsafe {
-                if N {
-                    one!("saddlp", out, sum, other, a = a[p], c = a[q], w = w);
-                } else {
-                    one!("sadalp", inout, sum, other, a = a[p], c = a[q], w = w);
-                }
+    macro_rules! output {
+        ([$($line:expr),*], $($input:tt)*) => {
+            match (F, N) {
+                (false, true) => sum!(
+                    [$($line),*],
+                    ["// {w}", "saddlp {sum:v}.4s, {t:v}.8h", "saddlp {other:v}.4s, {u:v}.8h"],
+                    [pure, readonly],
+                    sum = out(vreg) (*sums)[0], other = out(vreg) (*sums)[1], $($input)*
+                ),
+                (false, false) => sum!(
+                    [$($line),*],
+                    ["// {w}", "sadalp {sum:v}.4s, {t:v}.8h", "sadalp {other:v}.4s, {u:v}.8h"],
+                    [pure, readonly],
+                    sum = inout(vreg) (*sums)[0], other = inout(vreg) (*sums)[1], $($input)*
+                ),
+                (true, true) => sum!(
+                    [$($line),*],
+                    ["saddlp {v:v}.4s, {t:v}.8h", "saddlp {w:v}.4s, {u:v}.8h", "stp {v:q}, {w:q}, [{sums}]"],
+                    [],
+                    sums = in(reg) sums, $($input)*
+                ),
+                (true, false) => sum!(
+                    [$($line),*],
+                    [
+                        "ldp {v:q}, {w:q}, [{sums}]",
+                        "sadalp {v:v}.4s, {t:v}.8h",
+                        "sadalp {w:v}.4s, {u:v}.8h",
+                        "stp {v:q}, {w:q}, [{sums}]"
+                    ],
+                    [],
+                    sums = in(reg) sums, $($input)*
+                ),
             }
-            sums[q][o] = other;
-            sums[p][o] = sum;
+        };
+    }
+    macro_rules! one {
+        ([$($line:expr),*]) => { output!([$($line),*], a = in(vreg) a[0], b = in(vreg) b[0],) };
+    }
+    macro_rules! two {
+        ([$($line:expr),*]) => {
+            output!([$($line),*], a = in(vreg) a[0], b = in(vreg) b[0], c = in(vreg) a[1], d = in(vreg) b[1],)
+        };
+    }
+    macro_rules! three {
+        ([$($line:expr),*]) => {
+            output!([$($line),*], a = in(vreg) a[0], b = in(vreg) b[0], c = in(vreg) a[1], d = in(vreg) b[1],
+                e = in(vreg) a[2], f = in(vreg) b[2],)
+        };
+    }
+    macro_rules! four {
+        ([$($line:expr),*]) => {
+            output!([$($line),*], a = in(vreg) a[0], b = in(vreg) b[0], c = in(vreg) a[1], d = in(vreg) b[1],
+                e = in(vreg) a[2], f = in(vreg) b[2], g = in(vreg) a[3], h = in(vreg) b[3],)
+        };
+    }
+    // SAFETY: reads the weights, which the caller vouches for, and no memory is written but that of the sums.
+    unsafe {
+        match (G, H) {
+            (0, _) => one!(["ldr {v:d}, [{from}], #8", times!(8, "smull", "a", "b", "v")]),
+            (1, false) => one!(["ldr {v:q}, [{from}], #16", times!(16, "smull", "a", "b", "v")]),
+            (1, true) => two!([
+                "ldr {v:q}, [{from}], #16",
+                times!(16, "smull", "a", "b", "v"),
+                "ldr {w:d}, [{from}], #8",
+                times!(8, "smlal", "c", "d", "w")
+            ]),
+            (2, false) => two!([
+                "ldp {v:q}, {w:q}, [{from}], #32",
+                times!(16, "smull", "a", "b", "v"),
+                times!(16, "smlal", "c", "d", "w")
+            ]),
+            (2, true) => three!([
+                "ldp {v:q}, {w:q}, [{from}], #32",
+                times!(16, "smull", "a", "b", "v"),
+                times!(16, "smlal", "c", "d", "w"),
+                "ldr {v:d}, [{from}], #8",
+                times!(8, "smlal", "e", "f", "v")
+            ]),
+            (3, false) => three!([
+                "ldp {v:q}, {w:q}, [{from}], #32",
+                times!(16, "smull", "a", "b", "v"),
+                times!(16, "smlal", "c", "d", "w"),
+                "ldr {v:q}, [{from}], #16",
+                times!(16, "smlal", "e", "f", "v")
+            ]),
+            (3, true) => four!([
+                "ldp {v:q}, {w:q}, [{from}], #32",
+                times!(16, "smull", "a", "b", "v"),
+                times!(16, "smlal", "c", "d", "w"),
+                "ldr {v:q}, [{from}], #16",
+                times!(16, "smlal", "e", "f", "v"),
+                "ldr {w:d}, [{from}], #8",
+                times!(8, "smlal", "g", "h", "w")
+            ]),
+            _ => four!([
+                "ldp {v:q}, {w:q}, [{from}], #32",
+                times!(16, "smull", "a", "b", "v"),
+                times!(16, "smlal", "c", "d", "w"),
+                "ldp {v:q}, {w:q}, [{from}], #32",
+                times!(16, "smlal", "e", "f", "v"),
+                times!(16, "smlal", "g", "h", "w")
+            ]),
         }
+    }
+}
+
+/// A chain's activations of two pixels from `x`, as signed ones.
+///
+/// # Safety
+///
+/// As for [`chain`].
+#[inline(always)]
+unsafe fn load<const H: bool, const G: usize>(
+    sources: *const Source,
+    together: bool,
+    x: usize,
+) -> [[int8x16_t; LONGEST]; 2] {
+    // SAFETY: the caller vouches for the sources at these pixels, and NEON is there.
+    unsafe {
+        let signed = |bytes| vreinterpretq_s8_u8(veorq_u8(bytes, vdupq_n_u8(0x80)));
+        let pixel = |(first, step): (*const u8, usize), p: usize| first.add(x * step).add(p * step);
+        let mut loaded = [[vdupq_n_s8(0); LONGEST]; 2];
+        if together {
+            for i in 0..G {
+                let [first, ..] = *sources.add(i);
+                loaded[0][i] = signed(vld1q_u8(pixel(first, 0)));
+                loaded[1][i] = signed(vld1q_u8(pixel(first, 1)));
+            }
+        } else {
+            for i in 0..G {
+                let places = *sources.add(i);
+                let four = |place, p| pixel(place, p).cast::<u32>().read_unaligned();
+                let pieces = |p| {
+                    let eight = vreinterpretq_u32_u8(vcombine_u8(vld1_u8(pixel(places[0], p)), vdup_n_u8(0)));
+                    let eight = vsetq_lane_u32::<2>(four(places[1], p), eight);
+                    vreinterpretq_u8_u32(vsetq_lane_u32::<3>(four(places[2], p), eight))
+                };
+                loaded[0][i] = signed(pieces(0));
+                loaded[1][i] = signed(pieces(1));
+            }
+        }
+        if H {
+            let [first, ..] = *sources.add(G);
+            let eight = |p| vcombine_u8(vld1_u8(pixel(first, p)), vdup_n_u8(0));
+            loaded[0][G] = signed(eight(0));
+            loaded[1][G] = signed(eight(1));
+        }
+        loaded
     }
 }
