@@ -52,7 +52,7 @@ struct Step {
     int kind, dst, a, b, flag;
     int layer = -1, scale = -1;
     std::vector<int> parts;
-    std::vector<float> forward, pads;            // weights as the kernels read them
+    std::vector<float> forward, gradient;        // weights as the kernels read them; of depth-wise ones their gradient
     std::vector<std::vector<float>> back, dw;    // for each part
     std::vector<float> memory;                   // attention: scores before and after rounding
 };
@@ -189,8 +189,8 @@ struct Plan {
         const Layer &l = layers[s.layer];
         Value &in = v(s.parts[0]), &out = v(s.dst);
         int cp = in.cp;
-        s.pads.assign(size_t(l.taps()) * cp, 0.f);
-        float *dw = s.pads.data();
+        s.gradient.assign(size_t(l.taps()) * cp, 0.f);
+        float *dw = s.gradient.data();
         taps(l, out, [&](int k, size_t o, size_t i) {
             for (int j = 0; j < cp; j++) {
                 in.grad[i + j] += out.grad[o + j] * s.forward[k * cp + j];
