@@ -33,7 +33,7 @@ SAVE_EVERY = 600.0  # seconds
 @dataclass
 class Stage:
     name: str
-    share: float  # of all steps
+    share: float  # of the steps, relative to the shares of the other stages that run
     rate: float  # highest learning rate; cosine to a hundredth of it
     branches: dict  # probability of each choice
     guarded: tuple = ()  # prefixes of parameters that learn only while the Transformer branch runs alone
@@ -47,10 +47,10 @@ class Stage:
 TRANSFORMER = ("embed", "block1", "block2", "pyramid", "fuse_transformer")
 MIXED = {"both": 0.55, "cnn": 0.05, "transformer": 0.4}
 STAGES = (
-    Stage("transformer", 0.38, 3e-3, {"transformer": 1.0}, bound=1.5),
-    Stage("guarded", 0.38, 3e-3, MIXED, guarded=TRANSFORMER, bound=1.5),
-    Stage("end-to-end", 0.10, 2e-3, MIXED, bound=1.5),
-    Stage("quantised", 0.14, 7e-4, MIXED, guarded=TRANSFORMER, leak=0.0, quantised=True),
+    Stage("transformer", 0.60, 3e-3, {"transformer": 1.0}, bound=1.5),
+    Stage("guarded", 0.60, 3e-3, MIXED, guarded=TRANSFORMER, bound=1.5),
+    Stage("end-to-end", 0.35, 2e-3, MIXED, bound=1.5),
+    Stage("quantised", 0.15, 7e-4, MIXED, guarded=TRANSFORMER, leak=0.0, quantised=True),
 )
 # Of a run that begins with weights; where they are another scale's, the tail is new and learns alone first.
 CONTINUED = ("taught", "end-to-end", "quantised", "photo")
