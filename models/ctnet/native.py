@@ -68,8 +68,10 @@ class NativeOps:
         self.code.append([kind, out.index if out else -1, a, b, int(flag), layer, scale, len(parts), *parts])
         return out
 
+    rounds = TorchOps.rounds
+
     def _scale(self, q):
-        if not self.quantised:
+        if not self.rounds(q):
             return -1
         self.quantisers.append(q)
         return len(self.quantisers) - 1
@@ -77,7 +79,7 @@ class NativeOps:
     def _out(self, x, q):
         if q.zero_point:
             self._step(BOUND, None, x)
-        return self._step(ROUND, (x.h, x.w, x.c), x, flag=q.zero_point, scale=self._scale(q)) if self.quantised else x
+        return self._step(ROUND, (x.h, x.w, x.c), x, flag=q.zero_point, scale=self._scale(q)) if self.rounds(q) else x
 
     def input(self, x, q):
         """Its values are steps of 1 / 255 already."""
@@ -86,7 +88,7 @@ class NativeOps:
     def _conv(self, layer, x, relu=False, factor=None):
         parts = x if isinstance(x, list) else [x]
         w, b = layer.effective(factor)
-        if self.quantised:
+        if self.rounds(layer):
             s = layer.scales(w).view(-1, 1, 1, 1)
             w = Round.apply(w / s) * s
         self.effective.append((w, b))
@@ -155,13 +157,13 @@ class Native:
         return self.plans[key]
 
     def __call__(self, x, y, branches, quantised=False, leak=0.0, bound=0.0, excess=0.0):
-        """The mean loss of a batch, a float; adds its gradients to the parameters."""
+        """The mean loss of a batch, a float; adds its gradients to the parameters. `quantised`: see `TorchOps`."""
         ops = NativeOps(x.shape[-1], quantised)
         self.net(ops, None, branches)
         plans = self._plans(ops, (x.shape[-1], branches, quantised))
         made = [t for pair in ops.effective for t in pair]
         values = [t.detach().contiguous() for t in made]
-        scales = torch.stack([q.log_scale.detach() for q in ops.quantisers]).exp() if quantised else torch.zeros(0)
+        scales = torch.stack([q.log_scale.detach() for q in ops.quantisers]).exp() if ops.quantisers else torch.zeros(0)
         # The gradients of a crop lie one after the other: weights and biases by turns, then the scales.
         ends = list(accumulate([0, *(t.numel() for t in values), scales.numel()]))
         gradients = torch.zeros(len(x), ends[-1])
@@ -175,7 +177,7 @@ class Native:
                 total += self.library.plan_run(
                     plans[worker], x[i].data_ptr(), y[i].data_ptr(), self.net.config.scale, weights, biases,
                     scales.data_ptr(), pointers(at[:-2:2]), pointers(at[1:-2:2]), at[-2],
-                    leak, bound, excess, 1 / len(x), quantised,
+                    leak, bound, excess, 1 / len(x), quantised is True,
                 )  # fmt: skip
             return total
 
