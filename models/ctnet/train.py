@@ -69,6 +69,7 @@ NANO_STAGES = (
 )
 
 EXCESS = 0.08  # weight of what goes beyond the bound
+PRECISE_FROM = 0.8  # of a stage: its last steps are small, and multiply whole floats
 EXCESS_EVERY = 4  # steps: it costs a fifth of a step
 
 
@@ -185,6 +186,7 @@ class Run:
         x, y = self.crops(self.step)
         self.optimiser.zero_grad(set_to_none=True)
         if self.native:
+            self.native.precise = at > PRECISE_FROM
             self.native(x, y, branches, quantised, leak, bound, EXCESS)
         else:
             ops = TorchOps(quantised, leak=leak, bound=bound)

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "kernels.h"
+#include "bf16.h"
 
 namespace {
 
@@ -19,6 +19,8 @@ constexpr int WINDOW = 8, TOKENS = WINDOW * WINDOW;
 struct Value {
     int h, w, c, cp;  // cp: channels with their pads
     std::vector<float> store[2];
+    std::vector<Pair> rounded;  // the data, once a product of short numbers has asked for them
+    bool fresh = false;         // whether `rounded` is of this crop
     float *data, *grad;
 
     Value(int h, int w, int c) : h(h), w(w), c(c), cp((c + 7) / 8 * 8) {
@@ -30,7 +32,18 @@ struct Value {
         }
     }
     size_t at(int y, int x) const { return (size_t(y + 1) * (w + 2) + x + 1) * cp; }
-    void clear_grad() { std::fill_n(grad, size_t(h + 2) * (w + 2) * cp, 0.f); }
+    size_t size() const { return size_t(h + 2) * (w + 2) * cp; }
+    void clear_grad() { std::fill_n(grad, size(), 0.f); }
+
+    // The whole picture in short numbers, as the kernels read it: pairs of channels, or pairs of this row and the next.
+    const Pair *shorter() {
+        if (!fresh) rounded.resize(size() / 2), shorten(data, size(), rounded.data()), fresh = true;
+        return rounded.data();
+    }
+    void pair(const Pair *picture, int y, Pair *out) const {
+        const Pair *below = picture + at(std::min(y + 1, h), -1) / 2;  // the last row's partner counts for nothing
+        pair_rows(picture + at(y, -1) / 2, below, size_t(w + 2) * cp, out);
+    }
 };
 
 struct Layer {
@@ -41,11 +54,13 @@ struct Layer {
 };
 
 // One row of a convolution of the first `channels` of `in`, added to `out`.
-void convolve_row(const Value &in, const float *data, int y, int kernel, int channels, const float *w, int outp, float *out) {
-    const float *rows[3];
-    int r = kernel / 2;
-    for (int d = 0; d < 3; d++) rows[d] = data + in.at(y - r + std::min(d, kernel - 1), -r);
-    row_any(in.cp, rows, kernel, channels, w, size_t(channels) * outp, outp, out, outp, in.w);
+template <class E>
+void convolve_row(const Value &in, const E *data, int y, int kernel, int channels, const E *w, int outp, float *out) {
+    constexpr int N = std::is_same_v<E, Pair> ? 2 : 1;
+    const E *rows[3];
+    int r = kernel / 2, n = (channels + N - 1) / N;
+    for (int d = 0; d < 3; d++) rows[d] = data + in.at(y - r + std::min(d, kernel - 1), -r) / N;
+    row_any(in.cp / N, rows, kernel, n, w, size_t(n) * outp, outp, out, outp, in.w);
 }
 
 struct Step {
@@ -54,6 +69,8 @@ struct Step {
     std::vector<int> parts;
     std::vector<float> forward, gradient;        // weights as the kernels read them; of depth-wise ones their gradient
     std::vector<std::vector<float>> back, dw;    // for each part
+    std::vector<std::vector<Pair>> forward_pairs, back_pairs;
+    std::vector<float> bias;                     // for a row of pixels; then its gradient
     std::vector<float> memory;                   // attention: scores before and after rounding
 };
 
@@ -67,13 +84,14 @@ struct Call {
     float *gscales;
     float slope, bound, excess, norm;  // norm: 1 / crops of the batch
     int scale;
-    bool rounded;
+    bool rounded, precise;
 };
 
 struct Plan {
     std::vector<std::unique_ptr<Value>> values;
     std::vector<Layer> layers;
     std::vector<Step> steps;
+    std::vector<Pair> rounded, above[4];  // the gradient of a convolution's result; pairs of rows of it and of an input
 
     Value &v(int i) { return *values[i]; }
 
@@ -85,42 +103,52 @@ struct Plan {
         for (int i = 0; i < n; i++) g[i] *= y[i] > 0 ? 1.f : slope;
     }
 
-    void pack(Step &s, const float *w) {
+    void pack(Step &s, const float *w, bool precise) {
         const Layer &l = layers[s.layer];
-        int t = l.taps(), op = l.outp();
+        int t = l.taps(), op = l.outp(), base = 0;
         s.forward.resize(size_t(t) * l.in * op);
-        size_t at = 0;
-        int base = 0;
+        float *to = s.forward.data();
         s.back.resize(s.parts.size());
         s.dw.resize(s.parts.size());
+        s.forward_pairs.resize(s.parts.size());
+        s.back_pairs.resize(s.parts.size());
         for (size_t p = 0; p < s.parts.size(); p++) {
             const Value &in = v(s.parts[p]);
             s.back[p].assign(size_t(t) * l.out * in.cp, 0.f);
             s.dw[p].assign(size_t(t) * in.cp * op, 0.f);
+            float *from = to;
             for (int k = 0; k < t; k++)
-                for (int i = 0; i < in.c; i++, at += op)
+                for (int i = 0; i < in.c; i++, to += op)
                     for (int o = 0; o < l.out; o++) {
                         float x = w[(size_t(o) * l.in + base + i) * t + k];
-                        s.forward[at + o] = x;
+                        to[o] = x;
                         s.back[p][(size_t(t - 1 - k) * l.out + o) * in.cp + i] = x;
                     }
             base += in.c;
+            if (precise) continue;
+            s.forward_pairs[p].resize(size_t(t) * (in.c + 1) / 2 * op);
+            s.back_pairs[p].resize(size_t(t) * (l.out + 1) / 2 * in.cp);
+            pair_channels(from, t, in.c, op, s.forward_pairs[p].data());
+            pair_channels(s.back[p].data(), t, l.out, in.cp, s.back_pairs[p].data());
         }
     }
 
     void conv(Step &s, const Call &c) {
         const Layer &l = layers[s.layer];
         if (l.depthwise) return depthwise(s, c);
-        pack(s, c.weights[s.layer]);
+        pack(s, c.weights[s.layer], c.precise);
         Value &out = v(s.dst);
+        s.bias.assign(size_t(out.w) * out.cp, 0.f);
+        for (int x = 0; x < out.w; x++) std::copy_n(c.biases[s.layer], l.out, s.bias.data() + x * out.cp);
         for (int y = 0; y < out.h; y++) {
             float *o = out.data + out.at(y, 0);
-            for (int x = 0; x < out.w; x++)
-                for (int i = 0; i < l.out; i++) o[x * out.cp + i] = c.biases[s.layer][i];
+            std::copy_n(s.bias.data(), s.bias.size(), o);
             const float *w = s.forward.data();
-            for (int part : s.parts) {
-                Value &in = v(part);
-                convolve_row(in, in.data, y, l.kernel, in.c, w, out.cp, o);
+            for (size_t p = 0; p < s.parts.size(); p++) {
+                Value &in = v(s.parts[p]);
+                // Nothing is gained by pairs of a lone channel.
+                if (c.precise || in.c == 1) convolve_row(in, in.data, y, l.kernel, in.c, w, out.cp, o);
+                else convolve_row(in, in.shorter(), y, l.kernel, in.c, s.forward_pairs[p].data(), out.cp, o);
                 w += size_t(l.taps()) * in.c * out.cp;
             }
             if (s.flag) relu(o, out.w * out.cp, c.slope);
@@ -130,31 +158,55 @@ struct Plan {
     void conv_back(Step &s, const Call &c) {
         const Layer &l = layers[s.layer];
         Value &out = v(s.dst);
-        float *gb = c.gb[s.layer];
+        s.bias.assign(out.cp, 0.f);
         for (int y = 0; y < out.h; y++) {
             float *g = out.grad + out.at(y, 0);
             if (s.flag) mask(g, out.data + out.at(y, 0), out.w * out.cp, c.slope);
-            for (int x = 0; x < out.w; x++)
-                for (int o = 0; o < l.out; o++) gb[o] += g[x * out.cp + o];
+            add_pixels(g, out.cp, out.w, s.bias.data());
         }
+        for (int o = 0; o < l.out; o++) c.gb[s.layer][o] += s.bias[o];
         if (l.depthwise) return depthwise_back(s, c);
-        int base = 0, t = l.taps(), r = l.kernel / 2;
+        if (!c.precise) rounded.resize(std::max(rounded.size(), out.size() / 2)), shorten(out.grad, out.size(), rounded.data());
+        int base = 0, t = l.taps();
         for (size_t p = 0; p < s.parts.size(); p++) {
             Value &in = v(s.parts[p]);
-            for (int y = 0; y < out.h; y++) {
-                const float *g = out.grad + out.at(y, 0);
-                if (s.parts[p] != 0) convolve_row(out, out.grad, y, l.kernel, l.out, s.back[p].data(), in.cp, in.grad + in.at(y, 0));
-                for (int k = 0; k < t; k++) {
-                    const float *x = in.data + in.at(y + k / l.kernel - r, k % l.kernel - r);
-                    outer_all(x, in.cp, g, out.cp, out.w, s.dw[p].data() + size_t(k) * in.cp * out.cp);
-                }
+            for (int y = 0; y < out.h && s.parts[p] != 0; y++) {
+                float *to = in.grad + in.at(y, 0);
+                if (c.precise) convolve_row(out, out.grad, y, l.kernel, l.out, s.back[p].data(), in.cp, to);
+                else convolve_row(out, rounded.data(), y, l.kernel, l.out, s.back_pairs[p].data(), in.cp, to);
             }
+            if (c.precise) weights_back(l, in, out, s.dw[p].data());
+            else weights_back_in_pairs(l, in, out, s.dw[p].data());
             float *gw = c.gw[s.layer];
             for (int k = 0; k < t; k++)
                 for (int i = 0; i < in.c; i++)
                     for (int o = 0; o < l.out; o++)
                         gw[(size_t(o) * l.in + base + i) * t + k] += s.dw[p][(size_t(k) * in.cp + i) * out.cp + o];
             base += in.c;
+        }
+    }
+
+    // The gradient of the weights of one part of a convolution's input, added to dw[tap][channel][out].
+    static void weights_back(const Layer &l, const Value &in, const Value &out, float *dw) {
+        int r = l.kernel / 2;
+        for (int y = 0; y < out.h; y++)
+            for (int k = 0; k < l.taps(); k++) {
+                const float *x = in.data + in.at(y + k / l.kernel - r, k % l.kernel - r);
+                outer_all(x, in.cp, in.c, out.grad + out.at(y, 0), out.cp, out.w, dw + size_t(k) * in.cp * out.cp);
+            }
+    }
+
+    // The same by pairs of rows: a row of the result and the next one, times rows of the input that lie as they do.
+    void weights_back_in_pairs(const Layer &l, Value &in, const Value &out, float *dw) {
+        int r = l.kernel / 2, made = -r;  // `made`: the first row of the input whose pairs are yet to come
+        for (int i = 0; i < 4; i++) above[i].resize(std::max(above[i].size(), size_t(out.w + 2) * (i ? in.cp : out.cp)));
+        for (int y = 0; y < out.h; y += 2) {
+            out.pair(rounded.data(), y, above[0].data());
+            for (; made <= std::min(y + r, in.h); made++) in.pair(in.shorter(), made, above[1 + (made + r) % 3].data());
+            for (int k = 0; k < l.taps(); k++) {
+                const Pair *x = above[1 + (y + k / l.kernel) % 3].data() + size_t(k % l.kernel - r + 1) * in.cp;
+                outer_all(x, in.cp, in.c, above[0].data() + out.cp, out.cp, out.w, dw + size_t(k) * in.cp * out.cp);
+            }
         }
     }
 
@@ -225,11 +277,9 @@ struct Plan {
         for (int y = 0; y < fine.h; y++)
             for (int x = 0; x < fine.w; x++) {
                 size_t f = fine.at(y, x), c = coarse.at(y / 2, x / 2) + (y % 2 * 2 + x % 2) * fine.c;
-                float *from = back ? v(s.dst).grad : v(s.a).data, *to = back ? v(s.a).grad : v(s.dst).data;
-                for (int i = 0; i < fine.c; i++) {
-                    float &t = to[down ? c + i : f + i], u = from[down ? f + i : c + i];
-                    t = back ? t + u : u;
-                }
+                const float *from = (back ? v(s.dst).grad : v(s.a).data) + (down ? f : c);
+                float *to = (back ? v(s.a).grad : v(s.dst).data) + (down ? c : f);
+                for (int i = 0; i < fine.c; i++) to[i] = back ? to[i] + from[i] : from[i];
             }
     }
 
@@ -308,7 +358,7 @@ struct Plan {
         transpose(win.v, val.cp, win.turned);
         product(win.g, val.cp, val.c, win.turned, TOKENS, ds);
         std::fill_n(win.sum, TOKENS * val.cp, 0.f);
-        outer_all(score, TOKENS, win.g, val.cp, TOKENS, win.sum);
+        outer_all(score, TOKENS, TOKENS, win.g, val.cp, TOKENS, win.sum);
         scatter(win.sum, val.cp, win.place, val.grad);
         if (step > 0) {
             float total = 0, inverse = 1 / step;
@@ -325,7 +375,7 @@ struct Plan {
         product(ds, TOKENS, TOKENS, win.k, k.cp, win.sum);
         scatter(win.sum, q.cp, win.place, q.grad);
         std::fill_n(win.sum, TOKENS * k.cp, 0.f);
-        outer_all(ds, TOKENS, win.q, q.cp, TOKENS, win.sum);
+        outer_all(ds, TOKENS, TOKENS, win.q, q.cp, TOKENS, win.sum);
         scatter(win.sum, k.cp, win.place, k.grad);
     }
 
@@ -428,7 +478,7 @@ struct Plan {
         for (int y = 0; y < in.h; y++)
             for (int i = 0; i < in.w; i++) in.data[in.at(y, i)] = x[y * in.w + i];
         double total = 0;
-        for (auto &value : values) value->clear_grad();
+        for (auto &value : values) value->clear_grad(), value->fresh = false;
         for (auto &s : steps) switch (s.kind) {
             case CONV: conv(s, c); break;
             case ADD: add(s, c, false); break;
@@ -465,6 +515,9 @@ struct Plan {
 
 extern "C" {
 
+// Whether anything but precise products is to be had.
+int plan_has_pairs() { return HAS_PAIRS; }
+
 // `sizes`: h, w, c of each value; `layers`: in, out, kernel, dilation, depth-wise of each; `code`: for each step its
 // kind, dst, a, b, flag, layer, scale, number of parts, parts. Null where a value is wider than the kernels know.
 void *plan_new(const int *sizes, int values, const int *layers, int count, const int *code, int steps) {
@@ -486,11 +539,12 @@ void *plan_new(const int *sizes, int values, const int *layers, int count, const
     return plan.release();
 }
 
-// The loss of one crop; gradients are added to `gw`, `gb` and `gscales`.
+// The loss of one crop; gradients are added to `gw`, `gb` and `gscales`. Rounded values are multiplied as floats always.
 double plan_run(void *plan, const float *x, const float *target, int scale, const float *const *weights, const float *const *biases,
                 const float *scales, float *const *gw, float *const *gb, float *gscales, float slope, float bound, float excess,
-                float norm, int rounded) {
-    Call call{target, weights, biases, scales, gw, gb, gscales, slope, bound, excess, norm, scale, rounded != 0};
+                float norm, int rounded, int precise) {
+    bool floats = precise || rounded || !HAS_PAIRS;
+    Call call{target, weights, biases, scales, gw, gb, gscales, slope, bound, excess, norm, scale, rounded != 0, floats};
     return static_cast<Plan *>(plan)->run(x, call);
 }
 }
