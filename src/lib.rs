@@ -51,7 +51,7 @@
 //! | [`geom`] | sizes, spans, rectangles; integers, pixels | - |
 //! | [`frame`] | pixel formats, luma, colour | kernels, geom |
 //! | [`memory`] | budget, sharing by lifetime, arena | - |
-//! | [`model`] | ONNX to `Graph`, through tract; the only room that names tract | geom |
+//! | [`model`] | ONNX to `Graph`, through tract's typed graph; the only room that names tract | geom |
 //! | [`kernels`] | the kernel contract and `Level`; `scalar` the truth, `neon`, `avx2` and `vnni` the speed | geom |
 //! | [`plan`] | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
 //! | [`tile`] | how a frame is cut, and what cutting costs | geom, memory |

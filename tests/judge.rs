@@ -1,4 +1,5 @@
-//! The plan against tract's own evaluation of the typed graph, in f32.
+//! The plan against tract's evaluation of the typed graph, in f32; and that graph against the one that tract itself
+//! makes of the file.
 
 mod support;
 
@@ -7,6 +8,7 @@ use bifocal::frame::PixelFormat;
 use bifocal::geom::Size;
 use bifocal::model::Model;
 use support::{picture, upscale};
+use tract_onnx::prelude::*;
 
 /// The most that any pixel may differ, and the share that may differ at all. The scales of the files leave no value
 /// near a tie (`models/ctnet/ties.py`).
@@ -35,4 +37,27 @@ fn agrees(model: &Model) {
         let mean = theirs.iter().map(|v| u64::from(*v)).sum::<u64>() / theirs.len() as u64;
         assert!(mean.abs_diff(plain) <= 2, "{name}: the judge's own mean {mean} is not that of the picture, {plain}");
     }
+}
+
+/// Wiring ONNX ourselves changes nothing: the same bytes as from the graph that tract's own reader makes.
+#[test]
+fn reads_what_tract_reads() {
+    let size = Size::new(48, 32);
+    let luma = picture("balcony.png", size, PixelFormat::Gray8);
+    for name in Model::EMBEDDED {
+        let ours = Model::named(name).unwrap().unwrap().evaluate(size.width, size.height, &luma).unwrap();
+        assert!(ours == read_by_tract(name, size, &luma).unwrap(), "{name}");
+    }
+}
+
+fn read_by_tract(name: &str, size: Size, luma: &[u8]) -> TractResult<Vec<u8>> {
+    let file = format!("{}/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"));
+    let shape = [1, 1, size.height, size.width];
+    let mut model = tract_onnx::onnx().model_for_read(&mut std::fs::File::open(file)?)?;
+    model.set_input_fact(0, f32::fact(shape).into())?;
+    let real: Vec<f32> = luma.iter().map(|&v| f32::from(v) / 255.0).collect();
+    let input = Tensor::from_shape(&shape, &real)?.into_tvalue();
+    let output = model.into_typed()?.into_runnable()?.run(tvec!(input))?;
+    let real = output[0].to_plain_array_view::<f32>()?;
+    Ok(real.iter().map(|v| (v * 255.0).round_ties_even().clamp(0.0, 255.0) as u8).collect())
 }

@@ -1,32 +1,28 @@
-//! ONNX bytes to tract's typed graph, and the quantised constants that typing folds away.
+//! ONNX bytes to tract's typed graph, and the quantised constants that wiring folds away.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tract_onnx::pb;
-use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::DimLike as _;
-use tract_onnx::tract_hir::infer::Factoid as _;
+use tract_core::prelude::*;
 
 use super::ModelError;
+use super::onnx::{self, GraphProto, NodeProto};
 
 /// Larger files are refused: the models that run on a board are a thousandth of it.
 const LARGEST_FILE: usize = 64 << 20;
-/// Larger tensors are refused.
-const LARGEST_TENSOR: usize = 16 << 20;
-/// Characters of tract's reason that are shown: shapes of a damaged file can run to pages.
+/// Characters of a reason that are shown: names and shapes of a damaged file can run to pages.
 const LONGEST_REASON: usize = 400;
 /// The network is typed at this frame size: multiples of the window grid, unlike in height and width.
 pub(super) const PROBE: (usize, usize) = (48, 64);
 
-/// Quantised values of a constant that tract has folded to f32.
+/// Quantised values of a constant that wiring has folded to f32.
 #[derive(Clone, Debug)]
 pub(super) struct Quantised {
     pub data: Vec<i8>,
     pub scales: Vec<f32>,
 }
 
-/// What tract made of the file.
+/// What was made of the file.
 pub(super) struct Loaded {
     pub typed: TypedModel,
     /// By the bytes of the f32 tensor that each became.
@@ -41,7 +37,16 @@ pub(super) fn load(name: &str, bytes: &[u8]) -> Result<Loaded, ModelError> {
         return Err(fail(format!("{} bytes is more than a model may have ({LARGEST_FILE})", bytes.len())));
     }
     let loaded = quietly(|| read(bytes)).unwrap_or_else(|| Err("the parser failed on it".to_string()));
-    loaded.map_err(fail)
+    loaded.map_err(|e| fail(shown(&e)))
+}
+
+/// A reason on one line of bearable length, whatever names of the file it holds.
+pub(super) fn shown(reason: &str) -> String {
+    let mut line: String = reason.chars().take(LONGEST_REASON).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if reason.chars().nth(LONGEST_REASON).is_some() {
+        line.push_str("...");
+    }
+    line
 }
 
 /// Runs `f`, and catches a panic without the hook's message.
@@ -52,66 +57,25 @@ pub(super) fn quietly<T>(f: impl FnOnce() -> T) -> Option<T> {
     result.ok()
 }
 
-/// Parses the file and checks the size of every constant, before anything allocates what a header asks for.
-pub(super) fn parse(bytes: &[u8]) -> Result<(tract_onnx::Onnx, pb::ModelProto), String> {
-    let onnx = tract_onnx::onnx();
-    let mut bytes = bytes;
-    let proto = onnx.proto_model_for_read(&mut bytes).map_err(|_| "not an ONNX file, or a damaged one".to_string())?;
-    let graph = proto.graph.as_ref().ok_or("it holds no graph")?;
-    graph.initializer.iter().try_for_each(check_tensor)?;
-    Ok((onnx, proto))
-}
-
 fn read(bytes: &[u8]) -> Result<Loaded, String> {
-    let (onnx, proto) = parse(bytes)?;
+    let proto = onnx::decode(bytes)?;
     let graph = proto.graph.as_ref().ok_or("it holds no graph")?;
     let mut folded = HashMap::new();
     for node in graph.node.iter().filter(|n| n.op_type == "DequantizeLinear") {
-        if let Some((real, quantised)) = constant(&onnx, graph, node)? {
+        if let Some((real, quantised)) = constant(graph, node)? {
             folded.insert(real, quantised);
         }
     }
     let metadata = proto.metadata_props.iter().map(|p| (p.key.clone(), p.value.clone())).collect();
-    let typed = typed(&onnx, &proto).map_err(|e| reason(&e))?;
-    Ok(Loaded { typed, constants: folded, metadata })
+    Ok(Loaded { typed: onnx::wire(&proto, PROBE)?, constants: folded, metadata })
 }
 
-/// The constant's size must be that of its data.
-fn check_tensor(tensor: &pb::TensorProto) -> Result<(), String> {
-    use pb::tensor_proto::DataType;
-    let size = match DataType::try_from(tensor.data_type).ok() {
-        Some(DataType::Int8 | DataType::Uint8 | DataType::Bool) => 1,
-        Some(DataType::Int16 | DataType::Uint16 | DataType::Float16) => 2,
-        Some(DataType::Float | DataType::Int32) => 4,
-        Some(DataType::Int64 | DataType::Double) => 8,
-        _ => return Err(format!("constant '{}' has a type that is not supported", tensor.name)),
-    };
-    let count = tensor.dims.iter().try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
-    let count =
-        count.filter(|n| *n <= LARGEST_TENSOR).ok_or_else(|| format!("constant '{}' is too large", tensor.name))?;
-    let held = if tensor.raw_data.is_empty() {
-        tensor.float_data.len().max(tensor.int32_data.len()).max(tensor.int64_data.len()).max(tensor.double_data.len())
-    } else if tensor.raw_data.len() == count * size {
-        count
-    } else {
-        usize::MAX
-    };
-    if held != count {
-        return Err(format!("constant '{}' has not as much data as its shape says", tensor.name));
-    }
-    Ok(())
-}
-
-/// A dequantised constant: the f32 bytes that tract will fold it to, and the integers behind.
-fn constant(
-    onnx: &tract_onnx::Onnx,
-    graph: &pb::GraphProto,
-    node: &pb::NodeProto,
-) -> Result<Option<(Vec<u8>, Quantised)>, String> {
+/// A dequantised constant: the f32 bytes that wiring folds it to, and the integers behind.
+fn constant(graph: &GraphProto, node: &NodeProto) -> Result<Option<(Vec<u8>, Quantised)>, String> {
     let tensor = |index: usize| {
         let name = node.input.get(index)?;
         let proto = graph.initializer.iter().find(|t| &t.name == name)?;
-        tract_onnx::tensor::load_tensor(&*onnx.provider, proto, None).ok()
+        onnx::read_tensor(proto).ok()
     };
     let (Some(data), Some(scale)) = (tensor(0), tensor(1)) else { return Ok(None) };
     let zero = tensor(2);
@@ -155,25 +119,4 @@ fn values(tensor: &Tensor) -> Option<Vec<f32>> {
 /// The f32 values of a tensor; empty when it holds another type.
 pub(super) fn unchecked_f32(tensor: &Tensor) -> Vec<f32> {
     tensor.to_plain_array_view::<f32>().map(|a| a.iter().copied().collect()).unwrap_or_default()
-}
-
-fn typed(onnx: &tract_onnx::Onnx, proto: &pb::ModelProto) -> TractResult<TypedModel> {
-    let mut model = onnx.model_for_proto_model(proto)?;
-    let (h, w) = PROBE;
-    let channels =
-        model.input_fact(0)?.shape.dim(1).and_then(|d| d.concretize()).and_then(|d| d.to_usize().ok()).unwrap_or(1);
-    if channels > 4 {
-        tract_onnx::tract_core::internal::bail!("an input of {channels} channels is not a picture");
-    }
-    model.set_input_fact(0, f32::fact([1, channels, h, w]).into())?;
-    model.into_typed()
-}
-
-/// tract's chain of reasons, the innermost last, on one line of bearable length.
-fn reason(error: &TractError) -> String {
-    let whole = error.chain().map(|e| e.to_string().replace('\n', " ")).collect::<Vec<_>>().join(": ");
-    match whole.char_indices().nth(LONGEST_REASON) {
-        Some((end, _)) => format!("{}...", &whole[..end]),
-        None => whole,
-    }
 }

@@ -1,8 +1,9 @@
-//! ONNX to [`Graph`], through tract. The only room that names tract, and the only one that knows ONNX.
+//! ONNX to [`Graph`], through tract's typed graph. The only room that names tract, and the only one that knows ONNX.
 
 mod graph;
 mod load;
 mod moves;
+mod onnx;
 mod read;
 mod reference;
 
@@ -24,6 +25,9 @@ thread_local! {
 pub fn panic_is_handled() -> bool {
     QUIET.with(Cell::get)
 }
+
+/// Why what is well formed is refused, where there is no more to say.
+const UNSUPPORTED: &str = "not supported here";
 
 /// Which branches run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -193,7 +197,7 @@ impl Model {
         let fail = |reason: String| ModelError::Parse { name: name.to_string(), reason };
         let graph = load::quietly(|| read::read(&loaded))
             .unwrap_or_else(|| Err("the parser failed on it".into()))
-            .map_err(fail)?;
+            .map_err(|e| fail(load::shown(&e)))?;
         let text = |key: &str| loaded.metadata.get(key).cloned().unwrap_or_default();
         let silent = match loaded.metadata.get("branches") {
             None => serde_json::Map::new(),

@@ -5,23 +5,21 @@
 
 use std::collections::HashMap;
 
-use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::array::{Pad, PadMode, Slice, TypedConcat};
-use tract_onnx::tract_core::ops::binary::TypedBinOp;
-use tract_onnx::tract_core::ops::change_axes::AxisOp;
-use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec, SumPool};
-use tract_onnx::tract_core::ops::einsum::EinSum;
-use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
-use tract_onnx::tract_core::ops::konst::Const;
-use tract_onnx::tract_core::ops::nn::DataFormat;
-use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8, QuantizeLinearU8};
+use tract_core::ops::array::{MultiBroadcastTo, Pad, PadMode, Slice, TypedConcat};
+use tract_core::ops::binary::TypedBinOp;
+use tract_core::ops::change_axes::AxisOp;
+use tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec, SumPool};
+use tract_core::ops::einsum::EinSum;
+use tract_core::ops::element_wise::ElementWiseOp;
+use tract_core::ops::konst::Const;
+use tract_core::ops::nn::DataFormat;
+use tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8, QuantizeLinearU8};
+use tract_core::prelude::*;
 
+use super::UNSUPPORTED;
 use super::graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor as Activation, TensorId, View};
 use super::load::{Loaded, PROBE, Quantised, unchecked_f32};
 use super::moves::{Move, recognise};
-
-/// One op of a chain of moves with its constant inputs.
-type Link = (Box<dyn TypedOp>, Vec<Tensor>);
 
 /// What an outlet holds.
 #[derive(Clone)]
@@ -31,7 +29,7 @@ enum Meaning {
     /// A constant.
     Constant(Arc<Tensor>),
     /// A quantised tensor, moved; `real` after DequantizeLinear.
-    Held { base: Base, chain: Vec<Link>, real: bool },
+    Held { base: Base, chain: Vec<Box<dyn TypedOp>>, real: bool },
     /// A result that waits for its quantisation; real bounds from ReLU and Clip.
     Pending { what: Pending, low: f32, high: f32 },
 }
@@ -81,13 +79,6 @@ pub(super) fn read(loaded: &Loaded) -> Result<Graph, String> {
         graph: Graph { tensors: vec![], nodes: vec![], output: Input { tensor: 0, view: View::Plain }, scale: 1 },
     };
     let model = &loaded.typed;
-    if model.inputs.len() != 1 || model.outputs.len() != 1 {
-        return Err(format!(
-            "{} inputs and {} outputs; one of each is supported",
-            model.inputs.len(),
-            model.outputs.len()
-        ));
-    }
     let order = model.eval_order().map_err(|e| e.to_string())?;
     for id in order {
         let node = model.node(id);
@@ -103,8 +94,6 @@ struct Reader<'a> {
     meanings: HashMap<usize, Meaning>,
     graph: Graph,
 }
-
-const UNSUPPORTED: &str = "not supported here";
 
 impl Reader<'_> {
     fn node(&mut self, node: &TypedNode) -> Result<Meaning, String> {
@@ -137,7 +126,7 @@ impl Reader<'_> {
             };
         }
         if is_move(op) {
-            return self.moved(node, inputs);
+            return self.moved(node, inputs[0].clone());
         }
         if let Some(conv) = op.downcast_ref::<Conv>() {
             return self.conv(conv, inputs);
@@ -302,17 +291,10 @@ impl Reader<'_> {
         node.name.clone()
     }
 
-    fn moved(&mut self, node: &TypedNode, inputs: Vec<Meaning>) -> Result<Meaning, String> {
-        let mut inputs = inputs.into_iter();
-        let constants = inputs.by_ref().skip(1).map(|i| match i {
-            Meaning::Constant(c) => Ok(c.as_ref().clone()),
-            _ => Err("a move by computed amounts".to_string()),
-        });
-        let constants = constants.collect::<Result<Vec<_>, _>>()?;
-        let first = self.meanings[&node.inputs[0].node].clone();
-        match first {
+    fn moved(&mut self, node: &TypedNode, input: Meaning) -> Result<Meaning, String> {
+        match input {
             Meaning::Held { base, mut chain, real } => {
-                chain.push((node.op.clone(), constants));
+                chain.push(node.op.clone());
                 Ok(Meaning::Held { base, chain, real })
             }
             Meaning::Constant(_) => Err("a constant that was not folded".into()),
@@ -507,10 +489,10 @@ fn pending(op: Op, inputs: Vec<Input>) -> Meaning {
 /// Does it only move data?
 fn is_move(op: &dyn TypedOp) -> bool {
     let edge = op.downcast_ref::<Pad>().is_some_and(|p| p.mode == PadMode::Edge);
-    edge || op.is::<AxisOp>() || op.is::<Slice>() || matches!(&*op.name(), "StridedSlice" | "Resize")
+    edge || op.is::<AxisOp>() || op.is::<Slice>() || op.is::<MultiBroadcastTo>()
 }
 
-fn recognised(chain: &[Link], shape: &[usize]) -> Result<Move, String> {
+fn recognised(chain: &[Box<dyn TypedOp>], shape: &[usize]) -> Result<Move, String> {
     recognise(chain, shape).map_err(|e| e.to_string())?.ok_or_else(|| "a move of data that is not supported".into())
 }
 
