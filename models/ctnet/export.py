@@ -17,9 +17,9 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from .layers import WINDOW
+from .layers import WINDOW, untied
 from .family import NAMES, build
-from .ties import choose, weight_scales
+from .ties import choose
 
 LICENCE = "MIT OR Apache-2.0"
 OPSET = 13
@@ -66,7 +66,7 @@ class OnnxOps:
 
     def _conv(self, layer, x, q_out, name=None, factor=None):
         w, b = (t.detach() for t in layer.effective(factor))
-        s = weight_scales(layer.scales(w).double(), self.scales[x], self._scale(q_out))
+        s = untied(layer.scales(w).double(), self.scales[x] / self._scale(q_out))
         name = name or self._name("conv")
         q = torch.clamp(torch.round(w / s.view(-1, 1, 1, 1)), -127, 127).to(torch.int8).numpy()
         bias_scale = (s.numpy() * self.scales[x]).astype(np.float32)
@@ -168,7 +168,7 @@ def digest(net):
 
 
 def export(net, path, data="", seed=0):
-    ops = OnnxOps(choose(net))
+    ops = OnnxOps(choose(net)[0])
     output = net(ops, "luma")
     scale = net.config.scale
     graph = helper.make_graph(

@@ -104,8 +104,16 @@ def depthwise_scales(w):
     return (w.detach().abs().flatten(1).amax(1) / 127).clamp_min(1e-8)
 
 
+def untied(scales, ratio):
+    """Hardly wider scales, for which the multiplier `ratio * scale` of each is 4 over an odd number: see `ties.py`."""
+    q = (4.000001 / (scales.double() * ratio)).floor()
+    return (4 / (q - 1 + q % 2).clamp_min(1) / ratio).to(scales.dtype)
+
+
 class Conv(nn.Module):
     """2-D convolution, stride 1, zero padding that keeps the size."""
+
+    ratio = None  # of the scale of what it reads to that of what it gives, once these are settled: see `ties.py`
 
     def __init__(self, cin, cout, kernel=1, dilation=1, depthwise=False):
         super().__init__()
@@ -120,7 +128,8 @@ class Conv(nn.Module):
         return self.dilation * (self.kernel // 2)
 
     def scales(self, weight):
-        return depthwise_scales(weight) if self.groups > 1 else weight_scales(weight)
+        scales = depthwise_scales(weight) if self.groups > 1 else weight_scales(weight)
+        return untied(scales, self.ratio) if self.ratio else scales
 
     def effective(self, factor=None):
         """Weight and bias as they are deployed: `factor`, one value per output channel, is folded in."""

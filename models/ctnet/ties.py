@@ -5,24 +5,22 @@ output, the smallest error decides, and what a network makes of a step too many 
 is never nearer to half-way than `1 / (2 q)` when `q` is odd. So each multiplier of the file is such a fraction: of
 `scale_x * scale_w / scale_out` for a convolution, whose weights' scales are free; of `scale_a / scale_out` and
 `scale_b / scale_out`, with the same `q`, for a sum; of `scale_a * scale_b / scale_out` for a product.
+
+Other scales round weights otherwise, and what the network had learnt about its rounding is lost; so the last steps of
+training are made with these (`settle`).
 """
 
-from .layers import WINDOW
+import torch
+
+from .layers import WINDOW, Conv
 
 SUM = 2047  # q of sums: their ratios are near one, and 1 / 2047 is as fine as they need
 
 
-def fraction(value, p, below=False):
-    """`p / q` near `value`, or not below it, with an odd `q`."""
+def fraction(value, p):
+    """`p / q` near `value` with an odd `q`."""
     q = round(p / value)
-    if q % 2 == 0 or (below and p / q < value):
-        q -= 1 if q % 2 == 0 else 2
-    return p / max(q, 1)
-
-
-def weight_scales(scales, x, out):
-    """The scales of a convolution's weights, hardly widened: a tensor of one for each output channel."""
-    return scales.new_tensor([fraction(s * x / out, 4, below=True) * out / x for s in scales.tolist()])
+    return p / max(q - 1 + q % 2, 1)
 
 
 class ScaleOps:
@@ -30,6 +28,7 @@ class ScaleOps:
 
     def __init__(self):
         self.chosen = {}
+        self.around = {}  # convolution -> quantisers of what it reads and of what it gives
 
     def scale(self, q):
         return self.chosen.setdefault(q, q.scale)
@@ -43,10 +42,11 @@ class ScaleOps:
         return q
 
     def conv(self, layer, x, q, relu=False, name=None, factor=None):
+        self.around[layer] = x, q
         return q
 
     def unit(self, layer, x, q):
-        return q
+        return self.conv(layer, x, q)
 
     def add(self, a, b, q, relu=False, name=None):
         known, free = (b, a) if b in self.chosen or b.fixed else (a, b)
@@ -88,7 +88,22 @@ class ScaleOps:
 
 
 def choose(net):
-    """Quantiser -> scale, for all activations of a network."""
+    """Quantiser -> scale, for all activations of a network; and the ratios that its convolutions have with these."""
     ops = ScaleOps()
     net(ops, None)
-    return ops.chosen
+    return ops.chosen, {layer: ops.scale(x) / ops.scale(out) for layer, (x, out) in ops.around.items()}
+
+
+def settle(net, average):
+    """Let both have the scales that the average is exported with. The scales must not learn any more."""
+    chosen, _ = choose(average)
+    with torch.no_grad():
+        for q, scale in chosen.items():
+            q.log_scale.fill_(torch.tensor(scale, dtype=torch.float64).log())
+        for ours, theirs in zip(net.quantisers(), average.quantisers()):
+            ours.log_scale.copy_(theirs.log_scale)
+    for each in (net, average):
+        ratios = choose(each)[1]
+        for layer in each.modules():
+            if isinstance(layer, Conv):
+                layer.ratio = ratios.get(layer)

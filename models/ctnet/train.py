@@ -26,6 +26,7 @@ from .nano import Nano
 from .native import Native
 from .network import CTNet
 from .soap import NativeSoap, Soap
+from .ties import settle
 
 SAVE_EVERY = 600.0  # seconds
 
@@ -70,6 +71,7 @@ NANO_STAGES = (
 
 EXCESS = 0.08  # weight of what goes beyond the bound
 PRECISE_FROM = 0.8  # of a stage: its last steps are small, and multiply whole floats
+SETTLED_FROM = 0.5  # of the quantised stage: from there on scales are those of the exported file
 EXCESS_EVERY = 4  # steps: it costs a fifth of a step
 
 
@@ -100,6 +102,7 @@ class Run:
         self.step, self.seconds = 0, 0.0
         self.optimiser = None
         self.started = False  # with another run's weights?
+        self.settled = False  # are scales those of the exported file?
         self.critic = Critic(len(crops.pairs)) if name.endswith("-photo") else None
 
     def new_optimiser(self, stage):
@@ -183,6 +186,9 @@ class Run:
         leak = stage.leak * max(0.0, 1 - at / 0.25)
         choices, chances = zip(*stage.branches.items())
         branches = str(np.random.default_rng((self.seed, self.step, 1)).choice(choices, p=chances))
+        if stage.quantised and at >= SETTLED_FROM and not self.settled:
+            settle(self.net, self.average)
+            self.settled = True
         x, y = self.crops(self.step)
         self.optimiser.zero_grad(set_to_none=True)
         if self.native:
@@ -193,10 +199,10 @@ class Run:
             picture = self.net(ops, x, branches) if self.critic else None
             loss = self.critic.losses(picture, y) if self.critic else self.net.losses(ops, x, y, branches)
             (loss + EXCESS * ops.excess).backward()
-        if branches != "transformer":
-            for name, p in self.net.named_parameters():
-                if belongs(name, stage.guarded):
-                    p.grad = None
+        guarded = stage.guarded if branches != "transformer" else ()
+        for name, p in self.net.named_parameters():
+            if belongs(name, guarded) or (self.settled and name.endswith("log_scale")):
+                p.grad = None
         norm = torch.nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], 0.5)
         if torch.isfinite(norm):
             self.optimiser.step()
