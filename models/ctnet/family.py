@@ -4,9 +4,17 @@ from .camera import degrade
 from .nano import Nano, NanoConfig
 from .network import Config, CTNet
 
-TINY = {}
-SMALL = {"width": 24, "growth": 12, "dense": (3, 4), "tokens": 24, "keys": 8, "hidden": 16, "context": 8}
-BASE = {"width": 48, "growth": 24, "dense": (3, 4), "tokens": 48, "keys": 16, "hidden": 32, "context": 16, "squeeze": 16}
+SIZES = {
+    "tiny": {},
+    "small": {"width": 24, "layers": (3, 3), "tokens": 24, "keys": 8, "hidden": 16, "context": 8},
+    "base": {"width": 48, "layers": (2, 3), "tokens": 48, "keys": 16, "hidden": 32, "context": 16, "squeeze": 16},
+}
+# Files that were trained before the CNN trunk was a chain: residual dense blocks of as many multiply-adds.
+DENSE = {"tiny": {"growth": 8, "layers": (2, 3)}, "small": {"growth": 12, "layers": (3, 4)}}
+WITH_DENSE = (
+    "ctnet-tiny-x3", "ctnet-tiny-x4", "ctnet-tiny-x2-cam",
+    "ctnet-small-x2", "ctnet-small-x4", "ctnet-small-x4-photo",
+)  # fmt: skip
 
 
 def build(name):
@@ -15,7 +23,7 @@ def build(name):
     scale = int(scale.removeprefix("x"))
     if size == "nano":
         return Nano(NanoConfig(name, scale))
-    return CTNet(Config(name, scale, **{"tiny": TINY, "small": SMALL, "base": BASE}[size]))
+    return CTNet(Config(name, scale, **(SIZES[size] | (DENSE[size] if name in WITH_DENSE else {}))))
 
 
 NAMES = [f"ctnet-{size}-x{scale}" for size in ("nano", "tiny", "small", "base") for scale in (2, 3, 4)]

@@ -1,6 +1,6 @@
 """CTNet.
 
-    Y --+-- head 3x3 -- RDB -------+-- (+) -- RDB -- 1x1 * alpha ------(+)-- tail 3x3 -- (+) -- shuffle
+    Y --+-- head 3x3 -- 3x3 ... ---+-- (+) -- 3x3 ... -- 1x1 * alpha --(+)-- tail 3x3 -- (+) -- shuffle
         |                  align   |    |                               |                 |
         |           coordinate     |    | exchange (cross-attention)    |             nearest anchor
         |             attention    |    |                               |
@@ -29,13 +29,33 @@ class Config:
     name: str
     scale: int = 2
     width: int = 16  # channels of the CNN trunk
-    growth: int = 8  # channels that each dense layer adds
-    dense: tuple = (2, 3)  # dense layers in the residual dense blocks before and after the exchange
+    layers: tuple = (2, 2)  # 3x3 layers of the CNN trunk before and after the exchange
+    growth: int = 0  # channels that each of these adds, in residual dense blocks; 0: they are a chain
     tokens: int = 16  # channels of the Transformer branch
     keys: int = 8  # channels of queries and keys
     hidden: int = 8  # channels inside the feed-forward layer
     context: int = 8  # channels of the CNN's features, aligned for the exchange
     squeeze: int = 8  # channels inside coordinate attention
+
+
+class ResidualChain(nn.Module):
+    """3x3 layers one after the other, each with its residual folded into the kernel: it begins near the identity."""
+
+    def __init__(self, width, layers):
+        super().__init__()
+        self.layers = nn.ModuleList(Conv(width, width, 3) for _ in range(layers))
+        with torch.no_grad():
+            for layer in self.layers:
+                layer.weight.mul_(0.5)
+                layer.weight[:, :, 1, 1] += torch.eye(width)
+        self.q = Quantiser()  # of the input
+        self.between = nn.ModuleList(Quantiser() for _ in range(layers - 1))
+
+    def forward(self, ops, x, q_out):
+        """`x` must be quantised by `self.q`."""
+        for layer, q in zip(self.layers, (*self.between, q_out)):
+            x = ops.conv(layer, x, q, relu=True)
+        return x
 
 
 class ResidualDense(nn.Module):
@@ -185,8 +205,9 @@ class CTNet(Network):
         super().__init__()
         self.config = c = config
         self.head = Conv(1, c.width, 3)
-        self.dense1 = ResidualDense(c.width, c.growth, c.dense[0])
-        self.dense2 = ResidualDense(c.width, c.growth, c.dense[1])
+        self.local1, self.local2 = (
+            ResidualDense(c.width, c.growth, n) if c.growth else ResidualChain(c.width, n) for n in c.layers
+        )
         self.embed = Conv(4, c.tokens, 3)
         self.block1 = Block(c.tokens, c.keys, c.hidden, 0)
         self.block2 = Block(c.tokens, c.keys, c.hidden, WINDOW // 2)
@@ -219,7 +240,7 @@ class CTNet(Network):
         cnn, transformer = branches != "transformer", branches != "cnn"
         y = ops.input(y, self.q_in)
         if cnn:
-            c1 = self.dense1(ops, ops.conv(self.head, y, self.dense1.q, relu=True), self.q_cnn1)
+            c1 = self.local1(ops, ops.conv(self.head, y, self.local1.q, relu=True), self.q_cnn1)
         if transformer:
             t = ops.conv(self.embed, ops.space_to_depth(y), self.q_embed, relu=True)
             t = self.block1(ops, t, self.q_t1)
@@ -231,8 +252,8 @@ class CTNet(Network):
             back = self.to_transformer(ops, t, aligned)
             back = ops.conv(self.to_transformer_project, back, self.q_to_transformer, name="exchange_to_transformer")
         if cnn:
-            x = ops.add(c1, up if transformer else c1 * 0, self.dense2.q, relu=True)
-            x = self.dense2(ops, x, self.q_cnn2)
+            x = ops.add(c1, up if transformer else c1 * 0, self.local2.q, relu=True)
+            x = self.local2(ops, x, self.q_cnn2)
             alpha = torch.sigmoid(self.alpha)
             fused_cnn = ops.conv(self.fuse_cnn, x, self.q_fuse_cnn, name="fused_cnn", factor=alpha)
         if transformer:
