@@ -150,6 +150,8 @@ class Run:
         """Begin with the average of another run. A tail for another scale begins anew: was there one?"""
         weights = torch.load(path, weights_only=True)["average"]
         own = self.net.state_dict()
+        if weights.keys() != own.keys():
+            raise SystemExit(f"{path}: weights of another network (see WITH_DENSE in family.py)")
         self.started = True
         other = [n for n, v in weights.items() if v.shape != own[n].shape]
         weights |= {n: own[n] for n in other}
