@@ -59,7 +59,7 @@ pub(super) fn quietly<T>(f: impl FnOnce() -> T) -> Option<T> {
 
 fn read(bytes: &[u8]) -> Result<Loaded, String> {
     let proto = onnx::decode(bytes)?;
-    let graph = proto.graph.as_ref().ok_or("it holds no graph")?;
+    let graph = proto.graph()?;
     let mut folded = HashMap::new();
     for node in graph.node.iter().filter(|n| n.op_type == "DequantizeLinear") {
         if let Some((real, quantised)) = constant(graph, node)? {

@@ -1,5 +1,7 @@
 //! Operators that change axes, and the arithmetic on shapes around them.
 
+use std::collections::BTreeSet;
+
 use tract_core::internal::*;
 use tract_core::ops::Downsample;
 use tract_core::ops::array::{Gather, MultiBroadcastTo, Slice, TypedConcat};
@@ -23,11 +25,11 @@ pub(super) fn rearrange(from: &[usize], split: &[usize], order: &[usize], joined
     ops
 }
 
-/// The axes that a list names, each once.
+/// The axes that a list names, each once, in its order.
 pub(super) fn places(list: &[i64], rank: usize) -> TractResult<Vec<usize>> {
-    let mut places = list.iter().map(|&a| axis(a, rank)).collect::<TractResult<Vec<_>>>()?;
-    places.sort_unstable();
-    ensure!(places.windows(2).all(|w| w[0] != w[1]), "axes {list:?}, one of them twice");
+    let places = list.iter().map(|&a| axis(a, rank)).collect::<TractResult<Vec<_>>>()?;
+    let distinct: BTreeSet<_> = places.iter().collect();
+    ensure!(distinct.len() == places.len(), "axes {list:?}, one of them twice");
     Ok(places)
 }
 
@@ -88,8 +90,8 @@ pub(super) fn transpose(call: &mut Call) -> TractResult<OutletId> {
     let order: Vec<usize> = match call.ints("perm")? {
         None => (0..rank).rev().collect(),
         Some(order) => {
-            ensure!(order.len() == rank && places(order, rank)?.len() == rank, "{order:?} of {rank} axes");
-            order.iter().map(|&a| axis(a, rank)).collect::<TractResult<_>>()?
+            ensure!(order.len() == rank, "{order:?} of {rank} axes");
+            places(order, rank)?
         }
     };
     let moves = perm_to_ops(&order).into_iter().map(|op| Box::new(op) as Box<dyn TypedOp>);
@@ -99,11 +101,12 @@ pub(super) fn transpose(call: &mut Call) -> TractResult<OutletId> {
 pub(super) fn squeeze(call: &mut Call) -> TractResult<OutletId> {
     let x = call.input(0)?;
     let from = call.shape(x)?;
-    let places = match call.integers_since(13, 1, "axes")? {
+    let mut places = match call.integers_since(13, 1, "axes")? {
         Some(axes) => places(&axes, from.len())?,
         None => (0..from.len()).filter(|&a| from[a] == 1).collect(),
     };
     ensure!(places.iter().all(|&a| from[a] == 1), "axes {places:?} of {from:?}");
+    places.sort_unstable();
     let removed = places.iter().rev().map(|&a| Box::new(AxisOp::Rm(a)) as Box<dyn TypedOp>);
     call.chain(removed.collect(), x)
 }
@@ -111,7 +114,8 @@ pub(super) fn squeeze(call: &mut Call) -> TractResult<OutletId> {
 pub(super) fn unsqueeze(call: &mut Call) -> TractResult<OutletId> {
     let x = call.input(0)?;
     let axes = call.integers_since(13, 1, "axes")?.context("axes are needed")?;
-    let places = places(&axes, call.shape(x)?.len() + axes.len())?;
+    let mut places = places(&axes, call.shape(x)?.len() + axes.len())?;
+    places.sort_unstable();
     let added = places.iter().map(|&a| Box::new(AxisOp::Add(a)) as Box<dyn TypedOp>);
     call.chain(added.collect(), x)
 }
@@ -199,11 +203,10 @@ pub(super) fn slice(call: &mut Call) -> TractResult<OutletId> {
     let axes = call.integers_since(10, 3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = call.integers(4)?.unwrap_or_else(|| vec![1; starts.len()]);
     let same = [ends.len(), axes.len(), steps.len()] == [starts.len(); 3];
-    ensure!(same && places(&axes, from.len())?.len() == axes.len(), "starts, ends, axes and steps differ in number");
+    ensure!(same, "starts, ends, axes and steps differ in number");
     ensure!(steps.iter().all(|s| *s != 0 && s.unsigned_abs() < 1 << 31), "steps {steps:?}");
     let mut ops = Vec::new();
-    for (i, &at) in axes.iter().enumerate() {
-        let axis = axis(at, from.len())?;
+    for (i, axis) in places(&axes, from.len())?.into_iter().enumerate() {
         ops.extend(Cut { axis, start: starts[i], end: ends[i], step: steps[i] }.ops(from[axis])?);
     }
     call.chain(ops, x)

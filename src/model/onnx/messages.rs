@@ -11,6 +11,13 @@ pub struct ModelProto {
     pub metadata_props: Vec<StringStringEntryProto>,
 }
 
+impl ModelProto {
+    /// The network; an error without one.
+    pub fn graph(&self) -> Result<&GraphProto, String> {
+        self.graph.as_ref().ok_or_else(|| "it holds no graph".into())
+    }
+}
+
 /// A set of operators, and its version.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct OperatorSetIdProto {

@@ -40,14 +40,13 @@ const MOST_CHANNELS: usize = 4096;
 /// Decodes the file and checks the size of every constant, before anything allocates what a header asks for.
 pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, String> {
     let proto = ModelProto::decode(bytes).map_err(|_| "not an ONNX file, or a damaged one")?;
-    let graph = proto.graph.as_ref().ok_or("it holds no graph")?;
-    graph.initializer.iter().try_for_each(|t| tensor::check(t).map(drop))?;
+    proto.graph()?.initializer.iter().try_for_each(|t| tensor::check(t).map(drop))?;
     Ok(proto)
 }
 
 /// The typed graph for a frame of `height` and `width`; the error names node and operator.
 pub(super) fn wire(proto: &ModelProto, (height, width): (usize, usize)) -> Result<TypedModel, String> {
-    let graph = proto.graph.as_ref().ok_or("it holds no graph")?;
+    let graph = proto.graph()?;
     if graph.node.len() > MOST_NODES {
         return Err(format!("{} nodes; {MOST_NODES} are supported", graph.node.len()));
     }

@@ -175,11 +175,8 @@ pub(super) fn resize(call: &mut Call) -> TractResult<OutletId> {
 /// The axes that are resized, each with its factor.
 fn factors(call: &Call, shape: &[usize]) -> TractResult<Vec<(usize, usize)>> {
     let axes = match call.ints("axes")? {
-        Some(axes) => {
-            places(axes, shape.len())?;
-            axes.iter().map(|&a| axis(a, shape.len())).collect::<TractResult<_>>()?
-        }
-        None => (0..shape.len()).collect::<Vec<_>>(),
+        Some(axes) => places(axes, shape.len())?,
+        None => (0..shape.len()).collect(),
     };
     let scales = call.constant(if call.opset() <= 10 { 1 } else { 2 })?.filter(|scales| scales.len() > 0);
     let sizes: Vec<f64> = match (scales, call.integers(3)?) {
