@@ -71,9 +71,9 @@ class Quantiser(nn.Module):
         k = max(1, int(flat.numel() * 0.9999))
         self.seen = max(self.seen, float(flat.kthvalue(k).values))
 
-    def settle(self, keep=False):
-        """Turn the range seen while calibrating into the scale, or `keep` the one there is."""
-        if not self.fixed and not keep and self.seen > 0:
+    def settle(self):
+        """Turn the range seen while calibrating into the scale."""
+        if not self.fixed and self.seen > 0:
             steps = 127 if self.zero_point else 255
             with torch.no_grad():
                 self.log_scale.fill_(torch.tensor(self.seen / steps).log())
@@ -138,8 +138,26 @@ class Conv(nn.Module):
         return self.weight * factor.view(-1, 1, 1, 1), self.bias * factor
 
 
-class TorchOps:
-    """Runs the program in PyTorch; `quantised` simulates int8, everywhere or in a set of layers and quantisers.
+class Rounding:
+    """What rounds to 8 bits: everything, nothing, or a set of layers and quantisers."""
+
+    quantised = False
+
+    def rounds(self, module):
+        """Is this layer's weight, or what this quantiser is for, in 8 bits?"""
+        return module in self.quantised if isinstance(self.quantised, frozenset) else self.quantised
+
+    def weights(self, layer, factor=None):
+        """Weight and bias that are multiplied and added."""
+        w, b = layer.effective(factor)
+        if self.rounds(layer):
+            s = layer.scales(w).view(-1, 1, 1, 1)
+            w = Round.apply(w / s) * s
+        return w, b
+
+
+class TorchOps(Rounding):
+    """Runs the program in PyTorch; `quantised` simulates int8: see `Rounding`.
 
     `leak` is the slope that a ReLU keeps below nought. Early in training it lets a unit that has fallen silent
     find its way back; deployed networks have none. `excess` sums up how far signed tensors go beyond `bound`: a
@@ -149,10 +167,6 @@ class TorchOps:
     def __init__(self, quantised=False, calibrate=False, leak=0.0, bound=0.0):
         self.quantised, self.calibrate, self.leak = quantised, calibrate, leak
         self.bound, self.excess = bound, 0.0
-
-    def rounds(self, module):
-        """Is this layer's weight, or what this quantiser is for, in 8 bits?"""
-        return module in self.quantised if isinstance(self.quantised, frozenset) else self.quantised
 
     def _relu(self, x):
         return F.leaky_relu(x, self.leak) if self.leak else F.relu(x)
@@ -168,10 +182,7 @@ class TorchOps:
         return self._out(x, q)
 
     def _conv(self, layer, x, factor=None):
-        w, b = layer.effective(factor)
-        if self.rounds(layer):
-            s = layer.scales(w).view(-1, 1, 1, 1)
-            w = Round.apply(w / s) * s
+        w, b = self.weights(layer, factor)
         return F.conv2d(x, w, b, padding=layer.padding, dilation=layer.dilation, groups=layer.groups)
 
     def conv(self, layer, x, q, relu=False, name=None, factor=None):

@@ -16,7 +16,7 @@ from torch.nn.functional import conv2d
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from .family import NAMES, build
-from .layers import WINDOW, Round, TorchOps
+from .layers import WINDOW, Rounding, TorchOps
 from .network import CTNet
 
 SOURCES = [str(Path(__file__).parent / "compiled" / name) for name in ("plan.cpp", "soap.cpp")]
@@ -51,7 +51,7 @@ class Value:
         return None
 
 
-class NativeOps:
+class NativeOps(Rounding):
     """Writes the network down as a program over values. Same calls as `TorchOps`."""
 
     def __init__(self, size, quantised=False):
@@ -70,8 +70,6 @@ class NativeOps:
         self.code.append([kind, out.index if out else -1, a, b, int(flag), layer, scale, len(parts), *parts])
         return out
 
-    rounds = TorchOps.rounds
-
     def _scale(self, q):
         if not self.rounds(q):
             return -1
@@ -89,10 +87,7 @@ class NativeOps:
 
     def _conv(self, layer, x, relu=False, factor=None):
         parts = x if isinstance(x, list) else [x]
-        w, b = layer.effective(factor)
-        if self.rounds(layer):
-            s = layer.scales(w).view(-1, 1, 1, 1)
-            w = Round.apply(w / s) * s
+        w, b = self.weights(layer, factor)
         self.effective.append((w, b))
         cin = sum(p.c for p in parts)
         self.layers += [cin, len(b), layer.kernel, layer.dilation, int(layer.groups > 1)]
@@ -130,6 +125,7 @@ class NativeOps:
         return self._out(self._step(CLIP, (x.h, x.w, x.c), x), q)
 
     def output(self, residual, y, q, scale):
+        self.picture_rounds = self.rounds(q)
         self._step(LOSS, None, residual)
 
 
@@ -160,7 +156,7 @@ class Native:
         return self.plans[key]
 
     def __call__(self, x, y, branches, quantised=False, leak=0.0, bound=0.0, excess=0.0):
-        """The mean loss of a batch, a float; adds its gradients to the parameters. `quantised`: see `TorchOps`."""
+        """The mean loss of a batch, a float; adds its gradients to the parameters. `quantised`: see `Rounding`."""
         ops = NativeOps(x.shape[-1], quantised)
         self.net(ops, None, branches)
         plans = self._plans(ops, (x.shape[-1], branches, quantised))
@@ -180,7 +176,7 @@ class Native:
                 total += self.library.plan_run(
                     plans[worker], x[i].data_ptr(), y[i].data_ptr(), self.net.config.scale, weights, biases,
                     scales.data_ptr(), pointers(at[:-2:2]), pointers(at[1:-2:2]), at[-2],
-                    leak, bound, excess, 1 / len(x), quantised is True, self.precise,
+                    leak, bound, excess, 1 / len(x), ops.picture_rounds, self.precise,
                 )  # fmt: skip
             return total
 

@@ -96,14 +96,12 @@ def choose(net):
 
 def settle(net, average):
     """Let both have the scales that the average is exported with. The scales must not learn any more."""
-    chosen, _ = choose(average)
+    chosen, ratios = choose(average)
     with torch.no_grad():
         for q, scale in chosen.items():
             q.log_scale.fill_(torch.tensor(scale, dtype=torch.float64).log())
         for ours, theirs in zip(net.quantisers(), average.quantisers()):
             ours.log_scale.copy_(theirs.log_scale)
-    for each in (net, average):
-        ratios = choose(each)[1]
-        for layer in each.modules():
-            if isinstance(layer, Conv):
-                layer.ratio = ratios.get(layer)
+    for ours, theirs in zip(net.modules(), average.modules()):
+        if isinstance(theirs, Conv):
+            ours.ratio = theirs.ratio = ratios.get(theirs)

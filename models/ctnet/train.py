@@ -175,7 +175,8 @@ class Run:
             for i in range(64):
                 self.net(ops, self.crops(i)[0], choices[i % len(choices)])
         for q in self.net.quantisers():
-            q.settle(keep=q in kept)
+            if q not in kept:
+                q.settle()
         self.average.load_state_dict(self.net.state_dict())
 
     def _step(self, stage, quantised, first, last):
@@ -202,9 +203,10 @@ class Run:
             loss = self.critic.losses(picture, y) if self.critic else self.net.losses(ops, x, y, branches)
             (loss + EXCESS * ops.excess).backward()
         guarded = stage.guarded if branches != "transformer" else ()
-        for name, p in self.net.named_parameters():
-            if belongs(name, guarded) or (self.settled and name.endswith("log_scale")):
-                p.grad = None
+        if guarded or self.settled:
+            for name, p in self.net.named_parameters():
+                if belongs(name, guarded) or (self.settled and name.endswith("log_scale")):
+                    p.grad = None
         norm = torch.nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], 0.5)
         if torch.isfinite(norm):
             self.optimiser.step()

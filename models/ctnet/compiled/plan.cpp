@@ -314,7 +314,7 @@ struct Plan {
     void attention(Step &s, const Call &c, bool back) {
         Value &q = v(s.a), &k = v(s.b), &val = v(s.parts[0]);
         int shift = s.flag, down = (q.h + 2 * shift) / WINDOW, across = (q.w + 2 * shift) / WINDOW;
-        float step = c.rounded ? c.scales[s.scale] : 0.f;
+        float step = s.scale >= 0 ? c.scales[s.scale] : 0.f;
         s.memory.resize(size_t(down) * across * TOKENS * TOKENS * 2);
         for (int window = 0; window < down * across; window++) {
             int y0 = window / across * WINDOW - shift, x0 = window % across * WINDOW - shift;
@@ -539,7 +539,8 @@ void *plan_new(const int *sizes, int values, const int *layers, int count, const
     return plan.release();
 }
 
-// The loss of one crop; gradients are added to `gw`, `gb` and `gscales`. Rounded values are multiplied as floats always.
+// The loss of one crop; gradients are added to `gw`, `gb` and `gscales`. `rounded`: the picture is, and so is
+// all that leads to it; then floats are multiplied always.
 double plan_run(void *plan, const float *x, const float *target, int scale, const float *const *weights, const float *const *biases,
                 const float *scales, float *const *gw, float *const *gb, float *gscales, float slope, float bound, float excess,
                 float norm, int rounded, int precise) {
