@@ -12,6 +12,10 @@ use crate::kernels::{Tap, Window};
 pub const LONGEST: usize = 4;
 /// Most sources that an output can have.
 pub const MOST: usize = 72;
+/// Instructions of a chain of so many sixteens, less one, beside its multiplications: two pixels by 12 outputs.
+const BESIDES: [u32; LONGEST] = [59, 60, 78, 81];
+/// Most sources for which the best chains are looked for, among all.
+const FEW: usize = 12;
 /// Counts of a strip.
 pub const COUNTS: usize = 4 + 2 * LONGEST;
 /// Places of a source.
@@ -186,6 +190,35 @@ struct Chain {
     sources: Vec<usize>,
 }
 
+/// Can products of these magnitudes of weights meet in lanes of 16 bits?
+fn fits(sums: &[u32]) -> bool {
+    sums.iter().all(|&sum| sum <= 255)
+}
+
+/// These few sources in chains, so that a strip of 12 outputs takes the fewest instructions. Each must fit by itself.
+fn cheapest(magnitudes: &[Vec<u32>], sources: &[usize]) -> Vec<Vec<usize>> {
+    let members =
+        |set: usize| sources.iter().enumerate().filter(move |(i, _)| set >> i & 1 > 0).map(|(_, &source)| source);
+    let chain = |set: &usize| {
+        let mut sums = vec![0; magnitudes.first().map_or(0, Vec::len)];
+        members(*set).for_each(|source| sums.iter_mut().zip(&magnitudes[source]).for_each(|(sum, m)| *sum += m));
+        fits(&sums)
+    };
+    let sets = 1..1usize << sources.len();
+    let chains: Vec<usize> = sets.clone().filter(|set| set.count_ones() as usize <= LONGEST).filter(chain).collect();
+    // Of every set of sources: what its chains cost, and the one that has the first of them.
+    let mut best = vec![(0, 0)];
+    for set in sets {
+        let first = set & set.wrapping_neg();
+        let among = chains.iter().filter(|&&chain| chain & first > 0 && chain & !set == 0);
+        let costs = among.map(|&chain| (best[set ^ chain].0 + BESIDES[chain.count_ones() as usize - 1], chain));
+        best.push(costs.min().expect("a source fits by itself"));
+    }
+    let last = best.len() - 1;
+    let sets = std::iter::successors(Some(last), |&set| Some(set ^ best[set].1)).take_while(|&set| set > 0);
+    sets.map(|set| members(best[set].1).collect()).collect()
+}
+
 /// Sources in chains, for the strip of these outputs' weights. The eight that is left ends the first chain; the others
 /// follow, the longest first. None if a source does not even fit by itself.
 fn chains(sources: &Sources, strip: &[Vec<i8>]) -> Option<Vec<Chain>> {
@@ -198,7 +231,6 @@ fn chains(sources: &Sources, strip: &[Vec<i8>]) -> Option<Vec<Chain>> {
         lanes.collect()
     };
     let magnitudes: Vec<_> = (0..sources.count()).map(magnitudes).collect();
-    let fits = |sums: &[u32]| sums.iter().all(|&sum| sum <= 255);
     if !magnitudes.iter().all(|m| fits(m)) {
         return None;
     }
@@ -232,11 +264,12 @@ fn chains(sources: &Sources, strip: &[Vec<i8>]) -> Option<Vec<Chain>> {
         chains.push(Chain { together, sources: chain });
     }
     for (together, mut left) in [(true, wholes), (false, others)] {
-        while !left.is_empty() {
+        while left.len() > FEW {
             let mut chain = vec![];
             grow(&mut chain, &mut left);
             chains.push(Chain { together, sources: chain });
         }
+        chains.extend(cheapest(&magnitudes, &left).into_iter().map(|sources| Chain { together, sources }));
     }
     // A chain less is worth a few more loads: one or two sixteens that lie together join others that do not.
     let short = |chain: &Chain| chain.together && chain.sources.len() <= 2 && !chain.sources.contains(&last);

@@ -26,6 +26,8 @@ type Source = [(*const u8, usize); PLACES];
 /// What a strip reads, in the order of its chains: sources, and the weights of its outputs for them.
 struct Lines<'a> {
     sources: &'a [Source],
+    /// Bytes from pixel to pixel, if they are the same in all sources.
+    step: usize,
     weights: &'a [i8],
     /// Sixteens of the first chain, whether they lie together, and whether an eight follows them.
     first: usize,
@@ -43,6 +45,8 @@ pub fn conv_row_short(row: &Row) {
     assert!(row.pixels > 1, "a row of {} pixels", row.pixels);
     let width = row.weights.arranged[0] as usize;
     assert!(width == 8 || width == 12 && row.weights.outputs.is_multiple_of(12), "strips of {width} outputs");
+    let step = row.window.taps[0].step;
+    let even = row.window.taps.iter().all(|tap| tap.step == step);
     let count = row.weights.outputs.div_ceil(width);
     let strips = row.weights.arranged.chunks_exact(row.weights.arranged.len() / count);
     for (i, strip) in strips.take(count).enumerate() {
@@ -79,35 +83,39 @@ pub fn conv_row_short(row: &Row) {
             read(together * (LONGEST - i), whole);
             read(others * (LONGEST - i), pieces);
         }
-        let lines = Lines { sources: &sources, weights, first, together, half, others };
+        let lines = Lines { sources: &sources, step, weights, first, together, half, others };
         let output = i * width;
         // SAFETY: the strip's outputs are there. Its counts, sources and weights have just been found to go together, and
         // the sources to be in the rows for all pixels.
         unsafe {
-            match row.count(output) {
-                _ if width == 12 => blocks::<2, 2, true, false, 0>(row, output, &lines),
+            match (row.count(output), even) {
+                (_, true) if width == 12 => blocks::<2, 2, true, true, false, 0>(row, output, &lines),
+                (_, false) if width == 12 => blocks::<2, 2, true, false, false, 0>(row, output, &lines),
                 // Inputs of so few channels make one chain, which leaves nothing to choose.
-                5.. => match (lines.others == [[0; 2]; LONGEST], first, half) {
-                    (true, 1, true) => blocks::<2, 1, false, true, 1>(row, output, &lines),
-                    (true, 1, false) => blocks::<2, 1, false, false, 1>(row, output, &lines),
-                    (true, 2, false) => blocks::<2, 1, false, false, 2>(row, output, &lines),
-                    _ => blocks::<2, 1, true, false, 0>(row, output, &lines),
+                (5.., true) => match (lines.others == [[0; 2]; LONGEST], first, half) {
+                    (true, 1, true) => blocks::<2, 1, false, true, true, 1>(row, output, &lines),
+                    (true, 1, false) => blocks::<2, 1, false, true, false, 1>(row, output, &lines),
+                    (true, 2, false) => blocks::<2, 1, false, true, false, 2>(row, output, &lines),
+                    _ => blocks::<2, 1, true, true, false, 0>(row, output, &lines),
                 },
-                _ => blocks::<1, 1, true, false, 0>(row, output, &lines),
+                (5.., false) => blocks::<2, 1, true, false, false, 0>(row, output, &lines),
+                (_, true) => blocks::<1, 1, true, true, false, 0>(row, output, &lines),
+                (_, false) => blocks::<1, 1, true, false, false, 0>(row, output, &lines),
             }
         }
     }
 }
 
 /// All pixels of a strip, two at a time: `Q` fours of outputs, and one more where `W`, the groups of 8 that hold them,
-/// is 2. The last two may begin earlier. `A`: the chains are any, or else one of `G` sixteens and an eight if `H`.
+/// is 2. The last two may begin earlier. `A`: the chains are any, or else one of `G` sixteens and an eight if `H`. `E`:
+/// pixels are evenly spaced, in all sources alike.
 ///
 /// # Safety
 ///
 /// `output` begins a strip of so many outputs; `lines` are its own, and may be read at all pixels, two or more.
 #[target_feature(enable = "neon")]
 #[inline(never)]
-unsafe fn blocks<const Q: usize, const W: usize, const A: bool, const H: bool, const G: usize>(
+unsafe fn blocks<const Q: usize, const W: usize, const A: bool, const E: bool, const H: bool, const G: usize>(
     row: &Row,
     output: usize,
     lines: &Lines,
@@ -121,7 +129,7 @@ unsafe fn blocks<const Q: usize, const W: usize, const A: bool, const H: bool, c
         let mut x = 0;
         while x < row.pixels {
             x = x.min(row.pixels - 2);
-            block::<Q, W, A, H, G>(row, full, lines, bias, &last, x);
+            block::<Q, W, A, E, H, G>(row, full, lines, bias, &last, x);
             x += 2;
         }
     }
@@ -134,7 +142,7 @@ unsafe fn blocks<const Q: usize, const W: usize, const A: bool, const H: bool, c
 /// As for [`blocks`], and `x + 2` is at most the row's pixels.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn block<const Q: usize, const W: usize, const A: bool, const H: bool, const G: usize>(
+unsafe fn block<const Q: usize, const W: usize, const A: bool, const E: bool, const H: bool, const G: usize>(
     row: &Row,
     full: bool,
     lines: &Lines,
@@ -145,11 +153,12 @@ unsafe fn block<const Q: usize, const W: usize, const A: bool, const H: bool, co
     let mut near: [Four; Q] = [[[vdupq_n_s32(0); 2]; 4]; Q];
     let mut far: MaybeUninit<Four> = MaybeUninit::uninit();
     let (mut sources, mut weights) = (lines.sources.as_ptr(), lines.weights.as_ptr());
+    let at = if E { At::Bytes([x * lines.step, (x + 1) * lines.step]) } else { At::Pixel(x) };
     macro_rules! add {
         ($n:literal, $h:expr, $g:expr, $together:expr) => {
             // SAFETY: the sources and weights of one more chain are there, and the pixels.
             unsafe {
-                chain::<$n, { $h }, { $g }, Q, W>(&mut near, far.as_mut_ptr(), sources, $together, &mut weights, x);
+                chain::<$n, { $h }, { $g }, Q, W>(&mut near, far.as_mut_ptr(), sources, $together, &mut weights, at);
                 sources = sources.add($g + usize::from($h));
             }
         };
@@ -167,18 +176,21 @@ unsafe fn block<const Q: usize, const W: usize, const A: bool, const H: bool, co
             (4.., false) => add!(true, false, 4, together),
         }
         let [fours, threes, twos, ones] = lines.others;
-        for i in 0..fours[0] + fours[1] {
-            add!(false, false, 4, i < fours[0]);
+        macro_rules! others {
+            ($g:literal, $counts:expr) => {
+                let [together, others] = $counts;
+                for _ in 0..together {
+                    add!(false, false, $g, true);
+                }
+                for _ in 0..others {
+                    add!(false, false, $g, false);
+                }
+            };
         }
-        for i in 0..threes[0] + threes[1] {
-            add!(false, false, 3, i < threes[0]);
-        }
-        for i in 0..twos[0] + twos[1] {
-            add!(false, false, 2, i < twos[0]);
-        }
-        for i in 0..ones[0] + ones[1] {
-            add!(false, false, 1, i < ones[0]);
-        }
+        others!(4, fours);
+        others!(3, threes);
+        others!(2, twos);
+        others!(1, ones);
     } else {
         add!(true, H, G, together);
     }
@@ -205,6 +217,13 @@ unsafe fn block<const Q: usize, const W: usize, const A: bool, const H: bool, co
             }
         }
     }
+}
+
+/// Two pixels: bytes from the first of a row to each, in every source; or the left one's number.
+#[derive(Clone, Copy)]
+enum At {
+    Bytes([usize; 2]),
+    Pixel(usize),
 }
 
 /// Sums of two pixels by four outputs.
@@ -246,8 +265,8 @@ macro_rules! times {
 ///
 /// # Safety
 ///
-/// As many sources as said may be read at the two pixels from `x`, those of sixteens as `together` says: sixteen bytes at
-/// the first place, or eight, four and four at all. At `weights` there are theirs.
+/// As many sources as said may be read at the two pixels, those of sixteens as `together` says: sixteen bytes at the
+/// first place, or eight, four and four at all. At `weights` there are theirs.
 #[inline(always)]
 unsafe fn chain<const N: bool, const H: bool, const G: usize, const Q: usize, const W: usize>(
     near: &mut [Four; Q],
@@ -255,10 +274,10 @@ unsafe fn chain<const N: bool, const H: bool, const G: usize, const Q: usize, co
     sources: *const Source,
     together: bool,
     weights: &mut *const i8,
-    x: usize,
+    at: At,
 ) {
     // SAFETY: the caller vouches for the sources.
-    let pixels = unsafe { load::<H, G>(sources, together, x) };
+    let pixels = unsafe { load::<H, G>(sources, together, at) };
     // A loop would index the sums by its variable, for which the compiler keeps them in memory.
     macro_rules! four {
         ($far:literal, $sums:expr) => {
@@ -409,7 +428,7 @@ unsafe fn output<const N: bool, const F: bool, const H: bool, const G: usize>(
     }
 }
 
-/// A chain's activations of two pixels from `x`, as signed ones.
+/// A chain's activations of two pixels, as signed ones.
 ///
 /// # Safety
 ///
@@ -418,12 +437,15 @@ unsafe fn output<const N: bool, const F: bool, const H: bool, const G: usize>(
 unsafe fn load<const H: bool, const G: usize>(
     sources: *const Source,
     together: bool,
-    x: usize,
+    at: At,
 ) -> [[int8x16_t; LONGEST]; 2] {
     // SAFETY: the caller vouches for the sources at these pixels, and NEON is there.
     unsafe {
         let signed = |bytes| vreinterpretq_s8_u8(veorq_u8(bytes, vdupq_n_u8(0x80)));
-        let pixel = |(first, step): (*const u8, usize), p: usize| first.add(x * step).add(p * step);
+        let pixel = |(first, step): (*const u8, usize), p: usize| match at {
+            At::Bytes(pixels) => first.add(pixels[p]),
+            At::Pixel(x) => first.add(x * step).add(p * step),
+        };
         let mut loaded = [[vdupq_n_s8(0); LONGEST]; 2];
         if together {
             for i in 0..G {
