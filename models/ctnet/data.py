@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .drawings import sheet
-from .resize import downscale, u8
+from .resize import downscale, resize, u8
 
 Image.MAX_IMAGE_PIXELS = None
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -36,44 +35,42 @@ def pair(hr, scale):
     return u8(lr), u8(hr)
 
 
+def shrunk(photo, part):
+    """The photograph at `part` of its size."""
+    return resize(photo, *(int(n * part) for n in photo.shape))
+
+
 class Crops:
-    """Random crops of photographs, of the same at half size (sharper, busier), and of drawn sheets.
+    """Random crops of photographs at several sizes (smaller ones are sharper and busier).
 
     Places are chosen by gradient: the steepest half of a picture, steeper ones more often. The sequence is a
     function of the seed and of the step alone, so a run that is taken up again sees what it would have seen.
     """
 
-    SHEETS = 24
-
-    def __init__(self, folder, scale, size, batch, seed, halved=0.0, drawn=0.0, degrade=None):
-        """`halved` and `drawn` are the shares of the crops that come from there; the rest is full size.
+    def __init__(self, folders, scale, size, batch, seed, sizes=(1.0,), degrade=None):
+        """Every photograph is there once at each of `sizes`, which are relative to its own.
 
         `degrade`, a function of picture and generator, makes of a small picture what a camera would.
         """
         self.degrade = degrade
         self.scale, self.size, self.batch, self.seed = scale, size, batch, seed
-        self.pairs, self.places, self.chances = [], [], []
-        photos = [load(p) for p in pictures(folder)]
-        self._collect(photos, 1 - halved - drawn)
-        self._collect((downscale(p, 2)[1] for p in photos), halved)
-        self._collect((sheet(i) for i in range(self.SHEETS)), drawn)
-        self.places = np.concatenate(self.places)
-        self.cumulative = np.cumsum(np.concatenate(self.chances))
+        self.pairs, places, chances = [], [], []
+        for path in (p for folder in folders for p in pictures(folder)):
+            photo = load(path)
+            for part in sizes:
+                self._collect(photo if part == 1 else shrunk(photo, part), places, chances)
+        self.places = np.concatenate(places)
+        self.cumulative = np.cumsum(np.concatenate(chances))
+        self.cumulative /= self.cumulative[-1]
 
-    def _collect(self, images, share, keep=0.5):
-        places, chances = [], []
-        for hr in images if share else ():
-            lr, hr = pair(hr, self.scale)
-            if min(lr.shape) < self.size:
-                continue
-            self.pairs.append((lr, hr))
-            y, x, energy = self._steep(lr, keep)
-            places.append(np.stack([np.full_like(y, len(self.pairs) - 1), y, x], 1))
-            chances.append(energy / energy.mean() * np.sqrt(len(energy)) * (0.25 + energy.mean()))
-        if places:
-            chances = np.concatenate(chances)
-            self.places.append(np.concatenate(places))
-            self.chances.append(chances / chances.sum() * share)
+    def _collect(self, photo, places, chances, keep=0.5):
+        lr, hr = pair(photo, self.scale)
+        if min(lr.shape) < self.size:
+            return
+        self.pairs.append((lr, hr))
+        y, x, energy = self._steep(lr, keep)
+        places.append(np.stack([np.full_like(y, len(self.pairs) - 1), y, x], 1))
+        chances.append(energy / energy.mean() * np.sqrt(len(energy)) * (0.25 + energy.mean()))
 
     def _steep(self, lr, keep):
         step = self.size // 2

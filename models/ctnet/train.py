@@ -29,6 +29,7 @@ from .soap import NativeSoap, Soap
 from .ties import settle
 
 SAVE_EVERY = 600.0  # seconds
+SIZES = (1.0, 0.87, 0.75, 0.62, 0.5, 0.42, 0.35, 0.27)  # photographs are learnt from at these, relative to their own
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Stage:
     leak: float = 0.1  # slope of the ReLUs below nought at first; nought after a quarter of the stage
     bound: float = 0.0  # signed tensors beyond it cost: see TorchOps
     quantised: bool = False
+    settled: float = 1.0  # of the stage: from there on scales are those of the exported file
     early: tuple = ()  # prefixes of layers and quantisers that round to 8 bits before the last stage
 
 
@@ -57,21 +59,22 @@ STAGES = (
     Stage("transformer", 0.60, 3e-3, {"transformer": 1.0}, bound=1.5),
     Stage("guarded", 0.60, 3e-3, MIXED, guarded=GUARDED, bound=1.5, early=EARLY),
     Stage("end-to-end", 0.35, 2e-3, MIXED, bound=1.5, early=EARLY),
-    Stage("quantised", 0.15, 7e-4, MIXED, guarded=GUARDED, leak=0.0, quantised=True),
+    Stage("quantised", 0.15, 7e-4, MIXED, guarded=GUARDED, leak=0.0, quantised=True, settled=0.5),
 )
 # Of a run that begins with weights; where they are another scale's, the tail is new and learns alone first.
 CONTINUED = ("taught", "end-to-end", "quantised", "photo")
 TAIL = Stage("tail", 0.03, 3e-3, {"both": 1.0}, moving=("tail",))
 # Of a `-photo` network, from the weights of the one that learnt from pixels alone.
-PHOTO_STAGES = (Stage("photo", 1.0, 3e-4, MIXED, leak=0.0, quantised=True),)
+PHOTO_STAGES = (Stage("photo", 1.0, 3e-4, MIXED, leak=0.0, quantised=True, settled=0.5),)
 NANO_STAGES = (
     Stage("taught", 0.70, 3e-3, {"both": 1.0}, bound=1.5),
-    Stage("quantised", 0.30, 7e-4, {"cnn": 1.0}, leak=0.0, quantised=True),
+    Stage("quantised", 0.30, 7e-4, {"cnn": 1.0}, leak=0.0, quantised=True, settled=0.5),
 )
+# More steps for a quantised network, when asked for by name: scales stay as they are but for what the file needs.
+SETTLED = Stage("settled", 0.15, 5e-4, MIXED, guarded=GUARDED, leak=0.0, quantised=True, settled=0.0)
 
 EXCESS = 0.08  # weight of what goes beyond the bound
 PRECISE_FROM = 0.8  # of a stage: its last steps are small, and multiply whole floats
-SETTLED_FROM = 0.5  # of the quantised stage: from there on scales are those of the exported file
 EXCESS_EVERY = 4  # steps: it costs a fifth of a step
 
 
@@ -189,7 +192,7 @@ class Run:
         leak = stage.leak * max(0.0, 1 - at / 0.25)
         choices, chances = zip(*stage.branches.items())
         branches = str(np.random.default_rng((self.seed, self.step, 1)).choice(choices, p=chances))
-        if stage.quantised and at >= SETTLED_FROM and not self.settled:
+        if stage.quantised and at >= stage.settled and not self.settled:
             settle(self.net, self.average)
             self.settled = True
         x, y = self.crops(self.step)
@@ -223,7 +226,7 @@ class Run:
         began, before, saved = time.monotonic(), self.seconds, time.monotonic()
         for first, last, stage in spans(self.total, self.stages):
             if self.step == first:
-                if stage.quantised or stage.early:
+                if stage.settled and (stage.quantised or stage.early):
                     learnt = self.started or any(s.early for _, end, s in spans(self.total, self.stages) if end <= first)
                     self.calibrate(list(stage.branches), EARLY if learnt else ())
                 self.optimiser = self.new_optimiser(stage)
@@ -245,7 +248,7 @@ class Run:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", required=True, help="folder of photographs to learn from")
+    parser.add_argument("--photos", required=True, nargs="+", help="folders of photographs to learn from")
     parser.add_argument("--name", default="ctnet-tiny-x2", choices=NAMES)
     parser.add_argument("--out", default=Path(__file__).resolve().parents[1] / "checkpoints", type=Path)
     parser.add_argument("--watch", help="folder to measure on while training; never learnt from")
@@ -262,11 +265,12 @@ def main():
     network, photo = build(args.name), args.name.endswith("-photo")
     stages = NANO_STAGES if isinstance(network, Nano) else PHOTO_STAGES if photo else STAGES
     chosen = args.stages.split(",") if args.stages else CONTINUED if args.start else [s.name for s in stages]
-    stages = tuple(s for s in stages if s.name in chosen)
+    settled = replace(SETTLED, branches=stages[-1].branches)
+    stages = tuple(s for s in (*stages, settled) if s.name in chosen)
     torch.set_num_threads(args.threads)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     crops = Crops(
-        args.photos, network.config.scale, args.crop, args.batch, args.seed, degrade=degradation(args.name)
+        args.photos, network.config.scale, args.crop, args.batch, args.seed, SIZES, degradation(args.name)
     )
     native = isinstance(network, CTNet) and not photo and not args.torch
     if native and not shutil.which("c++"):
