@@ -246,7 +246,7 @@ class Run:
                     return
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", required=True, nargs="+", help="folders of photographs to learn from")
     parser.add_argument("--name", default="ctnet-tiny-x2", choices=NAMES)
@@ -259,22 +259,51 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop, to be taken up later, after so long")
     parser.add_argument("--from", dest="start", help="checkpoint whose weights a new run begins with")
+    parser.add_argument("--sizes", type=sizes, default=SIZES, help="of the photographs, relative to their own: 1,0.5")
     parser.add_argument("--stages", help="stages to run, of all; by default the last two with --from, without leak")
+    parser.add_argument("--mix", type=shares, default=MIXED, help="both=0.55,cnn=0.05,transformer=0.4: how often each is run")
     parser.add_argument("--torch", action="store_true", help="let PyTorch do all, where there is no C++ compiler: several times slower")
-    args = parser.parse_args()
-    network, photo = build(args.name), args.name.endswith("-photo")
-    stages = NANO_STAGES if isinstance(network, Nano) else PHOTO_STAGES if photo else STAGES
+    return parser.parse_args()
+
+
+def sizes(text):
+    """Parts of a whole, from `PART,...`."""
+    parts = tuple(float(part) for part in text.split(","))
+    if not all(0 < part <= 1 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text}: sizes above 0 and at most 1")
+    return parts
+
+
+def shares(text):
+    """Choice of branches -> share of the steps, from `CHOICE=SHARE,...`."""
+    mix = {branches: float(share) for branches, share in (part.split("=") for part in text.split(","))}
+    if not mix.keys() <= MIXED.keys() or abs(sum(mix.values()) - 1) > 1e-6:
+        raise argparse.ArgumentTypeError(f"{text}: shares of {', '.join(MIXED)} that are 1 together")
+    return mix
+
+
+def chosen_stages(args, network):
+    stages = NANO_STAGES if isinstance(network, Nano) else PHOTO_STAGES if args.name.endswith("-photo") else STAGES
     chosen = args.stages.split(",") if args.stages else CONTINUED if args.start else [s.name for s in stages]
-    settled = replace(SETTLED, branches=stages[-1].branches)
-    stages = tuple(s for s in (*stages, settled) if s.name in chosen)
+    stages = tuple(s for s in (*stages, replace(SETTLED, branches=stages[-1].branches)) if s.name in chosen)
+    stages = tuple(replace(s, branches=args.mix) if s.branches is MIXED else s for s in stages)
+    if "end-to-end" in chosen:  # what has learnt with the other branch is guarded from it no more
+        stages = tuple(replace(s, guarded=()) if s.quantised else s for s in stages)
+    return stages
+
+
+def main():
+    args = arguments()
+    network = build(args.name)
+    stages = chosen_stages(args, network)
     torch.set_num_threads(args.threads)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     crops = Crops(
-        args.photos, network.config.scale, args.crop, args.batch, args.seed, SIZES, degradation(args.name)
+        args.photos, network.config.scale, args.crop, args.batch, args.seed, args.sizes, degradation(args.name)
     )
-    native = isinstance(network, CTNet) and not photo and not args.torch
+    native = isinstance(network, CTNet) and not args.name.endswith("-photo") and not args.torch
     if native and not shutil.which("c++"):
-        parser.error("no C++ compiler (c++); --torch does without")
+        raise SystemExit("no C++ compiler (c++); --torch does without")
     run = Run(args.name, crops, args.steps, args.out, args.seed, stages, args.threads if native else 0)
     if args.start:
         # The tail, which both branches share, is left as the other branch needs it.
