@@ -261,6 +261,7 @@ def arguments():
     parser.add_argument("--from", dest="start", help="checkpoint whose weights a new run begins with")
     parser.add_argument("--sizes", type=sizes, default=SIZES, help="of the photographs, relative to their own: 1,0.5")
     parser.add_argument("--stages", help="stages to run, of all; by default the last two with --from, without leak")
+    parser.add_argument("--rate", type=float, help="highest learning rate of every stage, instead of its own")
     parser.add_argument("--mix", type=shares, default=MIXED, help="both=0.55,cnn=0.05,transformer=0.4: how often each is run")
     parser.add_argument("--torch", action="store_true", help="let PyTorch do all, where there is no C++ compiler: several times slower")
     return parser.parse_args()
@@ -275,7 +276,7 @@ def sizes(text):
 
 
 def shares(text):
-    """Choice of branches -> share of the steps, from `CHOICE=SHARE,...`."""
+    """Choice of branches -> share of the steps, from `CHOICE=SHARE,...`; none for those that are not named."""
     mix = {branches: float(share) for branches, share in (part.split("=") for part in text.split(","))}
     if not mix.keys() <= MIXED.keys() or abs(sum(mix.values()) - 1) > 1e-6:
         raise argparse.ArgumentTypeError(f"{text}: shares of {', '.join(MIXED)} that are 1 together")
@@ -287,6 +288,11 @@ def chosen_stages(args, network):
     chosen = args.stages.split(",") if args.stages else CONTINUED if args.start else [s.name for s in stages]
     stages = tuple(s for s in (*stages, replace(SETTLED, branches=stages[-1].branches)) if s.name in chosen)
     stages = tuple(replace(s, branches=args.mix) if s.branches is MIXED else s for s in stages)
+    if args.rate:
+        stages = tuple(replace(s, rate=args.rate) for s in stages)
+    if args.start:  # the tail, which both branches share, is left as the other branch needs it
+        alone = {"transformer"}
+        stages = tuple(replace(s, moving=TRANSFORMER) if s.branches.keys() == alone else s for s in stages)
     if "end-to-end" in chosen:  # what has learnt with the other branch is guarded from it no more
         stages = tuple(replace(s, guarded=()) if s.quantised else s for s in stages)
     return stages
@@ -306,9 +312,7 @@ def main():
         raise SystemExit("no C++ compiler (c++); --torch does without")
     run = Run(args.name, crops, args.steps, args.out, args.seed, stages, args.threads if native else 0)
     if args.start:
-        # The tail, which both branches share, is left as the other branch needs it.
-        alone = {"transformer": TRANSFORMER}
-        run.stages = tuple(replace(s, leak=0.0, moving=alone.get(s.name, s.moving)) for s in stages)
+        run.stages = tuple(replace(s, leak=0.0) for s in stages)
         if run.start_from(args.start):
             run.stages = (TAIL, *run.stages)
     run.load()
