@@ -18,6 +18,8 @@ const BESIDES: [u32; LONGEST] = [59, 60, 78, 81];
 const FEW: usize = 12;
 /// Counts of a strip.
 pub const COUNTS: usize = 4 + 2 * LONGEST;
+/// Most taps of a window: their numbers are bytes.
+pub const TAPS: usize = 256;
 /// Places of a source.
 pub const PLACES: usize = 3;
 
@@ -44,7 +46,7 @@ impl Piece {
     /// Its tap and the quads after where that begins; none if one of them is no byte.
     fn place(&self, window: &Window) -> Option<[i8; 2]> {
         let place = [self.tap + self.begin / window.run, self.begin % window.run / 4];
-        (place[0] <= 255 && place[1] <= 255).then(|| place.map(|i| i as u8 as i8))
+        (place[0] < TAPS && place[1] <= 255).then(|| place.map(|i| i as u8 as i8))
     }
 
     /// Four bytes as the last of eight.

@@ -15,7 +15,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 use std::mem::MaybeUninit;
 
-use super::arrange::{COUNTS, LONGEST, MOST, PLACES};
+use super::arrange::{COUNTS, LONGEST, MOST, PLACES, TAPS};
 use super::conv::{Last, Row};
 use super::finish;
 use crate::kernels::dispatch::reach;
@@ -47,6 +47,13 @@ pub fn conv_row_short(row: &Row) {
     assert!(width == 8 || width == 12 && row.weights.outputs.is_multiple_of(12), "strips of {width} outputs");
     let step = row.window.taps[0].step;
     let even = row.window.taps.iter().all(|tap| tap.step == step);
+    // Each tap's first byte, and how many are there for all pixels from there on.
+    let mut taps: heapless::Vec<(*const u8, usize, usize), TAPS> = heapless::Vec::new();
+    for tap in row.window.taps.iter().take(TAPS) {
+        let bytes = &row.rows[tap.row][tap.offset..];
+        let room = (bytes.len() + 1).saturating_sub(reach(row.pixels, tap.step, 0, 1));
+        let _ = taps.push((bytes.as_ptr(), room, tap.step));
+    }
     let count = row.weights.outputs.div_ceil(width);
     let strips = row.weights.arranged.chunks_exact(row.weights.arranged.len() / count);
     for (i, strip) in strips.take(count).enumerate() {
@@ -63,11 +70,11 @@ pub fn conv_row_short(row: &Row) {
         let mut read = |count: usize, sizes: &[usize]| {
             for places in places.by_ref().take(count) {
                 let at = |place: &[i8], size: usize| {
-                    let tap = row.window.taps[usize::from(place[0] as u8)];
-                    let (bytes, begin) = (row.rows[tap.row], tap.offset + usize::from(place[1] as u8) * 4);
-                    let (have, want) = (bytes.len(), reach(row.pixels, tap.step, begin, size));
-                    assert!(have >= want, "row {} of {have} bytes is read up to {want}", tap.row);
-                    (bytes[begin..].as_ptr(), tap.step)
+                    let (first, room, step) = taps[usize::from(place[0] as u8)];
+                    let begin = usize::from(place[1] as u8) * 4;
+                    assert!(room >= begin + size, "{size} bytes from {begin} on of {room}");
+                    // SAFETY: so many bytes are there.
+                    (unsafe { first.add(begin) }, step)
                 };
                 let mut source = [at(places, sizes[0]); PLACES];
                 for (i, &size) in sizes.iter().enumerate().skip(1) {
