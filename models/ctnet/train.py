@@ -290,7 +290,8 @@ def chosen_stages(args, network):
     stages = tuple(replace(s, branches=args.mix) if s.branches is MIXED else s for s in stages)
     if args.rate:
         stages = tuple(replace(s, rate=args.rate) for s in stages)
-    if args.start:  # the tail, which both branches share, is left as the other branch needs it
+    if args.start:  # nothing is dead, and the tail, which both branches share, is left as the other branch needs it
+        stages = tuple(replace(s, leak=0.0) for s in stages)
         alone = {"transformer"}
         stages = tuple(replace(s, moving=TRANSFORMER) if s.branches.keys() == alone else s for s in stages)
     if "end-to-end" in chosen:  # what has learnt with the other branch is guarded from it no more
@@ -311,10 +312,8 @@ def main():
     if native and not shutil.which("c++"):
         raise SystemExit("no C++ compiler (c++); --torch does without")
     run = Run(args.name, crops, args.steps, args.out, args.seed, stages, args.threads if native else 0)
-    if args.start:
-        run.stages = tuple(replace(s, leak=0.0) for s in stages)
-        if run.start_from(args.start):
-            run.stages = (TAIL, *run.stages)
+    if args.start and run.start_from(args.start):
+        run.stages = (TAIL, *stages)
     run.load()
     print(f"{args.name}: {run.net.parameters_deployed()} parameters, {len(crops.places)} places, step {run.step}", flush=True)
     start = time.monotonic()
