@@ -56,6 +56,7 @@ impl Rng {
             0 => sole,
             1 => rng.pick(&[-128, 127]),
             2 => rng.pick(&[-128, -127, -1, 0, 1, 127]),
+            3 => rng.next() as i8 / 6, // many of their products fit into 16 bits
             _ => rng.next() as i8,
         };
         (0..count).map(|_| weight(self)).collect()

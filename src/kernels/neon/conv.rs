@@ -308,7 +308,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// [`Row::finish`] for `V * 4` outputs, 12 or 16, all real: `W` is 2.
+    /// [`Row::finish`] for `V * 4` outputs, 16 or 24, all real: `W` is half of `V`.
     ///
     /// # Safety
     ///
@@ -324,27 +324,24 @@ impl<'a> Row<'a> {
         let (mut skip, mut out) =
             (last.skip.wrapping_add(x * last.skip_step), last.out.wrapping_add(x * last.out_step));
         for sums in sums {
-            // Twelve come out as sixteen, of which the last four are not stored.
-            let mut values = [
-                finish::scale([sums[0], sums[1]], last.multipliers[0]),
-                finish::scale([sums[2], sums[V - 1]], last.multipliers[W - 1]),
-            ];
-            if R {
-                // SAFETY: the addend has these `V * 4` bytes at every pixel.
-                let bytes = unsafe { [finish::load(skip, 8), finish::load(skip.add(8), V * 4 - 8)] };
-                values = [last.rule.add(values[0], bytes[0]), last.rule.add(values[1], bytes[1])];
-                skip = skip.wrapping_add(last.skip_step);
-            }
-            let bytes = last.rule.place(values);
+            let value = |w: usize| -> Eight {
+                let value = finish::scale([sums[w * 2], sums[w * 2 + 1]], last.multipliers[w]);
+                if R {
+                    // SAFETY: the addend has these `V * 4` bytes at every pixel.
+                    last.rule.add(value, unsafe { finish::load(skip.add(w * 8), 8) })
+                } else {
+                    value
+                }
+            };
+            let bytes = last.rule.place([value(0), value(1)]);
             // SAFETY: `out` has these `V * 4` bytes at every pixel.
             unsafe {
-                if V == 4 {
-                    vst1q_u8(out, bytes);
-                } else {
-                    finish::store(vget_low_u8(bytes), out, 8);
-                    finish::store(vget_high_u8(bytes), out.add(8), 4);
+                vst1q_u8(out, bytes);
+                if W > 2 {
+                    finish::store(last.rule.place_eight(value(W - 1)), out.add(16), 8);
                 }
             }
+            skip = skip.wrapping_add(last.skip_step);
             out = out.wrapping_add(last.out_step);
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! A vector of weights is four outputs by four inputs; the by-element form of `sdot` multiplies it with four of a
 //! pixel's sixteen activations, so one load and one sign change serve four steps. Two pipelines of four cycles are
-//! busy with eight sums (8 pixels by the 4 outputs of a last layer); 4 pixels by 16 outputs and 8 by 8 make sixteen, 7 by
-//! 12 make 21, and ask for fewer loads.
+//! busy with eight sums (8 pixels by the 4 outputs of a last layer); 4 pixels by 16 outputs and 8 by 8 make sixteen, 3 by
+//! 24 and 6 by 12 make 18, and ask for fewer loads.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -37,14 +37,17 @@ pub fn conv_row_dot(
     pixels: usize,
 ) {
     let row = Row::new(window, weights, clamp, residual, rows, out, out_step, pixels);
-    let padded = weights.padded();
-    for output in (0..padded).step_by(16) {
-        // SAFETY: the strip ends at `padded` at most, and the processor has dot products (see the module above).
+    // Wide strips load activations less often; narrow ones may have more pixels, which share the loads of weights.
+    let width = [24, 12].into_iter().find(|&width| weights.outputs.is_multiple_of(width)).unwrap_or(16);
+    for output in (0..weights.outputs).step_by(width) {
+        // SAFETY: the strip ends at the padded outputs at most, and the processor has dot products (see the module above).
         unsafe {
-            match (weights.outputs - output, residual.is_some()) {
+            match ((weights.outputs - output).min(width), residual.is_some()) {
+                (24, false) => strip::<false, true, 3, 6, 3>(&row, output),
+                (24, true) => strip::<true, true, 3, 6, 3>(&row, output),
                 (16.., false) => strip::<false, true, 2, 4, 4>(&row, output),
                 (16.., true) => strip::<true, true, 2, 4, 4>(&row, output),
-                (12, false) => strip::<false, true, 2, 3, 7>(&row, output),
+                (12, false) => strip::<false, true, 2, 3, 6>(&row, output),
                 (12, true) => strip::<true, true, 2, 3, 4>(&row, output),
                 (8, false) => strip::<false, true, 1, 2, 8>(&row, output),
                 (8, true) => strip::<true, true, 1, 2, 8>(&row, output),
@@ -127,31 +130,35 @@ unsafe fn block<const R: bool, const F: bool, const W: usize, const V: usize, co
         unsafe {
             for _ in 0..run / 16 {
                 let x = load!("ldr {x:q}, [{from}, {offset}]", bytes, offsets);
-                multiply::<0, V, P>(&mut sums, &x, weights);
-                multiply::<1, V, P>(&mut sums, &x, weights.add(line));
-                multiply::<2, V, P>(&mut sums, &x, weights.add(line * 2));
-                multiply::<3, V, P>(&mut sums, &x, weights.add(line * 3));
+                multiply::<0, V, P>(&mut sums, &x, &mut weights, line);
+                multiply::<1, V, P>(&mut sums, &x, &mut weights, line);
+                multiply::<2, V, P>(&mut sums, &x, &mut weights, line);
+                multiply::<3, V, P>(&mut sums, &x, &mut weights, line);
                 bytes = bytes.wrapping_add(16);
-                weights = weights.wrapping_add(line * 4);
             }
             if run & 8 != 0 {
                 let x = load!("ldr {x:d}, [{from}, {offset}]", bytes, offsets);
-                multiply::<0, V, P>(&mut sums, &x, weights);
-                multiply::<1, V, P>(&mut sums, &x, weights.add(line));
+                multiply::<0, V, P>(&mut sums, &x, &mut weights, line);
+                multiply::<1, V, P>(&mut sums, &x, &mut weights, line);
                 bytes = bytes.wrapping_add(8);
-                weights = weights.wrapping_add(line * 2);
             }
             if run & 4 != 0 {
                 let x = load!("ldr {x:s}, [{from}, {offset}]", bytes, offsets);
-                multiply::<0, V, P>(&mut sums, &x, weights);
-                weights = weights.wrapping_add(line);
+                multiply::<0, V, P>(&mut sums, &x, &mut weights, line);
             }
         }
     }
     // SAFETY: passes on what the caller has promised.
     unsafe {
-        if F && V > 2 {
+        if F && (V == 4 || V == 6) {
             return row.finish_wide::<R, W, V, P>(last, &sums, x);
+        }
+        if F && V == 3 && P % 2 == 0 {
+            for p in (0..P).step_by(2) {
+                let two = [sums[p], sums[(p + 1) % P]].map(|sums| [sums[0], sums[1 % V], sums[V - 1]]);
+                row.finish_twelve::<R, W>(last, &two, x + p);
+            }
+            return;
         }
         // Four outputs come out as eight, of which the last four are not stored. A loop over `W` would index the sums
         // by its variable, for which the compiler keeps them in memory from the first product on.
@@ -159,12 +166,12 @@ unsafe fn block<const R: bool, const F: bool, const W: usize, const V: usize, co
             |first: usize| -> [_; P] { std::array::from_fn(|p| [sums[p][first], sums[p][(first + 1).min(V - 1)]]) };
         row.finish::<R, F, W, P>(last, 0, &eight(0), x);
         if V > 2 {
-            row.finish::<R, F, W, P>(last, 1, &eight(2 % V), x);
+            row.finish::<R, false, W, P>(last, 1, &eight(2 % V), x); // four are real, at most, unless others overwrite them
         }
     }
 }
 
-/// Adds four products to every sum, with the `LANE`th four activations.
+/// Adds four products to every sum, with the `LANE`th four activations, and moves on to the next line of weights.
 ///
 /// # Safety
 ///
@@ -174,23 +181,59 @@ unsafe fn block<const R: bool, const F: bool, const W: usize, const V: usize, co
 unsafe fn multiply<const LANE: usize, const V: usize, const P: usize>(
     sums: &mut [[int32x4_t; V]; P],
     x: &[int8x16_t; P],
-    weights: *const i8,
+    weights: &mut *const i8,
+    line: usize,
 ) {
+    // SAFETY: the caller vouches for V * 16 weights.
+    let w = unsafe { load_weights::<V>(weights, line) };
     for v in 0..V {
-        // SAFETY: the caller vouches for V * 16 weights.
-        let w = unsafe { vld1q_s8(weights.add(v * 16)) };
         for (sums, x) in sums.iter_mut().zip(x) {
             // SAFETY: arithmetic on registers, which this function's processor has.
             unsafe {
                 asm!(
                     "sdot {sum:v}.4s, {w:v}.16b, {x:v}.4b[{lane}]",
                     sum = inlateout(vreg) sums[v],
-                    w = in(vreg) w,
+                    w = in(vreg) w[v],
                     x = in(vreg) *x,
                     lane = const LANE,
-                    options(pure, nomem, nostack, preserves_flags)
+                    options(nomem, nostack, preserves_flags)
                 );
             }
         }
     }
+}
+
+/// `V` vectors of weights, one to four or six, by the instruction that also steps to the next line (two if they are six).
+/// It fills registers that follow each other, which the compiler would not choose.
+///
+/// # Safety
+///
+/// `V * 16` weights may be read at `from`.
+#[target_feature(enable = "neon")]
+#[inline]
+unsafe fn load_weights<const V: usize>(from: &mut *const i8, line: usize) -> [int8x16_t; V] {
+    macro_rules! load {
+        ($registers:literal, $line:expr, $($out:tt)*) => {
+            asm!(concat!("ld1 {{", $registers, "}}, [{from}], {line}"), $($out)*
+                from = inout(reg) *from, line = in(reg) $line, options(readonly, nostack, preserves_flags))
+        };
+    }
+    let mut w = [vdupq_n_s8(0); 6];
+    // SAFETY: the caller vouches for V * 16 weights.
+    unsafe {
+        match V {
+            1 => load!("v28.16b", line, out("v28") w[0],),
+            2 => load!("v28.16b, v29.16b", line, out("v28") w[0], out("v29") w[1],),
+            3 => load!("v28.16b, v29.16b, v30.16b", line, out("v28") w[0], out("v29") w[1], out("v30") w[2],),
+            4 => load!(
+                "v28.16b, v29.16b, v30.16b, v31.16b", line,
+                out("v28") w[0], out("v29") w[1], out("v30") w[2], out("v31") w[3],
+            ),
+            _ => {
+                load!("v26.16b, v27.16b, v28.16b", 48usize, out("v26") w[0], out("v27") w[1], out("v28") w[2],);
+                load!("v29.16b, v30.16b, v31.16b", line - 48, out("v29") w[3], out("v30") w[4], out("v31") w[5],);
+            }
+        }
+    }
+    std::array::from_fn(|v| w[v])
 }

@@ -10,11 +10,13 @@
 #![allow(unsafe_code)]
 
 mod arrange;
+mod chains;
 mod conv;
 mod depthwise;
 mod dot;
 mod elementwise;
 mod finish;
+mod lines;
 mod pack;
 mod short;
 
