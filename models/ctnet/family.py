@@ -6,14 +6,14 @@ from .network import Config, CTNet
 
 SIZES = {
     "tiny": {},
-    "small": {"width": 24, "layers": (3, 3), "tokens": 24, "keys": 8, "hidden": 16, "context": 8},
+    "small": {"width": 24, "layers": (3, 3), "steps": 96, "tokens": 24, "keys": 8, "hidden": 16, "context": 8},
     "base": {"width": 48, "layers": (2, 3), "tokens": 48, "keys": 16, "hidden": 32, "context": 16, "squeeze": 16},
 }
 # Files that were trained before the CNN trunk was a chain: residual dense blocks of as many multiply-adds.
 DENSE = {"tiny": {"growth": 8, "layers": (2, 3)}, "small": {"growth": 12, "layers": (3, 4)}}
 WITH_DENSE = (
     "ctnet-tiny-x3", "ctnet-tiny-x4", "ctnet-tiny-x2-cam",
-    "ctnet-small-x2", "ctnet-small-x4", "ctnet-small-x4-photo",
+    "ctnet-small-x4", "ctnet-small-x4-photo",
 )  # fmt: skip
 
 

@@ -113,6 +113,7 @@ def untied(scales, ratio):
 class Conv(nn.Module):
     """2-D convolution, stride 1, zero padding that keeps the size."""
 
+    steps = 127  # the largest weight is so many of an output's scale at most
     ratio = None  # of the scale of what it reads to that of what it gives, once these are settled: see `ties.py`
 
     def __init__(self, cin, cout, kernel=1, dilation=1, depthwise=False):
@@ -129,6 +130,7 @@ class Conv(nn.Module):
 
     def scales(self, weight):
         scales = depthwise_scales(weight) if self.groups > 1 else weight_scales(weight)
+        scales = scales * (127 / self.steps)
         return untied(scales, self.ratio) if self.ratio else scales
 
     def effective(self, factor=None):

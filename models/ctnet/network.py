@@ -30,6 +30,7 @@ class Config:
     scale: int = 2
     width: int = 16  # channels of the CNN trunk
     layers: tuple = (2, 2)  # 3x3 layers of the CNN trunk before and after the exchange
+    steps: int = 127  # of the weights of that chain: with fewer, more of their products fit into 16 bits together
     growth: int = 0  # channels that each of these adds, in residual dense blocks; 0: they are a chain
     tokens: int = 16  # channels of the Transformer branch
     keys: int = 8  # channels of queries and keys
@@ -41,9 +42,11 @@ class Config:
 class ResidualChain(nn.Module):
     """3x3 layers one after the other, each with its residual folded into the kernel: it begins near the identity."""
 
-    def __init__(self, width, layers):
+    def __init__(self, width, layers, steps):
         super().__init__()
         self.layers = nn.ModuleList(Conv(width, width, 3) for _ in range(layers))
+        for layer in self.layers:
+            layer.steps = steps
         with torch.no_grad():
             for layer in self.layers:
                 layer.weight.mul_(0.5)
@@ -206,7 +209,7 @@ class CTNet(Network):
         self.config = c = config
         self.head = Conv(1, c.width, 3)
         self.local1, self.local2 = (
-            ResidualDense(c.width, c.growth, n) if c.growth else ResidualChain(c.width, n) for n in c.layers
+            ResidualDense(c.width, c.growth, n) if c.growth else ResidualChain(c.width, n, c.steps) for n in c.layers
         )
         self.embed = Conv(4, c.tokens, 3)
         self.block1 = Block(c.tokens, c.keys, c.hidden, 0)
