@@ -29,38 +29,30 @@ pub struct Lines<'a> {
     pub present: [u8; 2],
 }
 
-/// Room for what [`Lines`] refer to.
+/// Room for what [`Lines`] refer to. Like the taps it is filled where it stands: kilobytes would be copied for every row.
 pub struct Places {
-    firsts: heapless::Vec<*const u8, MOST>,
-    steps: heapless::Vec<usize, MOST>,
-    pieces: heapless::Vec<[Place; 2], MOST>,
-}
-
-impl Places {
-    pub fn new() -> Self {
-        Self { firsts: heapless::Vec::new(), steps: heapless::Vec::new(), pieces: heapless::Vec::new() }
-    }
+    pub firsts: heapless::Vec<*const u8, MOST>,
+    pub steps: heapless::Vec<usize, MOST>,
+    pub pieces: heapless::Vec<[Place; 2], MOST>,
 }
 
 /// The taps of a row.
 pub struct Taps {
     /// Each one's first byte, how many are there for all pixels from there on, and the bytes from pixel to pixel.
-    taps: heapless::Vec<(*const u8, usize, usize), TAPS>,
+    pub taps: heapless::Vec<(*const u8, usize, usize), TAPS>,
     /// The last of these, if it is the same for all.
     pub step: Option<usize>,
 }
 
 impl Taps {
-    pub fn of(row: &Row) -> Self {
+    pub fn fill(&mut self, row: &Row) {
         let step = row.window.taps[0].step;
-        let step = row.window.taps.iter().all(|tap| tap.step == step).then_some(step);
-        let mut taps = heapless::Vec::new();
+        self.step = row.window.taps.iter().all(|tap| tap.step == step).then_some(step);
         for tap in row.window.taps.iter().take(TAPS) {
             let bytes = &row.rows[tap.row][tap.offset..];
             let room = (bytes.len() + 1).saturating_sub(reach(row.pixels, tap.step, 0, 1));
-            let _ = taps.push((bytes.as_ptr(), room, tap.step));
+            let _ = self.taps.push((bytes.as_ptr(), room, tap.step));
         }
-        Self { taps, step }
     }
 
     /// Where `size` bytes lie. `place`: see [`arrange`](super::arrange).

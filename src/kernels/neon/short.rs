@@ -28,11 +28,13 @@ pub fn conv_row_short(row: &Row) {
     assert!(row.pixels > 1, "a row of {} pixels", row.pixels);
     let width = row.weights.arranged[0] as usize;
     assert!(width == 8 || width == 12 && row.weights.outputs.is_multiple_of(12), "strips of {width} outputs");
-    let taps = Taps::of(row);
+    let mut taps = Taps { taps: heapless::Vec::new(), step: None };
+    taps.fill(row);
     let count = row.weights.outputs.div_ceil(width);
     let strips = row.weights.arranged.chunks_exact(row.weights.arranged.len() / count);
     for (i, strip) in strips.take(count).enumerate() {
-        let mut room = Places::new();
+        let mut room =
+            Places { firsts: heapless::Vec::new(), steps: heapless::Vec::new(), pieces: heapless::Vec::new() };
         let lines = Lines::read(strip, width, &taps, &mut room);
         let output = i * width;
         let alone = lines.present == [0; 2];
