@@ -413,6 +413,19 @@ fn rows_of_the_filter() {
 }
 
 #[test]
+fn planes() {
+    let mut rng = Rng(13);
+    for width in PIXELS.into_iter().chain([100]) {
+        for channels in 2..=4 {
+            let row = rng.bytes(channels * width);
+            compare(&(width, channels), row.len(), |level, out| level.split_row(channels, &row, out));
+        }
+        let planes: [Vec<u8>; 3] = std::array::from_fn(|_| rng.bytes(width));
+        compare(&width, width, |level, out| level.luma_row(planes.each_ref().map(|plane| &plane[..]), out));
+    }
+}
+
+#[test]
 fn shading() {
     let mut rng = Rng(12);
     for width in PIXELS.into_iter().chain([100]) {

@@ -13,7 +13,7 @@ mod runner;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use crate::frame::{Colour, PixelFormat, luma_row};
+use crate::frame::{Colour, PixelFormat};
 use crate::geom::{Size, Span};
 use crate::kernels::Level;
 use crate::memory::{Budget, display_bytes};
@@ -243,8 +243,8 @@ impl Engine {
         let Self { runner, colour, tables, shown, out, options, .. } = self;
         let rows = runner.plan().scale * options.size.height;
         for _ in 0..copies {
-            let fill = |luma: &mut [u8]| fill_luma(options.format, row, tables, luma);
-            runner.push(fill, |y, luma| match y < rows {
+            runner.push(|luma| fill_luma(colour, row, tables, luma));
+            runner.advance(|y, luma| match y < rows {
                 true => finish(colour, tables, y, luma, shown, out, emit),
                 false => Ok(()),
             })?;
@@ -259,7 +259,7 @@ impl Engine {
             let y = self.pushed - 1 + copy;
             let Some(bands) = &mut self.bands else { return Ok(()) };
             let rows = bands.input.len() / width;
-            fill_luma(self.options.format, row, &self.tables, &mut bands.input[y % rows * width..][..width]);
+            fill_luma(&self.colour, row, &self.tables, &mut bands.input[y % rows * width..][..width]);
             let mut made = bands.made;
             while let Some(band) = grid.bands().nth(made).filter(|b| grid.outer_rows(*b).end == y + 1) {
                 self.band(band);
@@ -293,7 +293,8 @@ impl Engine {
             };
             for y in outer.y.start..outer.y.end {
                 let row = &input[y % rows * width..][outer.x.start..outer.x.end];
-                let Ok(()) = runner.push(|luma| luma.copy_from_slice(row), &mut keep);
+                runner.push(|luma| luma.copy_from_slice(row));
+                let Ok(()) = runner.advance(&mut keep);
             }
         }
     }
@@ -311,10 +312,10 @@ impl Engine {
     }
 }
 
-/// Luma of a source row, continued by its last pixel to the width of the padded frame.
-fn fill_luma(format: PixelFormat, row: &[u8], tables: &Tables, luma: &mut [u8]) {
-    let pixels = row.len() / format.channels();
-    luma_row(format, row, &mut luma[..pixels]);
+/// Luma of the source row that `colour` has got last, continued by its last pixel to the width of the padded frame.
+fn fill_luma(colour: &Colour, row: &[u8], tables: &Tables, luma: &mut [u8]) {
+    let pixels = colour.width();
+    colour.luma(row, &mut luma[..pixels]);
     let last = luma[pixels - 1];
     luma[pixels..].fill(last);
     if let Some(table) = &tables.input {

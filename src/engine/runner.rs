@@ -197,24 +197,23 @@ impl Runner {
         }
     }
 
-    /// The next input row: `fill` writes its luma, and `emit` gets each output row that is made, with its number.
-    pub fn push<E>(
-        &mut self,
-        fill: impl FnOnce(&mut [u8]),
-        mut emit: impl FnMut(usize, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// The next input row, whose luma `fill` writes; [`Runner::advance`] comes after each.
+    pub fn push(&mut self, fill: impl FnOnce(&mut [u8])) {
         let Shared { plan, layout, arena, .. } = &*self.shared;
         let (buffer, y) = (&plan.buffers[plan.input], self.input_rows);
         let mut held = arena.hold(&mut self.worker.seat, &[], &layout.claim(0, plan.input, y..y + 1));
         fill(&mut held.split().1.row(y)[buffer.pixel(0)..buffer.pixel(self.size.width)]);
-        drop(held);
         self.input_rows += 1;
+    }
+
+    /// Makes what the input rows are there for: `emit` gets each output row that is made, with its number.
+    pub fn advance<E>(&mut self, mut emit: impl FnMut(usize, &[u8]) -> Result<(), E>) -> Result<(), E> {
         if self.input_rows == self.size.height {
-            let rows = plan.scale * self.size.height;
+            let rows = self.plan().scale * self.size.height;
             while self.output_rows < rows {
                 self.issue(&mut emit)?;
             }
-        } else if layout.strips.end_at(self.input_rows) {
+        } else if self.shared.layout.strips.end_at(self.input_rows) {
             self.issue(&mut emit)?;
         }
         Ok(())

@@ -50,18 +50,30 @@ impl Colour {
         self.pushed = 0;
     }
 
+    /// Pixels of a source row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// Keeps a source row.
     pub fn push(&mut self, row: &[u8]) {
+        let channels = self.format.channels();
         let at = self.pushed % self.kept * row.len();
-        if let Some(kept) = self.rows.get_mut(at..at + row.len()) {
-            match self.format {
-                PixelFormat::Gray8 => {}
-                PixelFormat::GrayAlpha8 => part::<2>(row, kept),
-                PixelFormat::Rgb8 => part::<3>(row, kept),
-                PixelFormat::Rgba8 => part::<4>(row, kept),
-            }
+        if let Some(kept) = self.rows.get_mut(at..at + row.len()).filter(|_| channels > 1) {
+            self.level.split_row(channels, row, kept);
         }
         self.pushed += 1;
+    }
+
+    /// Luma of the row that was pushed last, which `row` is.
+    pub fn luma(&self, row: &[u8], luma: &mut [u8]) {
+        let newest = (self.pushed + self.kept - 1) % self.kept;
+        let plane = |channel| &self.rows[(newest * self.format.channels() + channel) * self.width..][..self.width];
+        match self.format {
+            PixelFormat::Gray8 => luma.copy_from_slice(row),
+            PixelFormat::GrayAlpha8 => luma.copy_from_slice(plane(0)),
+            PixelFormat::Rgb8 | PixelFormat::Rgba8 => self.level.luma_row([plane(0), plane(1), plane(2)], luma),
+        }
     }
 
     /// Output row `y` from its upscaled luma; `out` is `scale * width` pixels.
@@ -103,14 +115,6 @@ impl Colour {
     fn fine_rows<const C: usize>(&self) -> [&[i16]; C] {
         let samples = self.scale * self.width;
         std::array::from_fn(|channel| &self.fine[channel * samples..][..samples])
-    }
-}
-
-/// The channels of a row of pixels, one after the other.
-fn part<const C: usize>(row: &[u8], planes: &mut [u8]) {
-    let (pixels, _) = row.as_chunks::<C>();
-    for (channel, plane) in planes.chunks_exact_mut(pixels.len().max(1)).enumerate() {
-        plane.iter_mut().zip(pixels).for_each(|(sample, pixel)| *sample = pixel[channel]);
     }
 }
 

@@ -1,26 +1,13 @@
-//! Luma of pixels: BT.601, full range, as JPEG and the network have it.
+//! Luma of pixels.
 
 use super::PixelFormat;
+use crate::kernels::luma;
 
-/// Weights of red, green and blue in 1/65536; they sum to 65536.
-const LUMA: [u32; 3] = [19595, 38470, 7471];
-
-/// Luma of each pixel of `row`, rounded to the nearest. Grey is its own luma.
-pub fn luma_row(format: PixelFormat, row: &[u8], luma: &mut [u8]) {
+/// Luma of each pixel of `row`. Grey is its own luma.
+pub fn luma_row(format: PixelFormat, row: &[u8], out: &mut [u8]) {
     let pixels = row.chunks_exact(format.channels());
-    match format {
-        PixelFormat::Gray8 | PixelFormat::GrayAlpha8 => {
-            for (pixel, y) in pixels.zip(luma) {
-                *y = pixel[0];
-            }
-        }
-        PixelFormat::Rgb8 | PixelFormat::Rgba8 => {
-            for (pixel, y) in pixels.zip(luma) {
-                let sum: u32 = LUMA.iter().zip(pixel).map(|(w, &c)| w * u32::from(c)).sum();
-                *y = ((sum + 32768) >> 16) as u8;
-            }
-        }
-    }
+    let grey = matches!(format, PixelFormat::Gray8 | PixelFormat::GrayAlpha8);
+    pixels.zip(out).for_each(|(pixel, y)| *y = if grey { pixel[0] } else { luma([pixel[0], pixel[1], pixel[2]]) });
 }
 
 #[cfg(test)]

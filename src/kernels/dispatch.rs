@@ -119,6 +119,16 @@ impl Level {
         kernel!(self, pool_rows(bias, multiplier, clamp, rows, out));
     }
 
+    /// Planes of a row of interleaved pixels of 2 to 4 bytes, one after the other.
+    pub fn split_row(self, channels: usize, row: &[u8], planes: &mut [u8]) {
+        kernel!(self, split_row(channels, row, planes));
+    }
+
+    /// [`luma`](super::luma) of the pixels whose red, green and blue are in three planes.
+    pub fn luma_row(self, planes: [&[u8]; 3], out: &mut [u8]) {
+        kernel!(self, luma_row(planes, out));
+    }
+
     /// Weighted sum of four rows of samples, in 1/64.
     pub fn blend_rows(self, weights: [i16; 4], rows: [&[u8]; 4], out: &mut [i16]) {
         kernel!(self, blend_rows(weights, rows, out));
@@ -135,7 +145,8 @@ impl Level {
         kernel!(self, whole_row(fine, out));
     }
 
-    /// Interleaved red, green and blue of planes in 1/64, moved together until their BT.601 luma is `luma`.
+    /// Interleaved red, green and blue of planes in 1/64, moved together until their BT.601 luma is `luma`. No sample
+    /// lies further from 0..=255 than the filter overshoots, a quarter.
     pub fn shade_row(self, luma: &[u8], fine: [&[i16]; 3], out: &mut [u8]) {
         kernel!(self, shade_row(luma, fine, out));
     }

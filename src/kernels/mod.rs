@@ -161,6 +161,13 @@ pub const WEIGHT_BITS: u32 = 14;
 /// Fraction bits of filtered samples: 255 and the filter's overshoot fit 16 bits.
 pub const FINE_BITS: u32 = 6;
 
+/// Luma of red, green and blue, rounded to the nearest: BT.601, full range, as JPEG and the network have it.
+#[inline(always)]
+pub fn luma([r, g, b]: [u8; 3]) -> u8 {
+    // In 1/65536; the weights sum to 1.
+    ((19595 * u32::from(r) + 38470 * u32::from(g) + 7471 * u32::from(b) + 32768) >> 16) as u8
+}
+
 /// A filtered sample, in 1/64, to a byte: the nearest, ties upwards.
 #[inline(always)]
 pub fn whole(v: i32) -> u8 {

@@ -12,7 +12,7 @@ mod elementwise;
 mod finish;
 mod pack;
 
-pub(super) use colour::{blend_rows, enlarge_row, shade_alpha_row, shade_row, whole_row};
+pub(super) use colour::{blend_rows, enlarge_row, luma_row, shade_alpha_row, shade_row, split_row, whole_row};
 pub(super) use conv::conv_row;
 pub(super) use depthwise::depthwise_row;
 pub(super) use elementwise::{add_row, add_spread_row, gate_row, pool_columns, pool_rows, shuffle_row};

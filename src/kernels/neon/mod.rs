@@ -21,7 +21,7 @@ mod pack;
 mod short;
 
 // Every build for this processor has NEON, so the plain loops are compiled for it.
-pub(super) use super::scalar::{blend_rows, enlarge_row, shade_alpha_row, shade_row, whole_row};
+pub(super) use super::scalar::{blend_rows, enlarge_row, luma_row, shade_alpha_row, shade_row, split_row, whole_row};
 pub(super) use arrange::arrange;
 pub(super) use conv::conv_row;
 pub(super) use depthwise::depthwise_row;

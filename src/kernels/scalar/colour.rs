@@ -1,12 +1,36 @@
 //! Rows of the bicubic filter, and colour from luma. The loops run over neighbours in memory, so that a compiler that
 //! may use wider vectors does: the levels' own are these.
 
-use crate::kernels::{FINE_BITS, Taps, WEIGHT_BITS, whole};
+use crate::kernels::{FINE_BITS, Taps, WEIGHT_BITS, luma, whole};
 
 /// Weights of red, green and blue in luma, in 1/16384.
-const LUMA: [i32; 3] = [4899, 9617, 1868];
+pub const LUMA: [i32; 3] = [4899, 9617, 1868];
 /// Samples that are enlarged at once.
 const BLOCK: usize = 16;
+
+#[inline(always)]
+pub fn split_row(channels: usize, row: &[u8], planes: &mut [u8]) {
+    match channels {
+        2 => split::<2>(row, planes),
+        3 => split::<3>(row, planes),
+        4 => split::<4>(row, planes),
+        _ => panic!("pixels of {channels} channels"),
+    }
+}
+
+#[inline(always)]
+fn split<const C: usize>(row: &[u8], planes: &mut [u8]) {
+    let (pixels, _) = row.as_chunks::<C>();
+    for (channel, plane) in planes.chunks_exact_mut(pixels.len().max(1)).enumerate() {
+        plane.iter_mut().zip(pixels).for_each(|(sample, pixel)| *sample = pixel[channel]);
+    }
+}
+
+#[inline(always)]
+pub fn luma_row(planes: [&[u8]; 3], out: &mut [u8]) {
+    let planes = planes.map(|plane| &plane[..out.len()]);
+    out.iter_mut().enumerate().for_each(|(x, out)| *out = luma(planes.map(|plane| plane[x])));
+}
 
 #[inline(always)]
 pub fn blend_rows(weights: [i16; 4], rows: [&[u8]; 4], out: &mut [i16]) {

@@ -16,8 +16,8 @@ mod finish;
 mod twelve;
 
 pub(super) use super::avx2::{
-    blend_rows, enlarge_row, pack_columns, pack_rows, pool_columns, pool_rows, shade_alpha_row, shade_row, shuffle_row,
-    whole_row,
+    blend_rows, enlarge_row, luma_row, pack_columns, pack_rows, pool_columns, pool_rows, shade_alpha_row, shade_row,
+    shuffle_row, split_row, whole_row,
 };
 pub(super) use attention::scores;
 pub(super) use conv::{arrange, conv_row};
