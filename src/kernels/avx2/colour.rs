@@ -5,26 +5,38 @@ use std::arch::x86_64::*;
 use crate::kernels::scalar::LUMA;
 use crate::kernels::{FINE_BITS, Taps, WEIGHT_BITS, scalar};
 
-/// Compiles a kernel of `scalar` for AVX2.
-macro_rules! compiled {
-    ($(fn $name:ident($($argument:ident: $type:ty),*);)*) => {$(
-        pub fn $name($($argument: $type),*) {
-            #[target_feature(enable = "avx2")]
-            fn inner($($argument: $type),*) {
-                scalar::$name($($argument),*);
+/// The plain loops.
+mod plain {
+    use super::{Taps, scalar};
+
+    /// Compiles a kernel of `scalar` for AVX2.
+    macro_rules! compiled {
+        ($(fn $name:ident($($argument:ident: $type:ty),*);)*) => {$(
+            pub fn $name($($argument: $type),*) {
+                #[target_feature(enable = "avx2")]
+                fn inner($($argument: $type),*) {
+                    scalar::$name($($argument),*);
+                }
+                // SAFETY: a level that gets here has AVX2 (see the module `avx2`).
+                unsafe { inner($($argument),*) }
             }
-            // SAFETY: a level that gets here has AVX2 (see the module `avx2`).
-            unsafe { inner($($argument),*) }
-        }
-    )*};
+        )*};
+    }
+
+    compiled! {
+        fn split_row(channels: usize, row: &[u8], planes: &mut [u8]);
+        fn luma_row(planes: [&[u8]; 3], out: &mut [u8]);
+        fn blend_rows(weights: [i16; 4], rows: [&[u8]; 4], out: &mut [i16]);
+        fn enlarge_row(phases: &[Taps], row: &[i16], out: &mut [i16]);
+        fn whole_row(fine: &[i16], out: &mut [u8]);
+        fn shade_alpha_row(luma: &[u8], fine: [&[i16]; 4], out: &mut [u8]);
+    }
 }
 
-compiled! {
-    fn luma_row(planes: [&[u8]; 3], out: &mut [u8]);
-    fn blend_rows(weights: [i16; 4], rows: [&[u8]; 4], out: &mut [i16]);
-    fn whole_row(fine: &[i16], out: &mut [u8]);
-    fn shade_alpha_row(luma: &[u8], fine: [&[i16]; 4], out: &mut [u8]);
-}
+pub use plain::{blend_rows, luma_row, shade_alpha_row, whole_row};
+
+/// Pixels at once.
+const BLOCK: usize = 16;
 
 /// Two 16-bit weights for products with neighbours that are added.
 #[inline]
@@ -42,21 +54,14 @@ fn woven(even: __m256i, odd: __m256i) -> __m256i {
 
 /// A row enlarged by the number of phases.
 pub fn enlarge_row(phases: &[Taps], row: &[i16], out: &mut [i16]) {
-    let [a, b] = *phases else {
-        #[target_feature(enable = "avx2")]
-        fn inner(phases: &[Taps], row: &[i16], out: &mut [i16]) {
-            scalar::enlarge_row(phases, row, out);
-        }
-        // SAFETY: AVX2 is there (see the module).
-        return unsafe { inner(phases, row, out) };
-    };
+    let [a, b] = *phases else { return plain::enlarge_row(phases, row, out) };
     // Samples of the row from which a block of each phase is made: 16 from each of 4 places.
     let most = row.len().saturating_sub(a.first.max(b.first) + 3) / BLOCK;
     let (blocks, _) = out.as_chunks_mut::<{ 2 * BLOCK }>();
     let blocks = blocks.len().min(most);
     // SAFETY: AVX2 is there (see the module).
     unsafe { double_blocks([a, b], row, &mut out[..2 * BLOCK * blocks]) };
-    scalar::enlarge_row(phases, &row[blocks * BLOCK..], &mut out[2 * BLOCK * blocks..]);
+    plain::enlarge_row(phases, &row[blocks * BLOCK..], &mut out[2 * BLOCK * blocks..]);
 }
 
 /// [`enlarge_row`] by two for whole blocks: `row` has the neighbours of all samples.
@@ -86,8 +91,6 @@ fn double_blocks(phases: [Taps; 2], row: &[i16], out: &mut [i16]) {
     }
 }
 
-/// Pixels at once.
-const BLOCK: usize = 16;
 /// Sixteen pixels of three bytes are three thirds of sixteen bytes. At place `j` of the `k`-th lies channel `(k + j) % 3`,
 /// so that the samples of a channel take each place once in all thirds together, and one shuffle gets all of them there.
 ///
@@ -126,11 +129,11 @@ const EVERY_THIRD: [[u8; BLOCK]; 3] = {
 
 /// Planes of a row of pixels, one after the other.
 pub fn split_row(channels: usize, row: &[u8], planes: &mut [u8]) {
-    let (blocks, _) = row.as_chunks::<{ 3 * BLOCK }>();
-    let pixels = row.len() / channels.max(1);
-    if channels != 3 || pixels < BLOCK || planes.len() < 3 * pixels {
-        return scalar::split_row(channels, row, planes);
+    if channels != 3 {
+        return plain::split_row(channels, row, planes);
     }
+    let (blocks, _) = row.as_chunks::<{ 3 * BLOCK }>();
+    let pixels = row.len() / 3;
     let (red, rest) = planes.split_at_mut(pixels);
     let (green, blue) = rest.split_at_mut(pixels);
     // SAFETY: AVX2 is there (see the module).
@@ -140,6 +143,7 @@ pub fn split_row(channels: usize, row: &[u8], planes: &mut [u8]) {
     }
 }
 
+/// [`split_row`] for the pixels of the blocks.
 #[target_feature(enable = "avx2")]
 fn split_blocks(blocks: &[[u8; 3 * BLOCK]], planes: [&mut [u8]; 3]) {
     for (c, plane) in planes.into_iter().enumerate() {
@@ -154,8 +158,8 @@ fn split_blocks(blocks: &[[u8; 3 * BLOCK]], planes: [&mut [u8]; 3]) {
     }
 }
 
-/// Red, green and blue moved together until their luma is `luma`. Samples are in -128..=511 (times 64), as the filter
-/// leaves them: sums fit 16 bits, or lie so far beyond that saturating them changes no byte.
+/// Red, green and blue moved together until their luma is `luma`. Samples are hardly beyond 0..=255, so that shifts fit
+/// 16 bits, and a moved sample that does not is white.
 pub fn shade_row(luma: &[u8], fine: [&[i16]; 3], out: &mut [u8]) {
     let (blocks, _) = out.as_chunks_mut::<{ 6 * BLOCK }>();
     let pixels = blocks.len() * 2 * BLOCK;
