@@ -40,6 +40,15 @@ def shrunk(photo, part):
     return resize(photo, *(int(n * part) for n in photo.shape))
 
 
+def balance(x, y, scale):
+    """Weights of crops by which they count about alike: one over how far the bicubic filter's picture is from the truth.
+
+    The figure of merit is a mean of logarithms, in which a smooth picture's error weighs as much as a busy one's.
+    """
+    bicubic = torch.nn.functional.interpolate(x, scale_factor=scale, mode="bicubic")
+    return 0.03 / (0.002 + (y - bicubic).abs().mean((1, 2, 3)))  # near one in the mean; smooth crops have a limit
+
+
 class Crops:
     """Random crops of photographs at several sizes (smaller ones are sharper and busier).
 

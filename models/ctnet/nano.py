@@ -88,7 +88,8 @@ class Nano(Network):
         self.tail = Conv(c.width, c.scale**2, 3)
         self.tail.weight.data.mul_(0.1)
         self.q_in, self.q_picture = Quantiser(scale=1 / 255), Quantiser(scale=1 / 255)
-        self.q_dense, self.q_features, self.q_tail = Quantiser(), Quantiser(), Quantiser(signed=True)
+        self.q_dense, self.q_features = Quantiser(), Quantiser()
+        self.q_tail = Quantiser(signed=True, scale=1 / 255)  # as in CTNet
         self.teacher = Teacher(c)
         self.align = nn.Conv2d(c.width, c.width, 1)
 
@@ -106,14 +107,15 @@ class Nano(Network):
             return self._decode(ops, self.teacher(ops, x), y)
         return self._decode(ops, self.former(ops, x, self.q_features), y)
 
-    def losses(self, ops, x, y, branches):
+    def losses(self, ops, x, y, branches, weights=None):
         """With "cnn" the CNN's alone; with "both" the teacher's too, and how far the features are apart."""
         if branches != "both":
-            return super().losses(ops, x, y, branches)
+            return super().losses(ops, x, y, branches, weights)
         x, shared = self._shared(ops, x)
         student, teacher = self.former(ops, shared, self.q_features), self.teacher(ops, shared)
         apart = F.mse_loss(self.align(student), teacher.detach()) / (teacher.detach().var() + 1e-6)
-        loss = charbonnier(self._decode(ops, student, x), y) + self.TAUGHT * charbonnier(self._decode(ops, teacher, x), y)
+        loss = charbonnier(self._decode(ops, student, x), y, weights)
+        loss = loss + self.TAUGHT * charbonnier(self._decode(ops, teacher, x), y, weights)
         # Relative to the picture's own distance, which falls by orders of magnitude while the features' does not.
         return loss + self.ALIGNED * loss.detach() * apart
 

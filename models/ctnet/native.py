@@ -155,8 +155,12 @@ class Native:
             assert all(self.plans[key]), "a layer is wider than the compiled code knows"
         return self.plans[key]
 
-    def __call__(self, x, y, branches, quantised=False, leak=0.0, bound=0.0, excess=0.0):
-        """The mean loss of a batch, a float; adds its gradients to the parameters. `quantised`: see `Rounding`."""
+    def __call__(self, x, y, branches, quantised=False, leak=0.0, bound=0.0, excess=0.0, weights=None):
+        """The mean loss of a batch, a float; adds its gradients to the parameters.
+
+        `quantised`: see `Rounding`; `weights`: of the crops, one by default.
+        """
+        norms = [float(w) / len(x) for w in (torch.ones(len(x)) if weights is None else weights)]
         ops = NativeOps(x.shape[-1], quantised)
         self.net(ops, None, branches)
         plans = self._plans(ops, (x.shape[-1], branches, quantised))
@@ -167,16 +171,16 @@ class Native:
         ends = list(accumulate([0, *(t.numel() for t in values), scales.numel()]))
         gradients = torch.zeros(len(x), ends[-1])
         x, y = x.contiguous(), y.contiguous()
-        weights, biases = (pointers([t.data_ptr() for t in values[i::2]]) for i in range(2))
+        kernels, biases = (pointers([t.data_ptr() for t in values[i::2]]) for i in range(2))
 
         def run(worker):
             total = 0.0
             for i in range(worker, len(x), self.threads):
                 at = [gradients[i].data_ptr() + 4 * end for end in ends]
                 total += self.library.plan_run(
-                    plans[worker], x[i].data_ptr(), y[i].data_ptr(), self.net.config.scale, weights, biases,
+                    plans[worker], x[i].data_ptr(), y[i].data_ptr(), self.net.config.scale, kernels, biases,
                     scales.data_ptr(), pointers(at[:-2:2]), pointers(at[1:-2:2]), at[-2],
-                    leak, bound, excess, 1 / len(x), ops.picture_rounds, self.precise,
+                    leak, bound, excess, norms[i], ops.picture_rounds, self.precise,
                 )  # fmt: skip
             return total
 
@@ -228,10 +232,14 @@ def compare(net, native, ops=TorchOps, size=64, batch=2):
     parameter's gradient, and of all together."""
     worst, whole = 0.0, 0.0
     x = torch.randint(0, 256, (batch, 1, size, size)).float() / 255
+    weights = torch.linspace(0.5, 1.5, batch)
     y = torch.nn.functional.interpolate(x, scale_factor=net.config.scale, mode="bicubic").clamp(0, 1)
     for branches in ("both", *net.silent):
         found = []
-        for run in (lambda: net.losses(ops(leak=0.1), x, y, branches).backward(), lambda: native(x, y, branches, leak=0.1)):
+        for run in (
+            lambda: net.losses(ops(leak=0.1), x, y, branches, weights).backward(),
+            lambda: native(x, y, branches, leak=0.1, weights=weights),
+        ):
             net.zero_grad()
             run()
             found.append({name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None})

@@ -180,9 +180,9 @@ class Network(nn.Module):
 
     silent = SILENT  # branch -> tensors that are nought when it runs alone
 
-    def losses(self, ops, x, y, branches):
-        """Distance of what `branches` make of `x` from `y`."""
-        return charbonnier(self(ops, x, branches), y)
+    def losses(self, ops, x, y, branches, weights=None):
+        """Distance of what `branches` make of `x` from `y`; `weights`: of the crops, one by default."""
+        return charbonnier(self(ops, x, branches), y, weights)
 
     def quantisers(self):
         return [m for m in self.modules() if isinstance(m, Quantiser)]
@@ -197,8 +197,10 @@ class Network(nn.Module):
         return sum(value.numel() for name, value in self.deployed().items() if name.endswith(ends))
 
 
-def charbonnier(a, b, eps=1e-3):
-    return torch.sqrt((a - b) ** 2 + eps**2).mean()
+def charbonnier(a, b, weights=None, eps=1e-3):
+    """Mean distance; `weights`: of what lies along the first dimension."""
+    distance = torch.sqrt((a - b) ** 2 + eps**2)
+    return distance.mean() if weights is None else (distance.mean((1, 2, 3)) * weights).mean()
 
 
 class CTNet(Network):
@@ -233,9 +235,11 @@ class CTNet(Network):
         self.q_in, self.q_picture = Quantiser(scale=1 / 255), Quantiser(scale=1 / 255)
         self.q_embed, self.q_cnn1, self.q_align, self.q_context = (Quantiser() for _ in range(4))
         self.q_t1, self.q_t2, self.q_t3, self.q_t4 = (Quantiser() for _ in range(4))
-        self.q_to_cnn, self.q_to_transformer, self.q_fuse_cnn, self.q_fuse_transformer, self.q_tail = (
-            Quantiser(signed=True) for _ in range(5)
+        self.q_to_cnn, self.q_to_transformer, self.q_fuse_cnn, self.q_fuse_transformer = (
+            Quantiser(signed=True) for _ in range(4)
         )
+        # In steps of the picture: a residual that is added to the anchor is not rounded once more.
+        self.q_tail = Quantiser(signed=True, scale=1 / 255)
         self.q_cnn2, self.q_fused = Quantiser(), Quantiser()
 
     def forward(self, ops, y, branches="both"):

@@ -55,7 +55,7 @@ class ScaleOps:
             assert q not in self.chosen, "a sum into a tensor whose scale is given"
             self.chosen[q] = scale / (max(1, round(SUM * scale / q.scale)) / SUM)
         out = self.scale(q)
-        assert free not in self.chosen and not free.fixed, "a sum of two tensors whose scales are given"
+        assert free not in self.chosen, "a sum of two tensors whose scales are given"
         self.chosen[free] = max(1, round(SUM * free.scale / out)) / SUM * out
         return q
 

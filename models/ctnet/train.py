@@ -18,10 +18,11 @@ import numpy as np
 import torch
 
 from .critic import Critic
-from .data import Crops
+from .data import Crops, balance
 from .evaluate import mean_psnr
 from .layers import TorchOps
 from .family import NAMES, build, degradation
+from .graft import fitted
 from .nano import Nano
 from .native import Native
 from .network import CTNet
@@ -73,6 +74,7 @@ NANO_STAGES = (
 # More steps for a quantised network, when asked for by name: scales stay as they are but for what the file needs.
 SETTLED = Stage("settled", 0.15, 5e-4, MIXED, guarded=GUARDED, leak=0.0, quantised=True, settled=0.0)
 
+WARM = 1000  # steps until the rate is reached: SOAP's first ones, in a basis that knows little, can undo a training
 EXCESS = 0.08  # weight of what goes beyond the bound
 PRECISE_FROM = 0.8  # of a stage: its last steps are small, and multiply whole floats
 EXCESS_EVERY = 4  # steps: it costs a fifth of a step
@@ -150,11 +152,12 @@ class Run:
                 self.optimiser.load_state_dict(state["optimiser"])
 
     def start_from(self, path):
-        """Begin with the average of another run. A tail for another scale begins anew: was there one?"""
-        weights = torch.load(path, weights_only=True)["average"]
+        """Begin with the average of another run (see `graft.py`). A tail for another scale begins anew: was there one?"""
         own = self.net.state_dict()
-        if weights.keys() != own.keys():
-            raise SystemExit(f"{path}: weights of another network (see WITH_DENSE in family.py)")
+        try:
+            weights = fitted(torch.load(path, weights_only=True)["average"], own)
+        except ValueError as error:
+            raise SystemExit(f"{path}: {error} (see WITH_DENSE in family.py)") from None
         self.started = True
         other = [n for n, v in weights.items() if v.shape != own[n].shape]
         weights |= {n: own[n] for n in other}
@@ -187,7 +190,7 @@ class Run:
         at = (self.step - first) / (last - first)
         cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * at))
         for group in self.optimiser.param_groups:
-            group["lr"] = stage.rate * cosine * min(1.0, (self.step - first + 1) / 200)
+            group["lr"] = stage.rate * cosine * min(1.0, (self.step - first + 1) / WARM)
         bound = stage.bound if self.step % EXCESS_EVERY == 0 else 0.0
         leak = stage.leak * max(0.0, 1 - at / 0.25)
         choices, chances = zip(*stage.branches.items())
@@ -196,14 +199,15 @@ class Run:
             settle(self.net, self.average)
             self.settled = True
         x, y = self.crops(self.step)
+        weights = balance(x, y, self.net.config.scale)
         self.optimiser.zero_grad(set_to_none=True)
         if self.native:
             self.native.precise = at > PRECISE_FROM
-            self.native(x, y, branches, quantised, leak, bound, EXCESS)
+            self.native(x, y, branches, quantised, leak, bound, EXCESS, weights)
         else:
             ops = TorchOps(quantised, leak=leak, bound=bound)
             picture = self.net(ops, x, branches) if self.critic else None
-            loss = self.critic.losses(picture, y) if self.critic else self.net.losses(ops, x, y, branches)
+            loss = self.critic.losses(picture, y) if self.critic else self.net.losses(ops, x, y, branches, weights)
             (loss + EXCESS * ops.excess).backward()
         guarded = stage.guarded if branches != "transformer" else ()
         if guarded or self.settled:
@@ -263,6 +267,7 @@ def arguments():
     parser.add_argument("--stages", help="stages to run, of all; by default the last two with --from, without leak")
     parser.add_argument("--rate", type=float, help="highest learning rate of every stage, instead of its own")
     parser.add_argument("--mix", type=shares, default=MIXED, help="both=0.55,cnn=0.05,transformer=0.4: how often each is run")
+    parser.add_argument("--unguarded", action="store_true", help="let quantised stages move all, as they do after end-to-end")
     parser.add_argument("--torch", action="store_true", help="let PyTorch do all, where there is no C++ compiler: several times slower")
     return parser.parse_args()
 
@@ -294,7 +299,7 @@ def chosen_stages(args, network):
         stages = tuple(replace(s, leak=0.0) for s in stages)
         alone = {"transformer"}
         stages = tuple(replace(s, moving=TRANSFORMER) if s.branches.keys() == alone else s for s in stages)
-    if "end-to-end" in chosen:  # what has learnt with the other branch is guarded from it no more
+    if args.unguarded or "end-to-end" in chosen:  # what has learnt with the other branch is guarded from it no more
         stages = tuple(replace(s, guarded=()) if s.quantised else s for s in stages)
     return stages
 
