@@ -8,7 +8,7 @@ import re
 
 import torch
 
-LAYER = re.compile(r"(local(\d)\.layers\.\d+)\.(weight|bias)")
+LAYER = re.compile(r"local\d\.layers\.\d+\.(weight|bias)")
 BETWEEN = re.compile(r"local(\d)\.between\.\d+\.log_scale")
 
 
@@ -21,7 +21,7 @@ def fitted(weights, own):
     for name in own.keys() - weights.keys():
         if match := LAYER.fullmatch(name):
             value = torch.zeros_like(own[name])
-            if match[3] == "weight":
+            if match[1] == "weight":
                 value[:, :, 1, 1] = torch.eye(*value.shape[:2])
             weights[name] = value
         elif match := BETWEEN.fullmatch(name):
