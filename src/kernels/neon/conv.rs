@@ -16,7 +16,7 @@
 
 use std::arch::aarch64::*;
 
-use super::finish::{self, Eight, Rule};
+use super::finish::{self, ADDED, ADDED_FREE, CLAMPED, Eight, FREE, Rule};
 use super::short::conv_row_short;
 use crate::kernels::dispatch::assert_conv;
 use crate::kernels::{Clamp, Residual, Tap, Weights, Window};
@@ -42,13 +42,14 @@ pub fn conv_row(
     for output in (0..weights.padded()).step_by(8) {
         // SAFETY: the strip ends at `padded` at most, and NEON is there (see the module above).
         unsafe {
-            match (row.count(output), residual.is_some()) {
-                (8, false) if product => row.strip::<true, false, true, 4, 4>(output),
-                (8, false) => row.strip::<false, false, true, 4, 4>(output),
-                (8, true) if product => row.strip::<true, true, true, 4, 4>(output),
-                (8, true) => row.strip::<false, true, true, 4, 4>(output),
-                (5.., _) => row.strip::<false, true, false, 4, 4>(output),
-                _ => row.strip::<false, true, false, 2, 8>(output),
+            match (row.count(output), row.ending()) {
+                (8, FREE) if product => row.strip::<true, FREE, true, 4, 4>(output),
+                (8, CLAMPED) if product => row.strip::<true, CLAMPED, true, 4, 4>(output),
+                (8, FREE | CLAMPED) => row.strip::<false, CLAMPED, true, 4, 4>(output),
+                (8, _) if product => row.strip::<true, ADDED, true, 4, 4>(output),
+                (8, _) => row.strip::<false, ADDED, true, 4, 4>(output),
+                (5.., _) => row.strip::<false, ADDED, false, 4, 4>(output),
+                _ => row.strip::<false, ADDED, false, 2, 8>(output),
             }
         }
     }
@@ -84,14 +85,14 @@ impl<'a> Row<'a> {
     }
 
     /// All pixels of `V * 2` outputs, in blocks of `P`. `M`: a matrix product, of one tap and a whole number of eights;
-    /// `R`: there may be a residual; `F`: the outputs are all real, so that whole vectors may be read and written. The last block may begin earlier and make some pixels again,
-    /// the same as before; only rows shorter than a block go pixel by pixel.
+    /// `E`: their ending; `F`: the outputs are all real, so that whole vectors may be read and written. The last block may
+    /// begin earlier and make some pixels again, the same as before; only rows shorter than a block go pixel by pixel.
     ///
     /// # Safety
     ///
     /// `output + V * 2` is at most the padded number of outputs.
     #[target_feature(enable = "neon")]
-    unsafe fn strip<const M: bool, const R: bool, const F: bool, const V: usize, const P: usize>(&self, output: usize) {
+    unsafe fn strip<const M: bool, const E: u8, const F: bool, const V: usize, const P: usize>(&self, output: usize) {
         // SAFETY: the outputs are there, padded to 8, and each block's pixels are below `self.pixels`.
         unsafe {
             let start = self.start(output);
@@ -100,12 +101,12 @@ impl<'a> Row<'a> {
             if self.pixels >= P {
                 while x < self.pixels {
                     x = x.min(self.pixels - P);
-                    self.block::<M, R, F, V, P>(output, x, start, &last);
+                    self.block::<M, E, F, V, P>(output, x, start, &last);
                     x += P;
                 }
             } else {
                 while x < self.pixels {
-                    self.block::<M, R, F, V, 1>(output, x, start, &last);
+                    self.block::<M, E, F, V, 1>(output, x, start, &last);
                     x += 1;
                 }
             }
@@ -142,7 +143,7 @@ impl<'a> Row<'a> {
     /// `x + P` is at most the row's pixels, `output + 8` at most the padded number of outputs, and it is as `M` says.
     #[target_feature(enable = "neon")]
     #[inline]
-    unsafe fn block<const M: bool, const R: bool, const F: bool, const V: usize, const P: usize>(
+    unsafe fn block<const M: bool, const E: u8, const F: bool, const V: usize, const P: usize>(
         &self,
         output: usize,
         x: usize,
@@ -180,12 +181,12 @@ impl<'a> Row<'a> {
         let four = |s: &[int32x4_t; V], i: usize| vaddq_s32(finish::pairs(s[i * 2 % V], s[i * 2 % V + 1]), start[i]);
         let sums: [_; P] = std::array::from_fn(|p| [four(&sums[p], 0), four(&sums[p], 1)]);
         // SAFETY: passes on what the caller has promised.
-        unsafe { self.finish::<R, F, 1, P>(last, 0, &sums, x) };
+        unsafe { self.finish::<E, F, 1, P>(last, 0, &sums, x) };
     }
 
-    /// Is there a residual?
-    pub fn residual(&self) -> bool {
-        self.residual.is_some()
+    /// How its sums end: see [`finish`].
+    pub fn ending(&self) -> u8 {
+        Rule::ending(self.clamp, self.residual)
     }
 
     /// How many of the 8 outputs from `first` are real.
@@ -226,7 +227,7 @@ impl<'a> Row<'a> {
     /// `x + P` is at most the row's pixels, and `last` is of this row, for outputs of which all are real if `F`.
     #[target_feature(enable = "neon")]
     #[inline]
-    pub unsafe fn finish<const R: bool, const F: bool, const W: usize, const P: usize>(
+    pub unsafe fn finish<const E: u8, const F: bool, const W: usize, const P: usize>(
         &self,
         last: &Last<W>,
         w: usize,
@@ -240,7 +241,7 @@ impl<'a> Row<'a> {
             let mut value = |p: usize| -> Eight {
                 // Past the last pixel the last one again, which is not stored.
                 let value = finish::scale(sums[p.min(P - 1)], last.multipliers[w]);
-                if !R || !last.added {
+                if E < ADDED_FREE || !last.added {
                     return value;
                 }
                 // SAFETY: the addend has `outputs` bytes at every pixel, and `count` stays within them.
@@ -250,7 +251,7 @@ impl<'a> Row<'a> {
                 }
                 last.rule.add(value, bytes)
             };
-            let bytes = last.rule.place([value(p), value(p + 1)]);
+            let bytes = last.rule.place::<E>([value(p), value(p + 1)]);
             // SAFETY: `out` has `outputs` bytes at every pixel, and `count` stays within them.
             unsafe {
                 finish::store(vget_low_u8(bytes), out, count);
@@ -270,7 +271,7 @@ impl<'a> Row<'a> {
     /// As for [`Row::finish`].
     #[target_feature(enable = "neon")]
     #[inline]
-    pub unsafe fn finish_twelve<const R: bool, const W: usize>(
+    pub unsafe fn finish_twelve<const E: u8, const W: usize>(
         &self,
         last: &Last<W>,
         sums: &[[int32x4_t; 3]; 2],
@@ -286,7 +287,7 @@ impl<'a> Row<'a> {
             finish::scale([second[0], second[1]], last.multipliers[0]),
             finish::scale([first[2], second[2]], ends),
         ];
-        if R {
+        if E >= ADDED_FREE {
             // SAFETY: the addend has these 12 bytes at both pixels.
             unsafe {
                 let ends = skips.map(|skip| skip.add(8).cast::<u32>().read_unaligned());
@@ -297,8 +298,8 @@ impl<'a> Row<'a> {
                 }
             }
         }
-        let bytes = last.rule.place([values[0], values[1]]);
-        let ends = vreinterpret_u32_u8(last.rule.place_eight(values[2]));
+        let bytes = last.rule.place::<E>([values[0], values[1]]);
+        let ends = vreinterpret_u32_u8(last.rule.place_eight::<E>(values[2]));
         // SAFETY: `out` has these 12 bytes at both pixels.
         unsafe {
             finish::store(vget_low_u8(bytes), outs[0], 8);
@@ -315,7 +316,7 @@ impl<'a> Row<'a> {
     /// As for [`Row::finish`].
     #[target_feature(enable = "neon")]
     #[inline]
-    pub unsafe fn finish_wide<const R: bool, const W: usize, const V: usize, const P: usize>(
+    pub unsafe fn finish_wide<const E: u8, const W: usize, const V: usize, const P: usize>(
         &self,
         last: &Last<W>,
         sums: &[[int32x4_t; V]; P],
@@ -326,19 +327,19 @@ impl<'a> Row<'a> {
         for sums in sums {
             let value = |w: usize| -> Eight {
                 let value = finish::scale([sums[w * 2], sums[w * 2 + 1]], last.multipliers[w]);
-                if R {
+                if E >= ADDED_FREE {
                     // SAFETY: the addend has these `V * 4` bytes at every pixel.
                     last.rule.add(value, unsafe { finish::load(skip.add(w * 8), 8) })
                 } else {
                     value
                 }
             };
-            let bytes = last.rule.place([value(0), value(1)]);
+            let bytes = last.rule.place::<E>([value(0), value(1)]);
             // SAFETY: `out` has these `V * 4` bytes at every pixel.
             unsafe {
                 vst1q_u8(out, bytes);
                 if W > 2 {
-                    finish::store(last.rule.place_eight(value(W - 1)), out.add(16), 8);
+                    finish::store(last.rule.place_eight::<E>(value(W - 1)), out.add(16), 8);
                 }
             }
             skip = skip.wrapping_add(last.skip_step);

@@ -5,7 +5,7 @@
 
 use std::arch::aarch64::*;
 
-use super::finish::{self, Eight, Rule};
+use super::finish::{self, ADDED, Eight, Rule};
 use crate::kernels::dispatch::assert_depthwise;
 use crate::kernels::{Clamp, Depthwise, Residual};
 
@@ -102,7 +102,7 @@ impl Row<'_> {
                 }
             }
         };
-        let bytes = strip.rule.place([value(0), value(1)]);
+        let bytes = strip.rule.place::<ADDED>([value(0), value(1)]);
         let bytes = [vget_low_u8(bytes), vget_high_u8(bytes)];
         for (p, bytes) in bytes.into_iter().take(P).enumerate() {
             let to = self.out.wrapping_add((x + p) * self.out_step + strip.channel);

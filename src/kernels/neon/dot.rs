@@ -9,6 +9,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::conv::{Last, Row};
+use super::finish::{ADDED, ADDED_FREE, CLAMPED, FREE};
 use crate::kernels::{Clamp, Residual, Tap, Weights, Window};
 
 /// Activations of some pixels, as signed ones: those at `$from` and each of `$offsets`, loaded by `$load`. Left alone the
@@ -39,28 +40,33 @@ pub fn conv_row_dot(
     let row = Row::new(window, weights, clamp, residual, rows, out, out_step, pixels);
     // Wide strips load activations less often; narrow ones may have more pixels, which share the loads of weights.
     let width = [24, 12].into_iter().find(|&width| weights.outputs.is_multiple_of(width)).unwrap_or(16);
+    let ending = row.ending();
     for output in (0..weights.outputs).step_by(width) {
         // SAFETY: the strip ends at the padded outputs at most, and the processor has dot products (see the module above).
         unsafe {
-            match ((weights.outputs - output).min(width), residual.is_some()) {
-                (24, false) => strip::<false, true, 3, 6, 3>(&row, output),
-                (24, true) => strip::<true, true, 3, 6, 3>(&row, output),
-                (16.., false) => strip::<false, true, 2, 4, 4>(&row, output),
-                (16.., true) => strip::<true, true, 2, 4, 4>(&row, output),
-                (12, false) => strip::<false, true, 2, 3, 6>(&row, output),
-                (12, true) => strip::<true, true, 2, 3, 4>(&row, output),
-                (8, false) => strip::<false, true, 1, 2, 8>(&row, output),
-                (8, true) => strip::<true, true, 1, 2, 8>(&row, output),
-                (13.., _) => strip::<true, false, 2, 4, 4>(&row, output),
-                (9.., _) => strip::<true, false, 2, 3, 4>(&row, output),
-                (5.., _) => strip::<true, false, 1, 2, 8>(&row, output),
-                _ => strip::<true, false, 1, 1, 8>(&row, output),
+            match ((weights.outputs - output).min(width), ending) {
+                (24, FREE) => strip::<FREE, true, 3, 6, 3>(&row, output),
+                (24, CLAMPED) => strip::<CLAMPED, true, 3, 6, 3>(&row, output),
+                (24, ADDED_FREE) => strip::<ADDED_FREE, true, 3, 6, 3>(&row, output),
+                (24, _) => strip::<ADDED, true, 3, 6, 3>(&row, output),
+                (16.., FREE) => strip::<FREE, true, 2, 4, 4>(&row, output),
+                (16.., CLAMPED) => strip::<CLAMPED, true, 2, 4, 4>(&row, output),
+                (16.., ADDED_FREE) => strip::<ADDED_FREE, true, 2, 4, 4>(&row, output),
+                (16.., _) => strip::<ADDED, true, 2, 4, 4>(&row, output),
+                (12, FREE | CLAMPED) => strip::<CLAMPED, true, 2, 3, 6>(&row, output),
+                (12, _) => strip::<ADDED, true, 2, 3, 4>(&row, output),
+                (8, FREE | CLAMPED) => strip::<CLAMPED, true, 1, 2, 8>(&row, output),
+                (8, _) => strip::<ADDED, true, 1, 2, 8>(&row, output),
+                (13.., _) => strip::<ADDED, false, 2, 4, 4>(&row, output),
+                (9.., _) => strip::<ADDED, false, 2, 3, 4>(&row, output),
+                (5.., _) => strip::<ADDED, false, 1, 2, 8>(&row, output),
+                _ => strip::<ADDED, false, 1, 1, 8>(&row, output),
             }
         }
     }
 }
 
-/// All pixels of `V * 4` outputs, in blocks of `P`. `R`: there may be a residual; `F`: the outputs are all real; `W` groups
+/// All pixels of `V * 4` outputs, in blocks of `P`. `E`: their ending; `F`: the outputs are all real; `W` groups
 /// of 8 outputs hold them. The last block may begin earlier and make some pixels again, the same as before; only rows
 /// shorter than a block need smaller ones.
 ///
@@ -68,10 +74,7 @@ pub fn conv_row_dot(
 ///
 /// `output + V * 4` is at most the padded number of outputs.
 #[target_feature(enable = "dotprod")]
-unsafe fn strip<const R: bool, const F: bool, const W: usize, const V: usize, const P: usize>(
-    row: &Row,
-    output: usize,
-) {
+unsafe fn strip<const E: u8, const F: bool, const W: usize, const V: usize, const P: usize>(row: &Row, output: usize) {
     // SAFETY: the outputs are there: those of the strip, with four more where its last group of 8 has 4.
     let last = unsafe { row.last::<W>(output) };
     let mut x = 0;
@@ -80,16 +83,16 @@ unsafe fn strip<const R: bool, const F: bool, const W: usize, const V: usize, co
         if row.pixels >= P {
             while x < row.pixels {
                 x = x.min(row.pixels - P);
-                block::<R, F, W, V, P>(row, output, x, &last);
+                block::<E, F, W, V, P>(row, output, x, &last);
                 x += P;
             }
         } else {
             while x + 2 <= row.pixels {
-                block::<R, F, W, V, 2>(row, output, x, &last);
+                block::<E, F, W, V, 2>(row, output, x, &last);
                 x += 2;
             }
             if x < row.pixels {
-                block::<R, F, W, V, 1>(row, output, x, &last);
+                block::<E, F, W, V, 1>(row, output, x, &last);
             }
         }
     }
@@ -102,7 +105,7 @@ unsafe fn strip<const R: bool, const F: bool, const W: usize, const V: usize, co
 /// `x + P` is at most the row's pixels, and `output + V * 4` at most the padded number of outputs.
 #[target_feature(enable = "dotprod")]
 #[inline]
-unsafe fn block<const R: bool, const F: bool, const W: usize, const V: usize, const P: usize>(
+unsafe fn block<const E: u8, const F: bool, const W: usize, const V: usize, const P: usize>(
     row: &Row,
     output: usize,
     x: usize,
@@ -151,12 +154,12 @@ unsafe fn block<const R: bool, const F: bool, const W: usize, const V: usize, co
     // SAFETY: passes on what the caller has promised.
     unsafe {
         if F && (V == 4 || V == 6) {
-            return row.finish_wide::<R, W, V, P>(last, &sums, x);
+            return row.finish_wide::<E, W, V, P>(last, &sums, x);
         }
         if F && V == 3 && P % 2 == 0 {
             for p in (0..P).step_by(2) {
                 let two = [sums[p], sums[(p + 1) % P]].map(|sums| [sums[0], sums[1 % V], sums[V - 1]]);
-                row.finish_twelve::<R, W>(last, &two, x + p);
+                row.finish_twelve::<E, W>(last, &two, x + p);
             }
             return;
         }
@@ -164,9 +167,9 @@ unsafe fn block<const R: bool, const F: bool, const W: usize, const V: usize, co
         // by its variable, for which the compiler keeps them in memory from the first product on.
         let eight =
             |first: usize| -> [_; P] { std::array::from_fn(|p| [sums[p][first], sums[p][(first + 1).min(V - 1)]]) };
-        row.finish::<R, F, W, P>(last, 0, &eight(0), x);
+        row.finish::<E, F, W, P>(last, 0, &eight(0), x);
         if V > 2 {
-            row.finish::<R, false, W, P>(last, 1, &eight(2 % V), x); // four are real, at most, unless others overwrite them
+            row.finish::<E, false, W, P>(last, 1, &eight(2 % V), x); // four are real, at most, unless others overwrite them
         }
     }
 }

@@ -5,6 +5,20 @@ use std::arch::asm;
 
 use crate::kernels::{Clamp, Residual};
 
+/// Endings, which are compiled apart. Here zero point 0 and any byte: to saturate is all that the clamp asks for.
+pub const FREE: u8 = 0;
+/// A zero point and a clamp.
+pub const CLAMPED: u8 = 1;
+/// A residual, and a clamp as in [`FREE`].
+pub const ADDED_FREE: u8 = 2;
+/// A zero point and a clamp, and there may be a residual.
+pub const ADDED: u8 = 3;
+
+/// Has the ending a clamp that saturation makes?
+const fn free(ending: u8) -> bool {
+    matches!(ending, FREE | ADDED_FREE)
+}
+
 /// Eight values, in order.
 pub type Eight = [float32x4_t; 2];
 
@@ -23,6 +37,18 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Which of these constants is made for such values.
+    pub fn ending(clamp: Clamp, residual: Option<&Residual>) -> u8 {
+        let last = residual.map_or(clamp, |r| r.clamp);
+        let free = (last.zero_point, last.low, last.high) == (0, 0, u8::MAX);
+        match (residual.is_some(), free) {
+            (false, true) => FREE,
+            (false, false) => CLAMPED,
+            (true, true) => ADDED_FREE,
+            (true, false) => ADDED,
+        }
+    }
+
     /// The rule of a kernel whose value is clamped by `clamp`, then added to a residual.
     #[target_feature(enable = "neon")]
     #[inline]
@@ -43,31 +69,32 @@ impl Rule {
         }
     }
 
-    /// [`place`](crate::kernels::place) for two groups of eight values, one after the other.
+    /// [`place`](crate::kernels::place) for two groups of eight values, one after the other. `E`: how the rule was made.
     ///
     /// Adding the zero point in saturating 16 bits is as good as in 32: what saturates is far beyond 0..=255 on the
     /// same side, before and after.
     #[target_feature(enable = "neon")]
     #[inline]
-    pub fn place(&self, values: [Eight; 2]) -> uint8x16_t {
-        let bytes = vqmovun_high_s16(vqmovun_s16(self.near(values[0])), self.near(values[1]));
-        vminq_u8(vmaxq_u8(bytes, self.low), self.high)
+    pub fn place<const E: u8>(&self, values: [Eight; 2]) -> uint8x16_t {
+        let bytes = vqmovun_high_s16(vqmovun_s16(self.near::<E>(values[0])), self.near::<E>(values[1]));
+        if free(E) { bytes } else { vminq_u8(vmaxq_u8(bytes, self.low), self.high) }
     }
 
     /// [`Rule::place`] for one group.
     #[target_feature(enable = "neon")]
     #[inline]
-    pub fn place_eight(&self, values: Eight) -> uint8x8_t {
-        let bytes = vqmovun_s16(self.near(values));
-        vmin_u8(vmax_u8(bytes, vget_low_u8(self.low)), vget_low_u8(self.high))
+    pub fn place_eight<const E: u8>(&self, values: Eight) -> uint8x8_t {
+        let bytes = vqmovun_s16(self.near::<E>(values));
+        if free(E) { bytes } else { vmin_u8(vmax_u8(bytes, vget_low_u8(self.low)), vget_low_u8(self.high)) }
     }
 
     /// Rounded, with the zero point.
     #[target_feature(enable = "neon")]
     #[inline]
-    fn near(&self, [a, b]: Eight) -> int16x8_t {
+    fn near<const E: u8>(&self, [a, b]: Eight) -> int16x8_t {
         let (a, b) = (vcvtnq_s32_f32(a), vcvtnq_s32_f32(b));
-        vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), self.zero)
+        let near = vqmovn_high_s32(vqmovn_s32(a), b);
+        if free(E) { near } else { vqaddq_s16(near, self.zero) }
     }
 
     /// What the formula of [`Residual`] rounds: the value, quantised by its clamp, and eight bytes of the other addend.
@@ -89,7 +116,7 @@ impl Rule {
 #[target_feature(enable = "neon")]
 #[inline]
 pub fn place(values: [Eight; 2], clamp: Clamp) -> [uint8x8_t; 2] {
-    let bytes = Rule::new(clamp, None).place(values);
+    let bytes = Rule::new(clamp, None).place::<CLAMPED>(values);
     [vget_low_u8(bytes), vget_high_u8(bytes)]
 }
 

@@ -9,6 +9,7 @@
 
 #![allow(unsafe_code)]
 
+mod alone;
 mod arrange;
 mod chains;
 mod conv;

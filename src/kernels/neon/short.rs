@@ -9,15 +9,17 @@
 //! A vector of sums belongs to one output of one pixel, and its lanes to input channels; the four sums are added at the
 //! end. So a pixel's activations are loaded as they lie, sixteen at once, and serve all outputs without being spread.
 //! Two pixels' activations of a chain take ten registers, and the sums by 8 outputs sixteen. A strip of 12 outputs
-//! keeps those of the last four in memory, which costs less than loading the activations again.
+//! keeps those of the last four in memory, which costs less than loading the activations again. Where there is one short
+//! chain only, [`alone`] keeps the weights in registers instead.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 use std::mem::MaybeUninit;
 
+use super::alone::alone;
 use super::chains::LONGEST;
 use super::conv::{Last, Row};
-use super::finish;
+use super::finish::{self, ADDED, ADDED_FREE, CLAMPED, FREE};
 use super::lines::{Lines, Place, Places, Taps};
 
 /// [`conv_row`](super::conv_row) of two pixels or more, for weights that [`arrange`](super::arrange::arrange) has ordered.
@@ -37,66 +39,65 @@ pub fn conv_row_short(row: &Row) {
             Places { firsts: heapless::Vec::new(), steps: heapless::Vec::new(), pieces: heapless::Vec::new() };
         let lines = Lines::read(strip, width, &taps, &mut room);
         let output = i * width;
-        let alone = lines.present == [0; 2];
+        macro_rules! strip {
+            ($strip:ident, $a:literal, $b:literal $(, $c:literal)?) => {
+                match row.ending() {
+                    FREE | CLAMPED => $strip::<$a, $b, $($c,)? CLAMPED>(row, output, &lines),
+                    _ => $strip::<$a, $b, $($c,)? ADDED>(row, output, &lines),
+                }
+            };
+        }
+        // Inputs of few channels make one chain.
+        let only = if lines.present == [0; 2] && !lines.pieced { lines.first } else { 0 };
         // SAFETY: the strip's outputs are there. Its counts, sources and weights have just been found to go together, and
         // the sources to be in the rows for all pixels.
         unsafe {
-            match (row.count(output), taps.step.is_some()) {
-                (_, true) if width == 12 => blocks::<2, 2, true, false, ANY>(row, output, &lines),
-                (_, false) if width == 12 => blocks::<2, 2, false, false, ANY>(row, output, &lines),
-                // Inputs of so few channels make one chain, which leaves nothing to choose.
-                (5.., true) => match (alone, lines.first, lines.half) {
-                    (true, 2, true) => blocks::<2, 1, true, true, 2>(row, output, &lines),
-                    (true, 1, false) => blocks::<2, 1, true, false, 1>(row, output, &lines),
-                    (true, 2, false) => blocks::<2, 1, true, false, 2>(row, output, &lines),
-                    _ => blocks::<2, 1, true, false, ANY>(row, output, &lines),
+            match (width, row.count(output), taps.step.is_some()) {
+                (12, _, true) => match row.ending() {
+                    FREE => blocks::<2, 2, true, FREE>(row, output, &lines),
+                    ADDED_FREE => blocks::<2, 2, true, ADDED_FREE>(row, output, &lines),
+                    _ => strip!(blocks, 2, 2, true),
                 },
-                (5.., false) => blocks::<2, 1, false, false, ANY>(row, output, &lines),
-                (_, true) => blocks::<1, 1, true, false, ANY>(row, output, &lines),
-                (_, false) => blocks::<1, 1, false, false, ANY>(row, output, &lines),
+                (12, _, false) => strip!(blocks, 2, 2, false),
+                (_, 8, true) => match (only, lines.half) {
+                    (1, true) => strip!(alone, 0, true),
+                    (1, false) => strip!(alone, 1, false),
+                    (2, true) => strip!(alone, 1, true),
+                    (2, false) => strip!(alone, 2, false),
+                    _ => strip!(blocks, 2, 1, true),
+                },
+                (_, 5.., true) => strip!(blocks, 2, 1, true),
+                (_, 5.., false) => strip!(blocks, 2, 1, false),
+                (_, _, true) => strip!(blocks, 1, 1, true),
+                (_, _, false) => strip!(blocks, 1, 1, false),
             }
         }
     }
 }
 
-/// All pixels of a strip: `Q` fours of outputs, and one more where `W`, the groups of 8 that hold them, is 2. The chains
-/// are any, and pixels go two at a time; or there is just one, of `G` sources, of which the last is an eight if `H`, and
-/// they go four at a time. The last ones may begin earlier. `E`: pixels are evenly spaced, in all sources alike.
+/// All pixels of a strip, two at a time: `Q` fours of outputs, and one more where `W`, the groups of 8 that hold them, is 2.
+/// The last ones may begin earlier. `E`: pixels are evenly spaced, in all sources alike. `R`: their ending.
 ///
 /// # Safety
 ///
 /// `output` begins a strip of so many outputs; `lines` are its own, and may be read at all pixels, two or more.
 #[target_feature(enable = "neon")]
 #[inline(never)]
-unsafe fn blocks<const Q: usize, const W: usize, const E: bool, const H: bool, const G: usize>(
-    row: &Row,
-    output: usize,
-    lines: &Lines,
-) {
+unsafe fn blocks<const Q: usize, const W: usize, const E: bool, const R: u8>(row: &Row, output: usize, lines: &Lines) {
     // SAFETY: the outputs are there, and each block's pixels are below `row.pixels`.
     unsafe {
         let last = row.last::<W>(output);
         let bias = row.weights.bias.as_ptr().add(output);
         let bias = std::array::from_fn(|i| vld1q_s32(bias.add(i.min(W) * 4)));
         let full = row.count(output) == 8;
-        if G != ANY && full && row.pixels >= 4 {
-            return if row.residual() {
-                fours::<Q, W, E, H, G, true>(row, lines, bias, &last)
-            } else {
-                fours::<Q, W, E, H, G, false>(row, lines, bias, &last)
-            };
-        }
         let mut x = 0;
         while x < row.pixels {
             x = x.min(row.pixels - 2);
-            two::<Q, W, E, H, G>(row, full, lines, bias, &last, x);
+            two::<Q, W, E, R>(row, full, lines, bias, &last, x);
             x += 2;
         }
     }
 }
-
-/// Instead of the sources of the only chain: there are chains of any lengths.
-const ANY: usize = 0;
 
 /// Two pixels from `x`. `full`: all of the first eight outputs are real.
 ///
@@ -105,7 +106,7 @@ const ANY: usize = 0;
 /// As for [`blocks`], and `x + 2` is at most the row's pixels.
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn two<const Q: usize, const W: usize, const E: bool, const H: bool, const G: usize>(
+unsafe fn two<const Q: usize, const W: usize, const E: bool, const R: u8>(
     row: &Row,
     full: bool,
     lines: &Lines,
@@ -115,49 +116,18 @@ unsafe fn two<const Q: usize, const W: usize, const E: bool, const H: bool, cons
 ) {
     // SAFETY: passes on what the caller has promised.
     unsafe {
-        let sums = sums::<Q, W, E, H, G>(lines, bias, x);
+        let sums = sums::<Q, W, E>(lines, bias, x);
         if W == 2 {
-            if row.residual() {
-                row.finish_twelve::<true, W>(last, &sums, x);
-            } else {
-                row.finish_twelve::<false, W>(last, &sums, x);
-            }
+            row.finish_twelve::<R, W>(last, &sums, x);
         } else {
             // Four outputs come out as eight, of which the last four are not stored.
             let sums = sums.map(|[a, b, _]| [a, b]);
-            match (full, row.residual()) {
-                (true, false) => row.finish::<false, true, W, 2>(last, 0, &sums, x),
-                (true, true) => row.finish::<true, true, W, 2>(last, 0, &sums, x),
-                _ => row.finish::<true, false, W, 2>(last, 0, &sums, x),
+            if full {
+                row.finish::<R, true, W, 2>(last, 0, &sums, x);
+            } else {
+                row.finish::<ADDED, false, W, 2>(last, 0, &sums, x);
             }
         }
-    }
-}
-
-/// All pixels, four at a time, by eight outputs. `R`: there is a residual.
-///
-/// # Safety
-///
-/// As for [`blocks`], of four pixels or more.
-#[target_feature(enable = "neon")]
-#[inline]
-unsafe fn fours<const Q: usize, const W: usize, const E: bool, const H: bool, const G: usize, const R: bool>(
-    row: &Row,
-    lines: &Lines,
-    bias: [int32x4_t; 3],
-    last: &Last<W>,
-) {
-    let mut x = 0;
-    while x < row.pixels {
-        x = x.min(row.pixels - 4);
-        // SAFETY: passes on what the caller has promised.
-        unsafe {
-            let [a, b] = sums::<Q, W, E, H, G>(lines, bias, x);
-            let [c, d] = sums::<Q, W, E, H, G>(lines, bias, x + 2);
-            let sums = [a, b, c, d].map(|[a, b, _]| [a, b]);
-            row.finish::<R, true, W, 4>(last, 0, &sums, x);
-        }
-        x += 4;
     }
 }
 
@@ -167,7 +137,7 @@ unsafe fn fours<const Q: usize, const W: usize, const E: bool, const H: bool, co
 ///
 /// As for [`two`].
 #[inline(always)]
-unsafe fn sums<const Q: usize, const W: usize, const E: bool, const H: bool, const G: usize>(
+unsafe fn sums<const Q: usize, const W: usize, const E: bool>(
     lines: &Lines,
     bias: [int32x4_t; 3],
     x: usize,
@@ -197,48 +167,44 @@ unsafe fn sums<const Q: usize, const W: usize, const E: bool, const H: bool, con
         };
     }
     let pieced = lines.pieced;
-    if G == ANY {
-        match (lines.first, lines.half) {
-            (1, true) => add!(true, true, 1, pieced),
-            (2, true) => add!(true, true, 2, pieced),
-            (3, true) => add!(true, true, 3, pieced),
-            (4, true) => add!(true, true, 4, pieced),
-            (_, true) => add!(true, true, 5, pieced),
-            (1, false) => add!(true, false, 1, pieced),
-            (2, false) => add!(true, false, 2, pieced),
-            (3, false) => add!(true, false, 3, pieced),
-            (4, false) => add!(true, false, 4, pieced),
-            (_, false) => add!(true, false, 5, pieced),
-        }
-        // One bit tells that there is no chain of a length, or none with pieces: most strips have two or three kinds.
-        macro_rules! others {
-            ($g:literal, $present:expr, $pieces:literal) => {
-                if $present >> (LONGEST - $g) & 1 > 0 {
-                    let mut count = lines.others[usize::from($pieces)][LONGEST - $g];
-                    while {
-                        add!(false, false, $g, $pieces);
-                        count -= 1;
-                        count > 0
-                    } {}
-                }
-            };
-        }
-        macro_rules! all {
-            ($present:expr, $pieces:literal) => {
-                others!(5, $present, $pieces);
-                others!(4, $present, $pieces);
-                others!(3, $present, $pieces);
-                others!(2, $present, $pieces);
-                others!(1, $present, $pieces);
-            };
-        }
-        let [plain, pieced] = lines.present;
-        all!(plain, false);
-        if pieced > 0 {
-            all!(pieced, true);
-        }
-    } else {
-        add!(true, H, G, pieced);
+    match (lines.first, lines.half) {
+        (1, true) => add!(true, true, 1, pieced),
+        (2, true) => add!(true, true, 2, pieced),
+        (3, true) => add!(true, true, 3, pieced),
+        (4, true) => add!(true, true, 4, pieced),
+        (_, true) => add!(true, true, 5, pieced),
+        (1, false) => add!(true, false, 1, pieced),
+        (2, false) => add!(true, false, 2, pieced),
+        (3, false) => add!(true, false, 3, pieced),
+        (4, false) => add!(true, false, 4, pieced),
+        (_, false) => add!(true, false, 5, pieced),
+    }
+    // One bit tells that there is no chain of a length, or none with pieces: most strips have two or three kinds.
+    macro_rules! others {
+        ($g:literal, $present:expr, $pieces:literal) => {
+            if $present >> (LONGEST - $g) & 1 > 0 {
+                let mut count = lines.others[usize::from($pieces)][LONGEST - $g];
+                while {
+                    add!(false, false, $g, $pieces);
+                    count -= 1;
+                    count > 0
+                } {}
+            }
+        };
+    }
+    macro_rules! all {
+        ($present:expr, $pieces:literal) => {
+            others!(5, $present, $pieces);
+            others!(4, $present, $pieces);
+            others!(3, $present, $pieces);
+            others!(2, $present, $pieces);
+            others!(1, $present, $pieces);
+        };
+    }
+    let [plain, pieced] = lines.present;
+    all!(plain, false);
+    if pieced > 0 {
+        all!(pieced, true);
     }
     let _ = next;
     let [a, b] = [end(&near[0], bias[0]), end(&near[Q - 1], bias[1])];
