@@ -40,13 +40,17 @@ def shrunk(photo, part):
     return resize(photo, *(int(n * part) for n in photo.shape))
 
 
-def balance(x, y, scale):
-    """Weights of crops by which they count about alike: one over how far the bicubic filter's picture is from the truth.
+def balance(x, y, scale, squared=False):
+    """Weights of crops by which they count about alike: one over how far the bicubic filter's picture is from the truth,
+    in distances or in `squared` ones.
 
     The figure of merit is a mean of logarithms, in which a smooth picture's error weighs as much as a busy one's.
     """
     bicubic = torch.nn.functional.interpolate(x, scale_factor=scale, mode="bicubic")
-    return 0.03 / (0.002 + (y - bicubic).abs().mean((1, 2, 3)))  # near one in the mean; smooth crops have a limit
+    # Losses are about as large either way; smooth crops have a limit.
+    if squared:
+        return 0.03 / (3e-5 + (y - bicubic).square().mean((1, 2, 3)))
+    return 0.03 / (0.002 + (y - bicubic).abs().mean((1, 2, 3)))
 
 
 class Crops:

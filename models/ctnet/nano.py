@@ -14,7 +14,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from .layers import WINDOW, Conv, Quantiser
-from .network import Block, Network, Pyramid, ResidualDense, charbonnier
+from .network import Block, Network, Pyramid, ResidualDense
 
 
 @dataclass
@@ -114,8 +114,8 @@ class Nano(Network):
         x, shared = self._shared(ops, x)
         student, teacher = self.former(ops, shared, self.q_features), self.teacher(ops, shared)
         apart = F.mse_loss(self.align(student), teacher.detach()) / (teacher.detach().var() + 1e-6)
-        loss = charbonnier(self._decode(ops, student, x), y, weights)
-        loss = loss + self.TAUGHT * charbonnier(self._decode(ops, teacher, x), y, weights)
+        loss = self.distance(self._decode(ops, student, x), y, weights)
+        loss = loss + self.TAUGHT * self.distance(self._decode(ops, teacher, x), y, weights)
         # Relative to the picture's own distance, which falls by orders of magnitude while the features' does not.
         return loss + self.ALIGNED * loss.detach() * apart
 

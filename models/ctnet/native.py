@@ -34,7 +34,7 @@ def compiled():
     library.plan_new.restype = pointer
     library.plan_new.argtypes = [pointer, integer] * 3
     library.plan_run.restype = ctypes.c_double
-    library.plan_run.argtypes = [pointer] * 3 + [integer] + [pointer] * 6 + [real] * 4 + [integer] * 2
+    library.plan_run.argtypes = [pointer] * 3 + [integer] + [pointer] * 6 + [real] * 4 + [integer] * 3
     library.soap_follow.argtypes = [pointer, integer, integer, real, pointer, pointer]
     library.soap_move.argtypes = [pointer] * 2 + [integer] * 2 + [pointer] * 4 + [real] * 6
     return library
@@ -180,7 +180,7 @@ class Native:
                 total += self.library.plan_run(
                     plans[worker], x[i].data_ptr(), y[i].data_ptr(), self.net.config.scale, kernels, biases,
                     scales.data_ptr(), pointers(at[:-2:2]), pointers(at[1:-2:2]), at[-2],
-                    leak, bound, excess, norms[i], ops.picture_rounds, self.precise,
+                    leak, bound, excess, norms[i], ops.picture_rounds, self.precise, self.net.squared,
                 )  # fmt: skip
             return total
 
@@ -258,9 +258,10 @@ def main():
         if not isinstance(net, CTNet):
             continue
         native = Native(net, precise=True)
-        worst, _ = compare(net, native)
-        print(f"{name}: worst relative difference of a gradient {worst:.1e}")
-        assert worst < 1e-3
+        for net.squared in (True, False):
+            worst, _ = compare(net, native)
+            print(f"{name}: worst relative difference of a gradient {worst:.1e}" + ", squared" * net.squared)
+            assert worst < 1e-3
         if native.library.plan_has_pairs():
             native = Native(net)
             worst, whole = compare(net, native, ShortOps)

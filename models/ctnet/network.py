@@ -179,10 +179,17 @@ class Network(nn.Module):
     """What training, evaluation and export ask of every network of the family."""
 
     silent = SILENT  # branch -> tensors that are nought when it runs alone
+    squared = False  # are distances squared?
+
+    def distance(self, a, b, weights=None):
+        """How far picture `a` is from `b`; `weights`: of the crops, one by default."""
+        if not self.squared:
+            return charbonnier(a, b, weights)
+        return weighted((a - b) ** 2, weights)
 
     def losses(self, ops, x, y, branches, weights=None):
         """Distance of what `branches` make of `x` from `y`; `weights`: of the crops, one by default."""
-        return charbonnier(self(ops, x, branches), y, weights)
+        return self.distance(self(ops, x, branches), y, weights)
 
     def quantisers(self):
         return [m for m in self.modules() if isinstance(m, Quantiser)]
@@ -199,8 +206,12 @@ class Network(nn.Module):
 
 def charbonnier(a, b, weights=None, eps=1e-3):
     """Mean distance; `weights`: of what lies along the first dimension."""
-    distance = torch.sqrt((a - b) ** 2 + eps**2)
-    return distance.mean() if weights is None else (distance.mean((1, 2, 3)) * weights).mean()
+    return weighted(torch.sqrt((a - b) ** 2 + eps**2), weights)
+
+
+def weighted(distances, weights=None):
+    """Their mean; `weights`: of what lies along the first dimension."""
+    return distances.mean() if weights is None else (distances.mean((1, 2, 3)) * weights).mean()
 
 
 class CTNet(Network):

@@ -93,10 +93,12 @@ def belongs(name, prefixes):
 
 
 class Run:
-    def __init__(self, name, crops, total, folder, seed=1, stages=STAGES, native=0):
-        """`native`: threads of compiled code for losses and gradients, several times faster; for CTNet without a critic."""
+    def __init__(self, name, crops, total, folder, seed=1, stages=STAGES, native=0, squared=False):
+        """`native`: threads of compiled code for losses and gradients, several times faster; for CTNet without a critic.
+        `squared`: distances are."""
         torch.manual_seed(seed)
         self.net = build(name)
+        self.net.squared = squared
         self.native = Native(self.net, native) if native else None
         if not native:
             self.net = self.net.to(memory_format=torch.channels_last)
@@ -199,7 +201,7 @@ class Run:
             settle(self.net, self.average)
             self.settled = True
         x, y = self.crops(self.step)
-        weights = balance(x, y, self.net.config.scale)
+        weights = balance(x, y, self.net.config.scale, self.net.squared)
         self.optimiser.zero_grad(set_to_none=True)
         if self.native:
             self.native.precise = at > PRECISE_FROM
@@ -268,6 +270,7 @@ def arguments():
     parser.add_argument("--rate", type=float, help="highest learning rate of every stage, instead of its own")
     parser.add_argument("--mix", type=shares, default=MIXED, help="both=0.55,cnn=0.05,transformer=0.4: how often each is run")
     parser.add_argument("--unguarded", action="store_true", help="let quantised stages move all, as they do after end-to-end")
+    parser.add_argument("--squared", action="store_true", help="squared distances, which trained weights gain from")
     parser.add_argument("--torch", action="store_true", help="let PyTorch do all, where there is no C++ compiler: several times slower")
     return parser.parse_args()
 
@@ -316,7 +319,7 @@ def main():
     native = isinstance(network, CTNet) and not args.name.endswith("-photo") and not args.torch
     if native and not shutil.which("c++"):
         raise SystemExit("no C++ compiler (c++); --torch does without")
-    run = Run(args.name, crops, args.steps, args.out, args.seed, stages, args.threads if native else 0)
+    run = Run(args.name, crops, args.steps, args.out, args.seed, stages, args.threads if native else 0, args.squared)
     if args.start and run.start_from(args.start):
         run.stages = (TAIL, *stages)
     run.load()

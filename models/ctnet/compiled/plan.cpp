@@ -84,7 +84,7 @@ struct Call {
     float *gscales;
     float slope, bound, excess, norm;  // norm: 1 / crops of the batch
     int scale;
-    bool rounded, precise;
+    bool rounded, precise, squared;
 };
 
 struct Plan {
@@ -452,7 +452,7 @@ struct Plan {
         return sum * norm;
     }
 
-    // Charbonnier distance of residual + nearest anchor from the target; writes the residual's gradient.
+    // Charbonnier or squared distance of residual + nearest anchor from the target; writes the residual's gradient.
     double loss(Step &s, const Call &c) {
         constexpr float EPS = 1e-3f;
         Value &r = v(s.a), &anchor = v(0);
@@ -467,8 +467,8 @@ struct Plan {
                     if (c.rounded) z = __builtin_rintf(z * 255) / 255;
                     z = std::clamp(z, 0.f, 1.f);
                     float d = z - c.target[size_t(y * n + i / n) * r.w * n + x * n + i % n], root = std::sqrt(d * d + EPS * EPS);
-                    total += root;
-                    r.grad[r.at(y, x) + i] = inside ? d / root * norm : 0.f;
+                    total += c.squared ? d * d : root;
+                    r.grad[r.at(y, x) + i] = !inside ? 0.f : c.squared ? 2 * d * norm : d / root * norm;
                 }
         return total * norm;
     }
@@ -543,9 +543,9 @@ void *plan_new(const int *sizes, int values, const int *layers, int count, const
 // all that leads to it; then floats are multiplied always.
 double plan_run(void *plan, const float *x, const float *target, int scale, const float *const *weights, const float *const *biases,
                 const float *scales, float *const *gw, float *const *gb, float *gscales, float slope, float bound, float excess,
-                float norm, int rounded, int precise) {
+                float norm, int rounded, int precise, int squared) {
     bool floats = precise || rounded || !HAS_PAIRS;
-    Call call{target, weights, biases, scales, gw, gb, gscales, slope, bound, excess, norm, scale, rounded != 0, floats};
+    Call call{target, weights, biases, scales, gw, gb, gscales, slope, bound, excess, norm, scale, rounded != 0, floats, squared != 0};
     return static_cast<Plan *>(plan)->run(x, call);
 }
 }
