@@ -430,11 +430,11 @@ fn shading() {
     let mut rng = Rng(12);
     for width in PIXELS.into_iter().chain([100]) {
         let luma = rng.bytes(width);
-        let planes: [Vec<i16>; 4] = std::array::from_fn(|_| fine(&mut rng, width));
-        let [r, g, b, alpha] = planes.each_ref().map(|plane| &plane[..]);
+        let planes: [Vec<i16>; 5] = std::array::from_fn(|_| fine(&mut rng, width));
+        let [r, g, b, alpha, soft] = planes.each_ref().map(|plane| &plane[..]);
         compare(&width, width, |level, out| level.whole_row(alpha, out));
-        compare(&width, 3 * width, |level, out| level.shade_row(&luma, [r, g, b], out));
-        compare(&width, 4 * width, |level, out| level.shade_alpha_row(&luma, [r, g, b, alpha], out));
+        compare(&width, 3 * width, |level, out| level.shade_row(&luma, [r, g, b, soft], out));
+        compare(&width, 4 * width, |level, out| level.shade_alpha_row(&luma, [r, g, b, alpha, soft], out));
     }
 }
 

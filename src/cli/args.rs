@@ -348,8 +348,8 @@ Examples:
   bifocal eval Set5/
   bifocal eval Set14/ --format csv > set14.csv
 
-Each picture is shrunk by antialiased bicubic (Matlab's imresize) and its luma upscaled; the result is compared on
-BT.601 studio swing (grey pictures as they are) with a border of `scale` pixels cut.")]
+Each picture is shrunk by antialiased bicubic (Matlab's imresize) and upscaled as `bifocal upscale` does; the luma of the
+result is compared on BT.601 studio swing (grey pictures as they are) with a border of `scale` pixels cut.")]
 pub(super) struct Eval {
     /// Folder of high-resolution pictures
     pub(super) folder: PathBuf,

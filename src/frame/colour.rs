@@ -1,7 +1,8 @@
 //! Upscaled luma and the source's rows to upscaled pixels.
 //!
-//! The source is enlarged by a bicubic filter, and the network's luma replaces that of the result: each of red,
-//! green and blue gets the difference, which leaves chroma as the filter made it. Alpha is filtered alone.
+//! The source is enlarged by a bicubic filter, and so are the bytes of its luma, which the network has seen. What its own
+//! luma differs from these by is added to red, green and blue alike, which leaves chroma as the filter made it, and gives
+//! back to luma what was rounded off for the network. Alpha is filtered alone.
 
 use super::PixelFormat;
 use super::plane::{Axis, Bicubic};
@@ -14,14 +15,19 @@ pub struct Colour {
     width: usize,
     height: usize,
     scale: usize,
-    /// Ring of source rows, channel by channel.
+    /// Ring of source rows, channel by channel, then luma where there is colour.
     rows: Vec<u8>,
     kept: usize,
     pushed: usize,
     bicubic: Bicubic,
-    /// An output row of each channel, in 1/64.
+    /// An output row of each of these, in 1/64.
     fine: Vec<i16>,
     level: Level,
+}
+
+/// Channels, and luma where there is colour.
+fn planes(format: PixelFormat) -> usize {
+    format.channels() + usize::from(matches!(format, PixelFormat::Rgb8 | PixelFormat::Rgba8))
 }
 
 impl Colour {
@@ -31,16 +37,16 @@ impl Colour {
         if c == 1 {
             return 0;
         }
-        let rows = kept * width * c + size_of::<i16>() * scale * width * c;
+        let rows = planes(format) * width * (kept + size_of::<i16>() * scale);
         rows + Bicubic::bytes(width, Axis::centred(scale), Axis::centred(scale))
     }
 
     /// For frames of this size; the newest `kept` rows are at hand.
     pub fn new(format: PixelFormat, width: usize, height: usize, scale: usize, kept: usize, level: Level) -> Self {
-        let c = format.channels();
-        let used = usize::from(c > 1);
+        let used = usize::from(format.channels() > 1);
         let axis = Axis::centred(used * scale);
-        let (rows, fine) = (vec![0; used * kept * width * c], vec![0; used * scale * width * c]);
+        let plane = used * planes(format) * width;
+        let (rows, fine) = (vec![0; plane * kept], vec![0; plane * scale]);
         let bicubic = Bicubic::new(used * width, axis, axis, level);
         Self { format, width, height, scale, rows, kept, pushed: 0, bicubic, fine, level }
     }
@@ -57,10 +63,14 @@ impl Colour {
 
     /// Keeps a source row.
     pub fn push(&mut self, row: &[u8]) {
-        let channels = self.format.channels();
-        let at = self.pushed % self.kept * row.len();
-        if let Some(kept) = self.rows.get_mut(at..at + row.len()).filter(|_| channels > 1) {
-            self.level.split_row(channels, row, kept);
+        if self.format.channels() > 1 {
+            let kept = planes(self.format) * self.width;
+            let (channels, luma) = self.rows[self.pushed % self.kept * kept..][..kept].split_at_mut(row.len());
+            self.level.split_row(self.format.channels(), row, channels);
+            if !luma.is_empty() {
+                let channel = |c: usize| &channels[c * self.width..][..self.width];
+                self.level.luma_row([channel(0), channel(1), channel(2)], luma);
+            }
         }
         self.pushed += 1;
     }
@@ -68,12 +78,12 @@ impl Colour {
     /// Luma of the row that was pushed last, which `row` is.
     pub fn luma(&self, row: &[u8], luma: &mut [u8]) {
         let newest = (self.pushed + self.kept - 1) % self.kept;
-        let plane = |channel| &self.rows[(newest * self.format.channels() + channel) * self.width..][..self.width];
-        match self.format {
-            PixelFormat::Gray8 => luma.copy_from_slice(row),
-            PixelFormat::GrayAlpha8 => luma.copy_from_slice(plane(0)),
-            PixelFormat::Rgb8 | PixelFormat::Rgba8 => self.level.luma_row([plane(0), plane(1), plane(2)], luma),
-        }
+        let plane = |number| &self.rows[(newest * planes(self.format) + number) * self.width..][..self.width];
+        luma.copy_from_slice(match self.format {
+            PixelFormat::Gray8 => row,
+            PixelFormat::GrayAlpha8 => plane(0),
+            PixelFormat::Rgb8 | PixelFormat::Rgba8 => plane(self.format.channels()),
+        });
     }
 
     /// Output row `y` from its upscaled luma; `out` is `scale * width` pixels.
@@ -89,32 +99,32 @@ impl Colour {
                 out.iter_mut().zip(luma.iter().zip(alpha)).for_each(|(out, (v, a))| *out = [*v, whole((*a).into())]);
             }
             PixelFormat::Rgb8 => {
-                (0..3).for_each(|channel| self.filter(y, channel));
+                (0..4).for_each(|plane| self.filter(y, plane));
                 self.level.shade_row(luma, self.fine_rows(), out);
             }
             PixelFormat::Rgba8 => {
-                (0..4).for_each(|channel| self.filter(y, channel));
+                (0..5).for_each(|plane| self.filter(y, plane));
                 self.level.shade_alpha_row(luma, self.fine_rows(), out);
             }
         }
     }
 
-    /// Filters output row `y` of a channel.
-    fn filter(&mut self, y: usize, channel: usize) {
+    /// Filters output row `y` of a plane.
+    fn filter(&mut self, y: usize, plane: usize) {
         let Self { format, width, height, scale, rows, kept, pushed, bicubic, fine, .. } = self;
         let source = |y: isize| {
             let y = y.clamp(0, *height as isize - 1) as usize;
             debug_assert!(y < *pushed && y + *kept >= *pushed, "row {y} of {pushed} is kept");
-            &rows[(y % *kept * format.channels() + channel) * *width..][..*width]
+            &rows[(y % *kept * planes(*format) + plane) * *width..][..*width]
         };
         let samples = *scale * *width;
-        bicubic.filter(y, source, &mut fine[channel * samples..][..samples]);
+        bicubic.filter(y, source, &mut fine[plane * samples..][..samples]);
     }
 
-    /// The filtered row of each channel.
-    fn fine_rows<const C: usize>(&self) -> [&[i16]; C] {
+    /// The filtered row of each plane.
+    fn fine_rows<const P: usize>(&self) -> [&[i16]; P] {
         let samples = self.scale * self.width;
-        std::array::from_fn(|channel| &self.fine[channel * samples..][..samples])
+        std::array::from_fn(|plane| &self.fine[plane * samples..][..samples])
     }
 }
 
@@ -134,8 +144,7 @@ mod tests {
             let mut out = vec![0; 4 * w * scale];
             for y in 0..h * scale {
                 colour.row(y, &vec![luma[0]; w * scale], &mut out);
-                let worst = out.chunks(4).flat_map(|p| p.iter().zip(&pixel).map(|(a, b)| a.abs_diff(*b))).max();
-                assert!(worst <= Some(1), "scale {scale}, row {y}: {worst:?}");
+                assert!(out.chunks(4).all(|p| p == pixel), "scale {scale}, row {y}: {out:?}");
             }
         }
     }

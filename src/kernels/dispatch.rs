@@ -145,14 +145,14 @@ impl Level {
         kernel!(self, whole_row(fine, out));
     }
 
-    /// Interleaved red, green and blue of planes in 1/64, moved together until their BT.601 luma is `luma`. No sample
+    /// Interleaved red, green and blue of planes in 1/64, moved by as much as takes the last plane to `luma`. No sample
     /// lies further from 0..=255 than the filter overshoots, a quarter.
-    pub fn shade_row(self, luma: &[u8], fine: [&[i16]; 3], out: &mut [u8]) {
+    pub fn shade_row(self, luma: &[u8], fine: [&[i16]; 4], out: &mut [u8]) {
         kernel!(self, shade_row(luma, fine, out));
     }
 
-    /// [`Level::shade_row`] with a fourth plane, alpha, which is only rounded.
-    pub fn shade_alpha_row(self, luma: &[u8], fine: [&[i16]; 4], out: &mut [u8]) {
+    /// [`Level::shade_row`] with alpha after blue, which is only rounded.
+    pub fn shade_alpha_row(self, luma: &[u8], fine: [&[i16]; 5], out: &mut [u8]) {
         kernel!(self, shade_alpha_row(luma, fine, out));
     }
 

@@ -27,12 +27,6 @@ impl Plane {
         Self { width: size.width, values: grey.iter().map(|&g| f64::from(g)).collect() }
     }
 
-    /// Full-range luma bytes as Y of studio swing.
-    pub(super) fn full_range(luma: &[u8], size: Size) -> Self {
-        let studio = |v: &u8| 16.0 + f64::from(*v) * 219.0 / 255.0;
-        Self { width: size.width, values: luma.iter().map(studio).collect() }
-    }
-
     fn height(&self) -> usize {
         self.values.len() / self.width
     }

@@ -14,7 +14,7 @@ use super::folder::{file_name, pictures};
 use super::progress::Progress;
 use super::session::Session;
 use super::{print, report};
-use crate::frame::{PixelFormat, luma_row};
+use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::io::{self, Place};
 use metrics::{Plane, psnr, ssim};
@@ -116,7 +116,7 @@ fn evaluate(session: &mut Session<'_>, path: &Path, label: &str, progress: Progr
         return Err(Failure::usage(message));
     }
     let low = resized(&high, Size::new(high.size.width / scale, high.size.height / scale));
-    let ours = upscale(session, &low, label, progress)?.cropped(scale);
+    let ours = upscale(session, &low, label, progress)?.luma(scale);
     let cubic = resized(&low, high.size).luma(scale);
     let truth = high.luma(scale);
     Ok(Scores {
@@ -154,24 +154,19 @@ fn resized(picture: &Still, size: Size) -> Still {
     Still { size, format: picture.format, pixels }
 }
 
-/// What the network makes of the picture's luma: the luma of `bifocal upscale` before colour is put back.
-fn upscale(session: &mut Session<'_>, low: &Still, label: &str, progress: Progress) -> Result<Plane, Failure> {
+/// The picture that `bifocal upscale` writes.
+fn upscale(session: &mut Session<'_>, low: &Still, label: &str, progress: Progress) -> Result<Still, Failure> {
     let size = low.size.scaled(session.scale());
-    let engine = session.engine(low.size, PixelFormat::Gray8)?;
+    let engine = session.engine(low.size, low.format)?;
     let bar = progress.bar(label, low.size.height);
-    let mut luma = vec![0; low.size.width];
-    let mut pixels = Vec::with_capacity(size.area());
+    let mut pixels = Vec::with_capacity(size.area() * low.channels());
     for row in low.pixels.chunks_exact(low.channels() * low.size.width) {
-        luma_row(low.format, row, &mut luma);
-        engine.push(&luma, |out| {
+        engine.push(row, |out| {
             pixels.extend_from_slice(out);
             Ok::<_, Failure>(())
         })?;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(match low.format {
-        PixelFormat::Gray8 => Plane::grey(&pixels, size),
-        _ => Plane::full_range(&pixels, size),
-    })
+    Ok(Still { size, format: low.format, pixels })
 }

@@ -2,7 +2,6 @@
 
 use std::arch::x86_64::*;
 
-use crate::kernels::scalar::LUMA;
 use crate::kernels::{FINE_BITS, Taps, WEIGHT_BITS, scalar};
 
 /// The plain loops.
@@ -29,7 +28,7 @@ mod plain {
         fn blend_rows(weights: [i16; 4], rows: [&[u8]; 4], out: &mut [i16]);
         fn enlarge_row(phases: &[Taps], row: &[i16], out: &mut [i16]);
         fn whole_row(fine: &[i16], out: &mut [u8]);
-        fn shade_alpha_row(luma: &[u8], fine: [&[i16]; 4], out: &mut [u8]);
+        fn shade_alpha_row(luma: &[u8], fine: [&[i16]; 5], out: &mut [u8]);
     }
 }
 
@@ -158,9 +157,9 @@ fn split_blocks(blocks: &[[u8; 3 * BLOCK]], planes: [&mut [u8]; 3]) {
     }
 }
 
-/// Red, green and blue moved together until their luma is `luma`. Samples are hardly beyond 0..=255, so that shifts fit
+/// Red, green and blue moved by as much as takes the fourth plane to `luma`. Samples are hardly beyond 0..=255, so that shifts fit
 /// 16 bits, and a moved sample that does not is white.
-pub fn shade_row(luma: &[u8], fine: [&[i16]; 3], out: &mut [u8]) {
+pub fn shade_row(luma: &[u8], fine: [&[i16]; 4], out: &mut [u8]) {
     let (blocks, _) = out.as_chunks_mut::<{ 6 * BLOCK }>();
     let pixels = blocks.len() * 2 * BLOCK;
     // SAFETY: AVX2 is there (see the module).
@@ -170,8 +169,7 @@ pub fn shade_row(luma: &[u8], fine: [&[i16]; 3], out: &mut [u8]) {
 
 /// [`shade_row`] for as many luma and colour samples as the blocks have pixels.
 #[target_feature(enable = "avx2")]
-fn shade_blocks(luma: &[u8], fine: [&[i16]; 3], out: &mut [[u8; 6 * BLOCK]]) {
-    let (of_red_green, of_blue) = (pair(LUMA[0], LUMA[1]), [pair(LUMA[2], 0), pair(0, LUMA[2])]);
+fn shade_blocks(luma: &[u8], fine: [&[i16]; 4], out: &mut [[u8; 6 * BLOCK]]) {
     let half = _mm256_set1_epi16(1 << (FINE_BITS - 1));
     let twice = |places: &[u8; BLOCK]| _mm256_broadcastsi128_si256(sixteen(places));
     let (spread, every_third) = (SPREAD.each_ref().map(twice), EVERY_THIRD.each_ref().map(twice));
@@ -179,14 +177,7 @@ fn shade_blocks(luma: &[u8], fine: [&[i16]; 3], out: &mut [[u8; 6 * BLOCK]]) {
     let planes = fine.map(|plane| plane.as_chunks::<BLOCK>().0);
     // Sixteen pixels' red, green and blue.
     let shaded = |i: usize| {
-        let [r, g, b] = planes.map(|plane| many(&plane[i]));
-        let soft = |red_green: __m256i, of_blue: __m256i| {
-            _mm256_add_epi32(_mm256_madd_epi16(red_green, of_red_green), _mm256_madd_epi16(b, of_blue))
-        };
-        // Red and green of every second pixel side by side.
-        let even = _mm256_blend_epi16::<0b1010_1010>(r, _mm256_slli_epi32::<16>(g));
-        let odd = _mm256_blend_epi16::<0b1010_1010>(_mm256_srli_epi32::<16>(r), g);
-        let soft = woven(soft(even, of_blue[0]), soft(odd, of_blue[1]));
+        let [r, g, b, soft] = planes.map(|plane| many(&plane[i]));
         let wanted = _mm256_slli_epi16::<{ FINE_BITS as i32 }>(_mm256_cvtepu8_epi16(sixteen(&luma[i])));
         let shift = _mm256_add_epi16(_mm256_sub_epi16(wanted, soft), half);
         [r, g, b].map(|v| _mm256_srai_epi16::<{ FINE_BITS as i32 }>(_mm256_adds_epi16(v, shift)))

@@ -3,8 +3,6 @@
 
 use crate::kernels::{FINE_BITS, Taps, WEIGHT_BITS, luma, whole};
 
-/// Weights of red, green and blue in luma, in 1/16384.
-pub const LUMA: [i32; 3] = [4899, 9617, 1868];
 /// Samples that are enlarged at once.
 const BLOCK: usize = 16;
 
@@ -94,7 +92,7 @@ pub fn whole_row(fine: &[i16], out: &mut [u8]) {
 }
 
 #[inline(always)]
-pub fn shade_row(luma: &[u8], fine: [&[i16]; 3], out: &mut [u8]) {
+pub fn shade_row(luma: &[u8], fine: [&[i16]; 4], out: &mut [u8]) {
     let (out, _) = out.as_chunks_mut::<3>();
     let (luma, fine) = (&luma[..out.len()], fine.map(|row| &row[..out.len()]));
     for (x, out) in out.iter_mut().enumerate() {
@@ -103,20 +101,19 @@ pub fn shade_row(luma: &[u8], fine: [&[i16]; 3], out: &mut [u8]) {
 }
 
 #[inline(always)]
-pub fn shade_alpha_row(luma: &[u8], fine: [&[i16]; 4], out: &mut [u8]) {
+pub fn shade_alpha_row(luma: &[u8], fine: [&[i16]; 5], out: &mut [u8]) {
     let (out, _) = out.as_chunks_mut::<4>();
     let (luma, fine) = (&luma[..out.len()], fine.map(|row| &row[..out.len()]));
     for (x, out) in out.iter_mut().enumerate() {
-        let [r, g, b, alpha] = fine.map(|row| i32::from(row[x]));
-        let [r, g, b] = shade(luma[x], [r, g, b]);
+        let [r, g, b, alpha, soft] = fine.map(|row| i32::from(row[x]));
+        let [r, g, b] = shade(luma[x], [r, g, b, soft]);
         *out = [r, g, b, whole(alpha)];
     }
 }
 
-/// Red, green and blue moved together until their luma is `luma`.
+/// Red, green and blue moved by as much as takes `soft` to `luma`.
 #[inline(always)]
-fn shade(luma: u8, [r, g, b]: [i32; 3]) -> [u8; 3] {
-    let soft = (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b) >> 14;
+fn shade(luma: u8, [r, g, b, soft]: [i32; 4]) -> [u8; 3] {
     let shift = (i32::from(luma) << FINE_BITS) - soft;
     [r, g, b].map(|v| whole(v + shift))
 }
