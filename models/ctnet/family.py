@@ -15,8 +15,6 @@ WITH_DENSE = (
     "ctnet-tiny-x3", "ctnet-tiny-x4", "ctnet-tiny-x2-cam",
     "ctnet-small-x4-photo",
 )  # fmt: skip
-# A file whose successor is not finished (`checkpoints/ctnet-small-x2-next.pt`, its weights in 8 bits).
-FORMER = {"ctnet-small-x2": {"layers": (3, 3), "hidden": 16}}
 
 
 def build(name):
@@ -25,7 +23,7 @@ def build(name):
     scale = int(scale.removeprefix("x"))
     if size == "nano":
         return Nano(NanoConfig(name, scale))
-    return CTNet(Config(name, scale, **(SIZES[size] | (DENSE[size] if name in WITH_DENSE else FORMER.get(name, {})))))
+    return CTNet(Config(name, scale, **(SIZES[size] | (DENSE[size] if name in WITH_DENSE else {}))))
 
 
 NAMES = [f"ctnet-{size}-x{scale}" for size in ("nano", "tiny", "small", "base") for scale in (2, 3, 4)]
