@@ -6,7 +6,6 @@ mod depthwise;
 mod elementwise;
 mod pack;
 
-#[cfg(target_arch = "x86_64")]
 pub use colour::{blend_rows, enlarge_row, luma_row, shade_alpha_row, shade_row, split_row, whole_row};
 pub use conv::conv_row;
 pub use depthwise::depthwise_row;
