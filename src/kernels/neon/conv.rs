@@ -16,7 +16,7 @@
 
 use std::arch::aarch64::*;
 
-use super::finish::{self, ADDED, ADDED_FREE, CLAMPED, Eight, FREE, Rule};
+use super::finish::{self, ADDED, CLAMPED, Eight, FREE, Rule};
 use super::short::conv_row_short;
 use crate::kernels::dispatch::assert_conv;
 use crate::kernels::{Clamp, Residual, Tap, Weights, Window};
@@ -241,7 +241,7 @@ impl<'a> Row<'a> {
             let mut value = |p: usize| -> Eight {
                 // Past the last pixel the last one again, which is not stored.
                 let value = finish::scale(sums[p.min(P - 1)], last.multipliers[w]);
-                if E < ADDED_FREE || !last.added {
+                if !finish::adds(E) || !last.added {
                     return value;
                 }
                 // SAFETY: the addend has `outputs` bytes at every pixel, and `count` stays within them.
@@ -287,7 +287,7 @@ impl<'a> Row<'a> {
             finish::scale([second[0], second[1]], last.multipliers[0]),
             finish::scale([first[2], second[2]], ends),
         ];
-        if E >= ADDED_FREE {
+        if finish::adds(E) {
             // SAFETY: the addend has these 12 bytes at both pixels.
             unsafe {
                 let ends = skips.map(|skip| skip.add(8).cast::<u32>().read_unaligned());
@@ -327,7 +327,7 @@ impl<'a> Row<'a> {
         for sums in sums {
             let value = |w: usize| -> Eight {
                 let value = finish::scale([sums[w * 2], sums[w * 2 + 1]], last.multipliers[w]);
-                if E >= ADDED_FREE {
+                if finish::adds(E) {
                     // SAFETY: the addend has these `V * 4` bytes at every pixel.
                     last.rule.add(value, unsafe { finish::load(skip.add(w * 8), 8) })
                 } else {

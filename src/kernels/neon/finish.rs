@@ -19,6 +19,11 @@ const fn free(ending: u8) -> bool {
     matches!(ending, FREE | ADDED_FREE)
 }
 
+/// May the ending have a residual?
+pub const fn adds(ending: u8) -> bool {
+    matches!(ending, ADDED_FREE | ADDED)
+}
+
 /// Eight values, in order.
 pub type Eight = [float32x4_t; 2];
 
