@@ -5,6 +5,7 @@
 
 mod crew;
 mod exec;
+pub mod float;
 mod layout;
 mod prepare;
 mod report;

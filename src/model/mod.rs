@@ -1,19 +1,24 @@
-//! ONNX to [`Graph`], through tract's typed graph. The only room that names tract, and the only one that knows ONNX.
+//! ONNX, through tract's typed graph, to [`Graph`] for the int8 plan or to a [`FloatNetwork`] for tract's executor. The
+//! only module that names tract, and the only one that knows ONNX.
 
+mod file;
+mod float;
 mod graph;
 mod load;
 mod moves;
-mod onnx;
+mod reach;
 mod read;
 mod reference;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 
+pub use float::{Executor, FloatNetwork, Layout, Order, Range};
 pub use graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
 
 thread_local! {
@@ -26,7 +31,7 @@ pub fn panic_is_handled() -> bool {
     QUIET.with(Cell::get)
 }
 
-/// Why what is well formed is refused, where there is no more to say.
+/// Why what is well formed is not planned, where there is no more to say.
 const UNSUPPORTED: &str = "not supported here";
 
 /// Which branches run.
@@ -115,11 +120,20 @@ pub enum ModelError {
     },
 }
 
+/// The way that a network runs.
+#[derive(Clone, Debug)]
+enum Network {
+    /// Integers, by the plan.
+    Int8(Graph),
+    /// Floats, by tract; and why not by the plan.
+    Float(Box<FloatNetwork>, String),
+}
+
 /// A parsed model.
 #[derive(Clone, Debug)]
 pub struct Model {
     metadata: Metadata,
-    graph: Graph,
+    network: Network,
     source: Arc<[u8]>,
     silent: serde_json::Map<String, serde_json::Value>,
 }
@@ -193,13 +207,14 @@ impl Model {
 
     /// Parses ONNX. `name` is for messages, and for a file that does not name itself.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
-        let loaded = load::load(name, bytes)?;
         let fail = |reason: String| ModelError::Parse { name: name.to_string(), reason };
-        let graph = load::quietly(|| read::read(&loaded))
-            .unwrap_or_else(|| Err("the parser failed on it".into()))
-            .map_err(|e| fail(load::shown(&e)))?;
-        let text = |key: &str| loaded.metadata.get(key).cloned().unwrap_or_default();
-        let silent = match loaded.metadata.get("branches") {
+        let (network, texts) = load::fenced(name, || network(bytes))?;
+        let text = |key: &str| texts.get(key).cloned().unwrap_or_default();
+        let scale = match &network {
+            Network::Int8(graph) => graph.scale,
+            Network::Float(network, _) => network.scale,
+        };
+        let silent = match texts.get("branches") {
             None => serde_json::Map::new(),
             Some(json) => {
                 serde_json::from_str(json).map_err(|_| fail("metadata 'branches' is not a JSON object".into()))?
@@ -207,13 +222,13 @@ impl Model {
         };
         let mut branches = vec![Branches::Both];
         branches.extend([Branches::Cnn, Branches::Transformer].into_iter().filter(|b| silent.contains_key(b.name())));
-        if loaded.metadata.get("scale").is_some_and(|s| s.parse() != Ok(graph.scale)) {
-            return Err(fail(format!("metadata says scale {}, the network's is {}", text("scale"), graph.scale)));
+        if texts.get("scale").is_some_and(|s| s.parse() != Ok(scale)) {
+            return Err(fail(format!("metadata says scale {}, the network's is {}", text("scale"), scale)));
         }
         let named = text("name");
         let metadata = Metadata {
             name: if named.is_empty() { name.to_string() } else { named },
-            scale: graph.scale,
+            scale,
             window: text("window").parse().unwrap_or(1),
             colour: if text("colour").is_empty() { "luma".into() } else { text("colour") },
             branches,
@@ -221,7 +236,7 @@ impl Model {
             training_data: text("training_data"),
             weights_sha256: text("weights_sha256"),
         };
-        Ok(Self { metadata, graph, source: bytes.into(), silent })
+        Ok(Self { metadata, network, source: bytes.into(), silent })
     }
 
     /// What the file says of itself.
@@ -229,9 +244,28 @@ impl Model {
         &self.metadata
     }
 
-    /// The network.
-    pub fn graph(&self) -> &Graph {
-        &self.graph
+    /// The network in integers, if the int8 plan takes it.
+    pub fn graph(&self) -> Option<&Graph> {
+        match &self.network {
+            Network::Int8(graph) => Some(graph),
+            Network::Float(..) => None,
+        }
+    }
+
+    /// The network in floats, if the int8 plan does not take it.
+    pub fn float(&self) -> Option<&FloatNetwork> {
+        match &self.network {
+            Network::Int8(_) => None,
+            Network::Float(network, _) => Some(network),
+        }
+    }
+
+    /// Why the int8 plan does not take the network; nothing if it does.
+    pub fn why_float(&self) -> &str {
+        match &self.network {
+            Network::Int8(_) => "",
+            Network::Float(_, why) => why,
+        }
     }
 
     /// Names of the tensors that are nought when only `branches` run.
@@ -256,6 +290,26 @@ impl Model {
             Op::Conv(w) => w.data.len() + w.bias.len(),
             _ => 0,
         };
-        self.graph.nodes.iter().map(of).sum()
+        match &self.network {
+            Network::Int8(graph) => graph.nodes.iter().map(of).sum(),
+            Network::Float(network, _) => network.parameters(),
+        }
     }
+}
+
+/// The network of a file, and its metadata.
+fn network(bytes: &[u8]) -> Result<(Network, HashMap<String, String>), String> {
+    let mut proto = file::decode(bytes)?;
+    file::plain(&mut proto)?;
+    let texts = proto.metadata_props.iter().map(|p| (p.key.clone(), p.value.clone())).collect();
+    let quantised = proto.graph.iter().flat_map(|g| &g.node).any(|n| n.op_type == "QuantizeLinear");
+    let why = match quantised {
+        false => "its numbers are floats".to_string(),
+        true => match read::graph(&proto, bytes.len()) {
+            Ok(graph) => return Ok((Network::Int8(graph), texts)),
+            Err(why) => why,
+        },
+    };
+    let float = FloatNetwork::new(proto, bytes.len())?;
+    Ok((Network::Float(Box::new(float), why), texts))
 }

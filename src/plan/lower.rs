@@ -14,12 +14,12 @@ pub const MOST_ROWS: usize = 32;
 /// Plans the model.
 pub(super) fn lower(model: &Model, branches: Branches, level: Level) -> Result<Plan, PlanError> {
     let silent: HashSet<&str> = model.silent(branches)?.into_iter().collect();
-    let graph = model.graph();
     let named = |node: &str, reason: String| PlanError::Unsupported {
         model: model.metadata().name.clone(),
         node: node.to_string(),
         reason,
     };
+    let graph = model.graph().ok_or_else(|| named("input", model.why_float().to_string()))?;
     if let Some(missing) = silent.iter().find(|s| !graph.tensors.iter().any(|t| t.name == **s)) {
         return Err(named(
             missing,
