@@ -4,9 +4,12 @@
 Every suite gets an apt of its own in the build folder: its own lists, no sources of the host. So packages come
 with Debian's signatures checked, from whatever mirror or proxy the host is set up for, and nothing is installed.
 
-    boards/card/packages.py PACKAGE     fetches and unpacks a package for this machine, prints the folder
+    boards/card/packages.py [--suite NAME] [--architecture NAME] PACKAGE...
+
+fetches and unpacks packages, by default for this machine, and prints their folders.
 """
 
+import argparse
 import contextlib
 import fcntl
 import os
@@ -179,10 +182,19 @@ Acquire::Retries "3";
         return found[1:]
 
 
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suite", default=host_suite())
+    parser.add_argument("--architecture")
+    parser.add_argument("packages", nargs="+", metavar="PACKAGE")
+    args = parser.parse_args()
+    suite = Suite(args.suite, args.architecture or host_architecture())
+    for package in args.packages:
+        print(suite.unpack(package))
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
     try:
-        print(Suite(host_suite(), host_architecture()).unpack(sys.argv[1]))
+        main()
     except PackageError as error:
         sys.exit(f"boards/card/packages: {error}")
