@@ -56,7 +56,7 @@
 //! | [`plan`] | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
 //! | [`tile`] | how a frame is cut, and what cutting costs | geom, memory |
 //! | [`engine`] | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model |
-//! | [`io`] | sources and sinks: pictures and video; files, pipes, cameras, displays, panels | frame, geom |
+//! | [`io`] | sources and sinks: `image` photos, `video` frames, `device` drivers, `uri` text to specs | frame, geom |
 //! | [`live`] | capture, upscale, show: queues, drop policy, statistics | engine, io, frame, geom |
 //! | [`board`] | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | geom, memory |
 //! | [`mod@bench`] | measured runs | engine, board, frame, geom |

@@ -7,7 +7,7 @@ use bifocal::frame::PixelFormat;
 use bifocal::geom::Size;
 use bifocal::kernels::Level;
 use bifocal::model::Model;
-use support::{picture, run};
+use support::{picture, run, scope};
 
 const MODEL: &[u8] = include_bytes!("../models/ctnet-tiny-x2.onnx");
 
@@ -54,7 +54,7 @@ fn flipped_bits() {
             eprintln!("{info}");
         }
     }));
-    let rounds = if std::env::var_os("BIFOCAL_EMULATED").is_some() { 5 } else { 800 };
+    let rounds = if std::env::var_os("BIFOCAL_EMULATED").is_some() { 5 } else { scope::size(120, 800) };
     let mut rng = Rng(7);
     let mut outcomes = std::collections::BTreeMap::new();
     for round in 0..rounds {

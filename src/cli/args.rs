@@ -131,10 +131,10 @@ Examples:
   ssh camera rpicam-vid --codec yuv420 -t 0 --width 640 --height 360 -o - |
     bifocal live '-?format=yuv420p&range=full&width=640&height=360' - | ffplay -
 
-Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yu12|yuyv|uyvy|mjpg|grey&input=), csi://0 (the
+Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yuv420p|yuyv|uyvy|mjpeg|gray&input=), csi://0 (the
 board's own camera; ?width=&height=&fps=&stride=&command=, which comes last, is all the rest and writes planes of YUV
-4:2:0), test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuyv|gray|rgb24&width=&height=), numbered
-pictures. Options: fps=, matrix=bt601|bt709, range=limited|full.
+4:2:0), test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuv422p|yuv444p|yuyv|uyvy|gray|rgb24&width=
+&height=), numbered pictures. Options: fps=, matrix=bt601|bt709, range=limited|full.
 Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
 desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), spi://0.0 (?panel=ili9341|st7735|st7789&dc=LINE; more:
 reset=LINE, backlight=LINE, chip=gpiochip0, speed=HZ, rotate=90|180|270, fit=, width=, height=, offset=X,Y,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::engine::PrepareError;
-use crate::io::{CreateError, OpenError, ReadError, WriteError};
+use crate::io::{Cause, CreateError, OpenError, ReadError, WriteError};
 use crate::model::ModelError;
 
 /// Exit codes that scripts rely on.
@@ -51,9 +51,21 @@ impl std::fmt::Display for Failure {
     }
 }
 
+/// Is the command line wrong, which names what cannot be had, or did the system fail?
+fn code_of(cause: Cause) -> Code {
+    match cause {
+        Cause::Absent | Cause::Permission | Cause::Busy | Cause::NotBuilt => Code::Usage,
+        _ => Code::Failed,
+    }
+}
+
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        Self::usage(error.to_string())
+        let code = match &error {
+            OpenError::Unavailable { cause, .. } => code_of(*cause),
+            _ => Code::Usage,
+        };
+        Self::new(code, error.to_string())
     }
 }
 
@@ -61,7 +73,7 @@ impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         let code = match error {
             ReadError::Io { .. } => Code::Failed,
-            ReadError::Corrupt { .. } => Code::Usage,
+            _ => Code::Usage,
         };
         Self::new(code, error.to_string())
     }
@@ -72,6 +84,7 @@ impl From<CreateError> for Failure {
         let code = match error {
             CreateError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => Code::Closed,
             CreateError::Io { .. } => Code::Failed,
+            CreateError::Unavailable { cause, .. } => code_of(cause),
             _ => Code::Usage,
         };
         Self::new(code, error.to_string())
@@ -87,7 +100,11 @@ impl From<WriteError> for Failure {
 
 impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
-        let code = if is_budget(&error) { Code::Budget } else { Code::Usage };
+        let code = match error {
+            _ if is_budget(&error) => Code::Budget,
+            PrepareError::Spawn(_) => Code::Failed,
+            _ => Code::Usage,
+        };
         Self::new(code, error.to_string())
     }
 }

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Format, Upscale};
 use super::failure::{Code, Failure};
+use super::picture::{Done, Failed, Summary, inside, picture};
 use super::progress::Progress;
 use super::session::Session;
-use super::upscale::{Done, Failed, Summary, inside, picture};
 use super::{print, report};
-use crate::io::{Output, Place, is_picture_name, same_file};
+use crate::io::{Location, Output, is_picture_name, same_file};
 
-pub(super) fn run(args: &Upscale, input: &Path, output: &Place, progress: Progress) -> Result<(), Failure> {
-    let Place::File(output) = output else {
+pub(super) fn run(args: &Upscale, input: &Path, output: &Location, progress: Progress) -> Result<(), Failure> {
+    let Location::File(output) = output else {
         return Err(Failure::usage("a folder of pictures cannot go to a pipe; name an output folder"));
     };
     let pictures = pictures(input)?;
@@ -65,8 +65,8 @@ fn one(
         return Err(Failure::usage(format!("{}: {name} is already made from {}", path.display(), file_name(&first))));
     }
     let name = target.display().to_string();
-    let output = Output::new(Place::File(target), args.format_out)?;
-    picture(session, &Place::File(path.to_path_buf()), &output, name, |rows| progress.bar(label, rows))
+    let output = Output::new(Location::File(target), args.format_out)?;
+    picture(session, &Location::File(path.to_path_buf()), &output, name, |rows| progress.bar(label, rows))
 }
 
 /// Picture files of a folder, sorted by name; folders inside are not entered.

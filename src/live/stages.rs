@@ -106,9 +106,9 @@ fn pool(frames: usize, bytes: usize) -> Queue<Frame> {
 }
 
 /// Calls its function when it goes, panic or not.
-struct Last<F: Fn()>(F);
+struct OnDrop<F: Fn()>(F);
 
-impl<F: Fn()> Drop for Last<F> {
+impl<F: Fn()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
     }
@@ -116,7 +116,7 @@ impl<F: Fn()> Drop for Last<F> {
 
 /// Fills frames from the source until it ends, fails or has given `most` frames.
 pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, (policy, most): (DropPolicy, u64)) {
-    let _last = Last(|| shared.leave(&shared.input));
+    let _leave = OnDrop(|| shared.leave(&shared.input));
     let Some(mut frame) = shared.input_spare.pop() else { return };
     for _ in 0..most {
         // Where nothing may be dropped, a frame is read when it can go on at once: waiting would make it old.
@@ -168,7 +168,7 @@ fn fetch(
 /// Upscales frames. The empty output frame comes first: while the sink is busy, newer frames may still replace the
 /// one that would be taken now.
 pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
-    let _last = Last(|| shared.leave(&shared.output));
+    let _leave = OnDrop(|| shared.leave(&shared.output));
     while let Some(mut out) = shared.output_spare.pop() {
         let Some(frame) = shared.input.pop() else { break };
         let begin = Instant::now();
@@ -186,7 +186,7 @@ pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
 
 /// Hands frames to the sink, and finishes it unless something failed.
 pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared) -> Result<(), LiveError> {
-    let _last = Last(|| {
+    let _leave = OnDrop(|| {
         shared.close();
         shared.announce_end();
     });

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // no test file needs all of it
 
+pub mod scope;
+
 use std::convert::Infallible;
 use std::path::Path;
 
