@@ -23,6 +23,9 @@ const PROBES: [usize; 4] = [96, 256, 768, 2048];
 const NARROW: usize = 64;
 /// Grids that tiles may have to keep to.
 const STEPS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
+/// Mean levels of 255 that a smooth picture may be off in the usual range. A network keeps brightness to a few; one that
+/// was trained on bytes is far off between 0 and 1, where its biases are large.
+const MUCH: f64 = 8.0;
 /// Most output pixels for an input pixel, along one axis.
 const MOST_SCALE: usize = 8;
 
@@ -352,12 +355,16 @@ impl FloatNetwork {
         Some(((halo as usize).saturating_sub(self.margin), step))
     }
 
-    /// The range in which a smooth picture comes out most like itself.
+    /// What the numbers mean: as the last bound says, else 0 to 1 unless a smooth picture comes out wrong in it.
     fn find_range(&mut self) -> Result<(), String> {
         let size = self.fixed.unwrap_or(Size::new(NARROW, NARROW));
         let executor = Executor::new(self, size)?;
         if executor.bytes_in {
             self.range = Range::Bytes;
+            return Ok(());
+        }
+        if let Some(range) = last_bound(&self.proto) {
+            self.range = range;
             return Ok(());
         }
         let smooth = |x: usize, y: usize, c: usize| -> f32 {
@@ -370,25 +377,24 @@ impl FloatNetwork {
                 input.extend((0..self.channels).map(|c| smooth(x, y, c) as u8));
             }
         }
-        let mut best = (f32::INFINITY, Range::One);
+        let mut errors = vec![];
         for range in Range::ALL {
             let real = executor.real(&input, range)?;
-            let (scale, made) = (self.scale, executor.output);
-            let mut error = 0f64;
-            for (i, v) in real.iter().enumerate() {
+            let apart = real.iter().enumerate().map(|(i, v)| {
                 let (pixel, c) = (i / self.channels, i % self.channels);
-                let (x, y) = (pixel % made.width / scale + self.margin, pixel / made.width / scale + self.margin);
-                let v = range.steps(*v);
-                let v = if v.is_finite() { v } else { 1e6 };
-                error += f64::from((v - smooth(x, y, c)).abs().min(1e6));
-            }
-            let error = (error / real.len().max(1) as f64) as f32;
-            // A network without biases answers alike in every range: then the usual one.
-            if error < best.0 * 0.8 - 0.05 {
-                best = (error, range);
-            }
+                let at = |v: usize| v / self.scale + self.margin;
+                let (x, y) = (at(pixel % executor.output.width), at(pixel / executor.output.width));
+                let error = (range.steps(*v) - smooth(x, y, c)).abs();
+                if error.is_finite() { f64::from(error) } else { f64::MAX.sqrt() }
+            });
+            errors.push((apart.sum::<f64>() / real.len().max(1) as f64, range));
         }
-        self.range = best.1;
+        let best = errors.iter().min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((_, range)) = best
+            && errors[0].0 > MUCH
+        {
+            self.range = *range;
+        }
         Ok(())
     }
 
@@ -428,6 +434,40 @@ pub(super) fn declared(proto: &ModelProto) -> Result<Vec<Option<usize>>, String>
         _ => None,
     };
     Ok(shape.dim.iter().map(|d| size(&d.value)).collect())
+}
+
+/// The range that the last operator bounds the picture to, past those that only move it.
+fn last_bound(proto: &ModelProto) -> Option<Range> {
+    let graph = proto.graph.as_ref()?;
+    let mut name = graph.output.first()?.name.as_str();
+    let constant = |name: &str| -> Option<f32> {
+        let initializer = graph.initializer.iter().find(|t| t.name == name);
+        let node = || graph.node.iter().find(|n| n.op_type == "Constant" && n.output.iter().any(|o| o == name));
+        let tensor = initializer.or_else(|| node()?.attribute.iter().find(|a| a.name == "value")?.t.as_ref())?;
+        tensor.float_data.first().copied().or_else(|| Some(f32::from_le_bytes(*tensor.raw_data.first_chunk()?)))
+    };
+    for _ in 0..16 {
+        let node = graph.node.iter().find(|n| n.output.iter().any(|o| o == name))?;
+        match node.op_type.as_str() {
+            "Tanh" => return Some(Range::Signed),
+            "Sigmoid" => return Some(Range::One),
+            "Clip" => {
+                let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name).map(|a| a.f);
+                let bound = |at: usize, name: &str| node.input.get(at).and_then(|n| constant(n)).or(attribute(name));
+                return match (bound(1, "min")?, bound(2, "max")?) {
+                    (0.0, 1.0) => Some(Range::One),
+                    (0.0, 255.0) => Some(Range::Bytes),
+                    (-1.0, 1.0) => Some(Range::Signed),
+                    _ => None,
+                };
+            }
+            "DepthToSpace" | "Reshape" | "Transpose" | "Identity" | "Cast" | "Slice" | "Squeeze" | "Round" => {
+                name = node.input.first()?;
+            }
+            _ => return None,
+        }
+    }
+    None
 }
 
 fn output_shape(model: &TypedModel) -> Result<Vec<usize>, String> {
@@ -490,35 +530,36 @@ impl Executor {
     ///
     /// The error is tract's: an allocation that failed, say.
     pub fn run(&self, input: &[u8], output: &mut [u8]) -> Result<(), String> {
-        let real = load::quietly(|| self.values(input, self.range))?;
-        let fast = real.to_plain_array_view::<f32>();
-        let c = self.channels;
-        let swap = |channel: usize| if self.order == Order::Bgr { c - 1 - channel } else { channel };
-        let plane = self.output.area();
-        match fast {
+        let made = load::quietly(|| self.values(input, self.range))?;
+        match made.to_plain_array_view::<f32>() {
             Ok(values) => {
                 let values = values.as_slice().ok_or("an output that is not in order")?;
-                for (pixel, out) in output.chunks_exact_mut(c).enumerate() {
-                    for (channel, byte) in out.iter_mut().enumerate() {
-                        let from = swap(channel);
-                        let at = if self.layouts[1] == Layout::Nchw { from * plane + pixel } else { pixel * c + from };
-                        *byte = self.range.byte(values[at]);
-                    }
-                }
+                self.place(output, |at| self.range.byte(values[at]));
             }
             Err(_) => {
-                let bytes = real.cast_to::<u8>().map_err(reason)?;
+                let bytes = made.cast_to::<u8>().map_err(reason)?;
                 let bytes = bytes.to_plain_array_view::<u8>().map_err(reason)?;
-                for ((pixel, out), _) in output.chunks_exact_mut(c).enumerate().zip(0..plane) {
-                    for (channel, byte) in out.iter_mut().enumerate() {
-                        let from = swap(channel);
-                        let at = if self.layouts[1] == Layout::Nchw { from * plane + pixel } else { pixel * c + from };
-                        *byte = bytes.as_slice().map_or(0, |b| b[at]);
-                    }
-                }
+                let bytes = bytes.as_slice().ok_or("an output that is not in order")?;
+                self.place(output, |at| bytes[at]);
             }
         }
         Ok(())
+    }
+
+    /// Writes interleaved bytes; `byte` is that of an element of the output.
+    fn place(&self, output: &mut [u8], byte: impl Fn(usize) -> u8) {
+        let (plane, channels) = (self.output.area(), self.channels);
+        for (pixel, out) in output.chunks_exact_mut(channels).enumerate() {
+            for (channel, out) in out.iter_mut().enumerate() {
+                let from = self.of_network(channel);
+                *out = byte(if self.layouts[1] == Layout::Nchw { from * plane + pixel } else { pixel * channels + from });
+            }
+        }
+    }
+
+    /// The network's channel for one of ours, and ours for one of its.
+    fn of_network(&self, channel: usize) -> usize {
+        if self.order == Order::Bgr { self.channels - 1 - channel } else { channel }
     }
 
     /// The output's numbers, pixel by pixel, colours in the network's order.
@@ -539,11 +580,10 @@ impl Executor {
             return Err(format!("{} bytes for a tile of {}", input.len(), self.input));
         }
         let table: [f32; 256] = std::array::from_fn(|v| range.real(v as u8));
-        let swap = |channel: usize| if self.order == Order::Bgr { c - 1 - channel } else { channel };
         let nchw = self.layouts[0] == Layout::Nchw;
         let source = |i: usize| {
             let (pixel, channel) = if nchw { (i % plane, i / plane) } else { (i / c, i % c) };
-            input[pixel * c + swap(channel)]
+            input[pixel * c + self.of_network(channel)]
         };
         let shape = self.layouts[0].shape(c, self.input);
         let tensor = if self.bytes_in {

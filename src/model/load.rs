@@ -92,7 +92,7 @@ pub(super) fn typed(proto: &ModelProto, bytes: usize, shape: Shape) -> Result<Lo
     };
     for id in source.eval_order().map_err(reason)? {
         let node = source.node(id);
-        let at = |e: TractError| format!("node '{}' ({}): {}", node.name, node.op.name(), reason(e));
+        let at = |e: TractError| format!("node '{}' ({}): {}", node.name, operator(node), reason(e));
         if id == source.inputs[0].node {
             let fact = wiring.input(node, shape).map_err(reason)?;
             let outlet = wiring.loaded.typed.add_source(&node.name, fact).map_err(reason)?;
@@ -105,6 +105,13 @@ pub(super) fn typed(proto: &ModelProto, bytes: usize, shape: Shape) -> Result<Lo
     let mut loaded = wiring.loaded;
     loaded.typed.select_output_outlets(&[last]).map_err(reason)?;
     Ok(loaded)
+}
+
+/// The operator as the file names it.
+fn operator(node: &InferenceNode) -> String {
+    let name = node.op.name();
+    let unknown = name.strip_prefix("Unimplemented(").and_then(|n| n.strip_suffix(')'));
+    unknown.unwrap_or(&name).to_string()
 }
 
 /// The typed graph as far as it is wired.
@@ -145,6 +152,7 @@ impl Wiring {
             Some(constants) if node.op.name() == "DequantizeLinear" => quantised(node, constants)?,
             _ => None,
         };
+        ensure!(!node.op.name().starts_with("Unimplemented("), "not supported");
         let made = node.op.to_typed(source, node, &mut self.loaded.typed, &self.outlets)?;
         let mut folded = 0usize;
         for outlet in &made {
