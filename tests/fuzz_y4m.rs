@@ -3,7 +3,7 @@
 #[path = "support/dice.rs"]
 mod dice;
 
-use bifocal::io::{FrameSource, Y4mSource};
+use bifocal::internals::io::{FrameSource, Y4mSource};
 use dice::Dice;
 
 fn original(kind: &str) -> Vec<u8> {
