@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use bifocal::io::{FrameSource, SourceUri};
+use bifocal::internals::io::{FrameSource, SourceUri};
 use counting::own_calls;
 
 /// A folder with programs in it, on the path before all others.

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bifocal::engine::{self, Engine};
-use bifocal::frame::{FrameFormat, Layout};
-use bifocal::geom::Size;
-use bifocal::io::{Arrival, Clip, FrameSource, ReadError, SinkUri, SourceUri, read_counter};
-use bifocal::live::{self, DropPolicy, Options, Upscaler, Wish};
-use bifocal::model::Model;
+use bifocal::internals::engine::{self, Engine};
+use bifocal::internals::frame::{FrameFormat, Layout};
+use bifocal::internals::geom::Size;
+use bifocal::internals::io::{Arrival, Clip, FrameSource, ReadError, SinkUri, SourceUri, read_counter};
+use bifocal::internals::live::{self, DropPolicy, Options, Upscaler, Wish};
+use bifocal::internals::model::Model;
 use counting::{calls, held};
 use support::{Look, OPTIONS, alone, bifocal, expected, frames_of, prepare, y4m};
 

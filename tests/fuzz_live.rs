@@ -3,9 +3,9 @@
 #[path = "support/dice.rs"]
 mod dice;
 
-use bifocal::frame::{FrameFormat, Layout};
-use bifocal::geom::Size;
-use bifocal::io::{MjpegDecoder, SinkUri, SourceUri};
+use bifocal::internals::frame::{FrameFormat, Layout};
+use bifocal::internals::geom::Size;
+use bifocal::internals::io::{MjpegDecoder, SinkUri, SourceUri};
 use dice::Dice;
 
 const URIS: [&str; 13] = [

@@ -6,7 +6,9 @@
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bifocal::kernels::{Add, Attend, Clamp, Depthwise, Gate, Level, Residual, Room, Tap, Taps, Weights, Window};
+use bifocal::internals::kernels::{
+    Add, Attend, Clamp, Depthwise, Gate, Level, Residual, Room, Tap, Taps, Weights, Window,
+};
 
 /// Numbers that look random and are the same every time (SplitMix64).
 struct Rng(u64);

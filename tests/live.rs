@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bifocal::frame::{FrameFormat, Layout};
-use bifocal::geom::Size;
-use bifocal::io::{
+use bifocal::internals::frame::{FrameFormat, Layout};
+use bifocal::internals::geom::Size;
+use bifocal::internals::io::{
     Arrival, Clip, FrameSink, FrameSource, ReadError, Shown, SinkUri, SourceUri, WriteError, Y4mSource, read_counter,
 };
-use bifocal::live::{self, DropPolicy, Options, Wish};
-use bifocal::model::Model;
+use bifocal::internals::live::{self, DropPolicy, Options, Wish};
+use bifocal::internals::model::Model;
 use counting::{calls, held};
 use support::{Look, OPTIONS, alone, bifocal, expected, frames_of, prepare, run, y4m};
 

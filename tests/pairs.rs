@@ -4,7 +4,8 @@
 //!
 //! What attention multiplies is u8 with u8, which the same processors widen to 16 bits before they multiply.
 
-use bifocal::model::{ConvWeights, Model, Op};
+use bifocal::Model;
+use bifocal::internals::model::{ConvWeights, Op};
 
 /// 255 times as much is below 32768.
 const MOST: i32 = 128;

@@ -33,7 +33,7 @@ pub struct Schedule {
     pub runs: usize,
     /// No frame is begun once the measured ones took this long together.
     pub limit: Duration,
-    /// Also take the time of each Step, which costs two looks at the clock for every Step of a pass.
+    /// Also take the time of each Step, which costs two readings of the clock for every Step of a pass.
     pub profile: bool,
 }
 
@@ -96,7 +96,7 @@ pub fn measure(engine: &mut Engine, sensors: &Sensors, pixels: &[u8], row_bytes:
     }
     let mut totals: Vec<Duration> = engine.profile().collect();
     let mut frames = Reservoir::new(KEPT.min(schedule.runs));
-    // Not cloned: a clone has no room.
+    // Not cloned: a clone has no spare capacity.
     let mut steps: Vec<Reservoir> = totals.iter().map(|_| Reservoir::new(KEPT_OF_STEP.min(schedule.runs))).collect();
     let mut timeline = Timeline::default();
     let before = sensors.read_all();
@@ -127,7 +127,7 @@ fn millis(time: Duration) -> f64 {
 
 fn run(engine: &mut Engine, pixels: &[u8], row_bytes: usize) {
     for row in pixels.chunks_exact(row_bytes) {
-        let done: Result<(), Infallible> = engine.push(row, |out| {
+        let done: Result<(), Infallible> = engine.push_row(row, |out| {
             black_box(out);
             Ok(())
         });

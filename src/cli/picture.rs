@@ -78,7 +78,7 @@ pub(super) fn picture(
 
 fn stream(engine: &mut Engine, source: &mut dyn Source, sink: &mut dyn Sink, bar: &ProgressBar) -> Result<(), Failure> {
     while let Some(row) = source.next_row()? {
-        engine.push(row, |out| sink.write_row(out))?;
+        engine.push_row(row, |out| sink.write_row(out))?;
         bar.inc(1);
     }
     Ok(())

@@ -127,6 +127,15 @@ impl<'a> Session<'a> {
     }
 }
 
+/// The ONNX file of a model that [`load`] takes.
+pub(super) fn onnx(model: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let name = model.map_or_else(|| Model::EMBEDDED.first().copied(), Path::to_str);
+    if let Some(onnx) = name.and_then(Model::embedded_onnx) {
+        return Ok(onnx?);
+    }
+    Ok(Model::read(model.unwrap_or(Path::new("")))?)
+}
+
 /// A model by name or path; the default without either.
 pub(super) fn load(model: Option<&Path>) -> Result<Model, Failure> {
     let Some(path) = model else { return Ok(Model::embedded()?) };

@@ -1,42 +1,47 @@
 //! PREPARE and FRAME: owns the arena and the threads.
 //!
-//! PREPARE ([`Engine::prepare`]) plans, allocates and validates. FRAME ([`Engine::push`]) takes rows and gives
-//! rows; it allocates nothing.
+//! PREPARE ([`Engine::prepare`]) plans, allocates and validates. FRAME ([`Engine::push`] for rows, [`Engine::upscale`]
+//! for whole frames) allocates nothing.
 
-mod crew;
+mod chroma;
 mod exec;
 pub mod float;
 mod layout;
 mod prepare;
 mod report;
 mod runner;
+mod scheduler;
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use crate::frame::{Colour, PixelFormat};
-use crate::geom::{Size, Span};
+use crate::frame::{Colour, PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
+use crate::geom::{MAX_SIDE, Size, Span};
 use crate::kernels::Level;
 use crate::memory::{Budget, display_bytes};
 use crate::model::{Branches, Model};
 use crate::plan::{Plan, PlanError};
-use crate::tile::{Grid, Tile};
+use crate::tile::{Grid, MIN_TILE, Tile};
+use chroma::Chroma;
 use runner::Runner;
 
 pub use report::{BufferReport, Report, StepReport};
 
 /// Most threads.
 pub const MOST_THREADS: usize = 16;
-/// Longest side of an input frame.
-pub const LONGEST_SIDE: usize = 1 << 16;
 
 /// What to prepare for.
+#[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Size of the input frame.
     pub size: Size,
-    /// Format of input and output rows.
+    /// Format of input and output rows; grey for YUV frames.
     pub format: PixelFormat,
+    /// Layout of YUV frames; none for rows and frames of `format`.
+    pub yuv: Option<YuvFormat>,
+    /// Where the chroma of YUV frames lies.
+    pub siting: Siting,
     /// The most that the engine may allocate.
     pub budget: Budget,
     /// Tile shape.
@@ -50,11 +55,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// Defaults: 32 MiB, automatic tile, one thread, the best level of this processor, both branches.
+    /// For rows and frames of `format`. Defaults: 32 MiB, automatic tile, one thread, the best level of this processor,
+    /// both branches.
     pub fn new(size: Size, format: PixelFormat) -> Self {
         Self {
             size,
             format,
+            yuv: None,
+            siting: Siting::Left,
             budget: Budget::default(),
             tile: Tile::Auto,
             threads: 1,
@@ -62,9 +70,46 @@ impl Options {
             branches: Branches::Both,
         }
     }
+
+    /// For whole frames of luma and chroma, chroma sited on the left as in MPEG-2, H.264 and most cameras. The network
+    /// upscales luma; a bicubic filter upscales chroma.
+    pub fn yuv(size: Size, format: YuvFormat) -> Self {
+        Self { yuv: Some(format), ..Self::new(size, PixelFormat::Gray8) }
+    }
+
+    /// With another budget.
+    pub fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
+    }
+
+    /// With another tile.
+    pub fn with_tile(self, tile: Tile) -> Self {
+        Self { tile, ..self }
+    }
+
+    /// With so many threads, the caller's included.
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// With the kernels of another level.
+    pub fn with_level(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+
+    /// With other branches.
+    pub fn with_branches(self, branches: Branches) -> Self {
+        Self { branches, ..self }
+    }
+
+    /// With chroma sited elsewhere.
+    pub fn with_siting(self, siting: Siting) -> Self {
+        Self { siting, ..self }
+    }
 }
 
 /// Why PREPARE failed.
+#[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The budget is too small.
@@ -79,8 +124,14 @@ pub enum PrepareError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// A frame without pixels, or with too many.
-    #[error("a frame of {0} cannot be upscaled; sides from 1 to {LONGEST_SIDE} can")]
+    #[error("a frame of {0} cannot be upscaled; sides from 1 to {MAX_SIDE} can")]
     Size(Size),
+    /// A tile that is too small or too large.
+    #[error("a tile of {0}; {MIN_TILE} to {MAX_SIDE} pixels are supported")]
+    Tile(usize),
+    /// YUV frames have luma and chroma, not pixels of another format.
+    #[error("YUV frames of {0:?}; their luma is Gray8")]
+    Yuv(PixelFormat),
     /// Too few or too many threads.
     #[error("{0} threads; 1 to {MOST_THREADS} are supported")]
     Threads(usize),
@@ -89,17 +140,79 @@ pub enum PrepareError {
     Spawn(#[from] std::io::Error),
 }
 
+/// Why a row was not taken.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum PushError<E> {
+    /// A row of another length than the frame's.
+    #[error("a row of {given} bytes; the frame's have {needed}")]
+    RowLength {
+        /// Bytes given.
+        given: usize,
+        /// Bytes of a row.
+        needed: usize,
+    },
+    /// The engine is prepared for YUV frames, which have no rows of pixels.
+    #[error("the engine takes whole YUV frames, not rows")]
+    WholeFrames,
+    /// What the receiver of a row said; the frame is forgotten.
+    #[error(transparent)]
+    Receiver(E),
+}
+
+/// Why a frame was not taken. Nothing was written then.
+#[non_exhaustive]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Another number of planes than the format has.
+    #[error("{given} planes; the format has {needed}")]
+    Planes {
+        /// Planes given.
+        given: usize,
+        /// Planes of the format.
+        needed: usize,
+    },
+    /// The memory or the stride of an input plane is too small.
+    #[error("plane {plane} of the input is too small for {rows} rows of {row_bytes} bytes")]
+    Input {
+        /// Number of the plane.
+        plane: usize,
+        /// Rows that are needed.
+        rows: usize,
+        /// Bytes of a row.
+        row_bytes: usize,
+    },
+    /// The memory or the stride of an output plane is too small.
+    #[error("plane {plane} of the output is too small for {rows} rows of {row_bytes} bytes")]
+    Output {
+        /// Number of the plane.
+        plane: usize,
+        /// Rows that are needed.
+        rows: usize,
+        /// Bytes of a row.
+        row_bytes: usize,
+    },
+}
+
 /// Plans without allocating for frames.
 pub fn survey(model: &Model, options: &Options) -> Result<Report, PrepareError> {
     let plan = plan(model, options)?;
     let choice = prepare::choose(&plan, options)?;
-    Ok(prepare::report(&plan, options, &choice, Some(prepare::least(&plan, options))))
+    Ok(prepare::report(&plan, options, model, &choice, Some(prepare::least(&plan, options))))
 }
 
 fn plan(model: &Model, options: &Options) -> Result<Plan, PrepareError> {
     let Size { width, height } = options.size;
-    if !(1..=LONGEST_SIDE).contains(&width) || !(1..=LONGEST_SIDE).contains(&height) {
+    if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
         return Err(PrepareError::Size(options.size));
+    }
+    if let Tile::Fixed(side) = options.tile
+        && !(MIN_TILE..=MAX_SIDE).contains(&side)
+    {
+        return Err(PrepareError::Tile(side));
+    }
+    if options.yuv.is_some() && options.format != PixelFormat::Gray8 {
+        return Err(PrepareError::Yuv(options.format));
     }
     if !(1..=MOST_THREADS).contains(&options.threads) {
         return Err(PrepareError::Threads(options.threads));
@@ -107,7 +220,9 @@ fn plan(model: &Model, options: &Options) -> Result<Plan, PrepareError> {
     Ok(Plan::new(model, options.branches, options.level)?)
 }
 
-/// A prepared engine: rows in, rows out.
+/// A prepared engine: rows or frames in, rows or frames out.
+///
+/// It can move to another thread, and belongs to one at a time.
 pub struct Engine {
     options: Options,
     report: Report,
@@ -115,6 +230,7 @@ pub struct Engine {
     grid: Grid,
     bands: Option<Bands>,
     colour: Colour,
+    chroma: Option<Chroma>,
     tables: Tables,
     /// Luma of an output row, where the network's tensor says it otherwise.
     shown: Vec<u8>,
@@ -123,6 +239,11 @@ pub struct Engine {
     /// Source rows of this frame that were pushed.
     pushed: usize,
 }
+
+const _: () = {
+    const fn can_move<T: Send>() {}
+    can_move::<Engine>();
+};
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -153,11 +274,12 @@ impl Engine {
     pub fn prepare(model: &Model, options: &Options) -> Result<Self, PrepareError> {
         let mut plan = plan(model, options)?;
         let choice = prepare::choose(&plan, options)?;
-        let report = prepare::report(&plan, options, &choice, None);
+        let report = prepare::report(&plan, options, model, &choice, None);
         let scale = plan.scale;
         let tables = Tables { input: plan.input_table.take(), output: plan.output_table.take() };
         let Size { width, height } = options.size;
         let colour = Colour::new(options.format, width, height, scale, choice.kept, options.level);
+        let chroma = options.yuv.map(|format| Chroma::new(format, options.siting, options.size, scale, options.level));
         let shown = vec![0; if tables.output.is_some() { scale * width } else { 0 }];
         let out = vec![0; scale * width * options.format.channels()];
         let bands =
@@ -170,6 +292,7 @@ impl Engine {
             grid: choice.grid,
             bands,
             colour,
+            chroma,
             tables,
             shown,
             out,
@@ -194,7 +317,7 @@ impl Engine {
         &self.report
     }
 
-    /// Takes the time of each Step from now on; costs two looks at the clock for each.
+    /// Takes the time of each Step from now on; reads the clock twice for each.
     pub fn start_profile(&mut self) {
         self.runner.profile();
     }
@@ -219,14 +342,69 @@ impl Engine {
     ///
     /// `emit` gets each output row that is finished, top to bottom. With the last row of the input all rows of
     /// the output have been given, and the engine is ready for the next frame. After an error of `emit` the
-    /// frame is forgotten.
-    ///
-    /// # Panics
-    ///
-    /// If the row has not as many bytes as the frame's rows.
-    pub fn push<E>(&mut self, row: &[u8], mut emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let Size { width, height } = self.options.size;
-        assert_eq!(row.len(), width * self.options.format.channels(), "bytes of a row");
+    /// frame is forgotten; a row of the wrong length changes nothing.
+    pub fn push<E>(&mut self, row: &[u8], emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), PushError<E>> {
+        let needed = self.options.size.width * self.options.format.channels();
+        if self.chroma.is_some() {
+            return Err(PushError::WholeFrames);
+        }
+        if row.len() != needed {
+            return Err(PushError::RowLength { given: row.len(), needed });
+        }
+        self.push_row(row, emit).map_err(PushError::Receiver)
+    }
+
+    /// Upscales a whole frame from and to memory of the caller's, read where it lies. `input` and `output` have the planes of
+    /// the format that the engine is prepared for, in its order: one of [`Options::format`], or those of [`Options::yuv`].
+    /// Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten.
+    pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
+        self.check(input, output)?;
+        if self.pushed > 0 {
+            self.reset();
+        }
+        let (size, to, channels) = (self.options.size, self.output_size(), self.options.format.channels());
+        let mut y = 0;
+        for source in 0..size.height {
+            let Ok(()) = self.push_row(input[0].row(source, size.width * channels), |row| -> Result<(), Infallible> {
+                output[0].row(y, to.width * channels).copy_from_slice(row);
+                y += 1;
+                Ok(())
+            });
+        }
+        if let Some(chroma) = &mut self.chroma {
+            chroma.upscale(&input[1..], &mut output[1..]);
+        }
+        Ok(())
+    }
+
+    /// Are the planes those of the format, and large enough?
+    fn check(&self, input: &[Plane<'_>], output: &[PlaneMut<'_>]) -> Result<(), FrameError> {
+        let needed = 1 + self.chroma.as_ref().map_or(0, Chroma::planes);
+        for given in [input.len(), output.len()] {
+            if given != needed {
+                return Err(FrameError::Planes { given, needed });
+            }
+        }
+        let shape = |plane: usize, size: Size, chroma: fn(&Chroma) -> (usize, usize)| match (plane, &self.chroma) {
+            (1.., Some(of)) => chroma(of),
+            _ => (size.width * self.options.format.channels(), size.height),
+        };
+        for plane in 0..needed {
+            let (row_bytes, rows) = shape(plane, self.options.size, Chroma::input_shape);
+            if !input[plane].holds(row_bytes, rows) {
+                return Err(FrameError::Input { plane, rows, row_bytes });
+            }
+            let (row_bytes, rows) = shape(plane, self.output_size(), Chroma::output_shape);
+            if !output[plane].holds(row_bytes, rows) {
+                return Err(FrameError::Output { plane, rows, row_bytes });
+            }
+        }
+        Ok(())
+    }
+
+    /// [`Engine::push`] of a row that has the length of the frame's rows.
+    pub(crate) fn push_row<E>(&mut self, row: &[u8], mut emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let height = self.options.size.height;
         self.colour.push(row);
         self.pushed += 1;
         let last = self.pushed == height;

@@ -254,8 +254,10 @@ pub(in crate::io) struct DeviceError {
     source: Option<io::Error>,
 }
 
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 impl DeviceError {
     /// Why none of several devices can be used; the first is the likeliest.
+    #[cfg(all(target_os = "linux", feature = "drm"))]
     pub(in crate::io) fn joined(errors: Vec<Self>) -> Self {
         let reason = errors.iter().map(|error| error.reason.as_str()).collect::<Vec<_>>().join("; ");
         let first = errors.into_iter().next();

@@ -33,23 +33,31 @@ pub(in crate::io) fn is_device(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir())
 }
 
-/// Do both paths lead to the same existing file, links of all kinds followed?
-pub fn same_file(a: &Path, b: &Path) -> bool {
-    let canonical = |path: &Path| std::fs::canonicalize(path).ok();
-    match (canonical(a), canonical(b)) {
-        (Some(x), Some(y)) => x == y || same_inode(&x, &y),
-        _ => false,
+/// Which file a path leads to, links of all kinds followed; equal for all names of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FileIdentity(Identity);
+
+#[cfg(unix)]
+type Identity = (u64, u64);
+#[cfg(not(unix))]
+type Identity = PathBuf;
+
+impl FileIdentity {
+    /// `None` where there is no such file.
+    pub fn of(path: &Path) -> Option<Self> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            std::fs::metadata(path).ok().map(|about| Self((about.dev(), about.ino())))
+        }
+        #[cfg(not(unix))]
+        {
+            std::fs::canonicalize(path).ok().map(Self)
+        }
     }
 }
 
-#[cfg(unix)]
-fn same_inode(a: &Path, b: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let inode = |path: &Path| std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
-    inode(a).is_some_and(|id| inode(b) == Some(id))
-}
-
-#[cfg(not(unix))]
-fn same_inode(_: &Path, _: &Path) -> bool {
-    false
+/// Do both paths lead to the same existing file?
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    FileIdentity::of(a).is_some_and(|a| FileIdentity::of(b) == Some(a))
 }

@@ -7,7 +7,7 @@ use super::destination::Destination;
 use super::device::factory;
 use super::error::{CreateError, WriteError};
 use super::location::{Location, is_device, same_file};
-use super::uri::{SinkSpec, SinkUri, SourceUri, UriError};
+use super::uri::{SinkSpec, SinkUri, SourceSpec, SourceUri, UriError};
 use super::video::{Clip, FrameSink, RawSink, SequenceSink, Shown, Y4mSink};
 use crate::frame::{FrameFormat, Layout, Range};
 
@@ -66,6 +66,14 @@ impl SinkUri {
             if path.extension().is_none_or(|e| e != "y4m") && !is_device(path) {
                 return wrong("use a name that ends in .y4m, a pattern such as %05d.png, or ?format= for raw video");
             }
+        }
+        if let (SinkSpec::Pictures { pattern, .. }, SourceSpec::Pictures { pattern: from, .. }) =
+            (&self.spec, &source.spec)
+        {
+            return match pattern.meets(from) {
+                true => Err(CreateError::SameFile { file: self.uri.clone() }),
+                false => Ok(()),
+            };
         }
         let from = source.path();
         let to = match &self.spec {

@@ -11,7 +11,7 @@
 
 mod attention;
 mod level;
-pub mod scalar;
+mod scalar;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

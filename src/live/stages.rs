@@ -29,6 +29,8 @@ pub(super) struct Shared {
     failure: Mutex<Option<ReadError>>,
     /// Is what the sink was given not all that it should have been?
     torn: AtomicBool,
+    /// Since when the sink has been busy with a frame.
+    writing: Mutex<Option<Instant>>,
     ended: Mutex<bool>,
     end: Condvar,
 }
@@ -46,6 +48,7 @@ impl Shared {
             meter: Meter::new(),
             failure: Mutex::new(None),
             torn: AtomicBool::new(false),
+            writing: Mutex::new(None),
             ended: Mutex::new(false),
             end: Condvar::new(),
         }
@@ -92,8 +95,17 @@ impl Shared {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn has_failed(&self) -> bool {
-        self.torn.load(Ordering::Acquire) || self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    /// Has the sink been busy with one frame since `then`, or for longer?
+    pub(super) fn stands_still(&self, then: Instant) -> bool {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| since <= then)
+    }
+
+    fn set_writing(&self, since: Option<Instant>) {
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn is_torn(&self) -> bool {
+        self.torn.load(Ordering::Acquire)
     }
 }
 
@@ -184,7 +196,7 @@ pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
     }
 }
 
-/// Hands frames to the sink, and finishes it unless something failed.
+/// Hands frames to the sink, and finishes it unless the run was abandoned or a thread panicked.
 pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared) -> Result<(), LiveError> {
     let _leave = OnDrop(|| {
         shared.close();
@@ -192,7 +204,10 @@ pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared) -> Result<(), 
     });
     while let Some(frame) = shared.output.pop() {
         let begin = Instant::now();
-        let shown = match sink.write(&frame.bytes) {
+        shared.set_writing(Some(begin));
+        let shown = sink.write(&frame.bytes);
+        shared.set_writing(None);
+        let shown = match shown {
             Ok(shown) => shown,
             // The reader has what it wanted.
             Err(error) if error.is_closed_pipe() => return Ok(()),
@@ -207,7 +222,8 @@ pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared) -> Result<(), 
         }
         shared.output_spare.push(frame, DropPolicy::Never);
     }
-    if !shared.has_failed() {
+    // A source that failed has given whole frames until then: they are kept.
+    if !shared.is_torn() {
         sink.finish().or_else(|error| if error.is_closed_pipe() { Ok(()) } else { Err(error) })?;
     }
     Ok(())

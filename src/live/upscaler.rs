@@ -106,7 +106,7 @@ impl Upscaler {
         let channels = engine_format(from).channels();
         let mut y = 0;
         for row in first.chunks_exact(from.size.width * channels) {
-            let Ok(()) = engine.push(row, |row| -> Result<(), Infallible> {
+            let Ok(()) = engine.push_row(row, |row| -> Result<(), Infallible> {
                 let split = std::mem::take(&mut work.split);
                 let split = half(row, bicubic.as_mut(), first, y, channels, split, |row| {
                     if let (false, Some(filter)) = (planes, chroma.as_mut()) {

@@ -1,4 +1,4 @@
-//! The judge: the typed graph, evaluated by tract in f32, without its optimiser.
+//! The reference: the typed graph, evaluated by tract in f32, without its optimiser.
 
 use tract_onnx::prelude::*;
 
@@ -6,16 +6,11 @@ use super::ModelError;
 use super::load::{fenced, reason, typed, unchecked_f32};
 use super::file;
 
-/// Evaluates the file's graph on one frame of luma: `width * height` bytes, both multiples of the window grid.
+/// Upscaled luma of one frame as tract evaluates an ONNX file in f32, both branches, unoptimised: what every plan is
+/// compared with. `luma` is `width * height` bytes, both multiples of the window grid.
 ///
 /// Slow (seconds for a small frame): for tests and for `models verify`.
-pub(super) fn evaluate(
-    name: &str,
-    bytes: &[u8],
-    width: usize,
-    height: usize,
-    luma: &[u8],
-) -> Result<Vec<u8>, ModelError> {
+pub fn evaluate(name: &str, bytes: &[u8], width: usize, height: usize, luma: &[u8]) -> Result<Vec<u8>, ModelError> {
     fenced(name, || {
         let mut proto = file::decode(bytes)?;
         file::plain(&mut proto)?;

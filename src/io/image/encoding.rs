@@ -31,13 +31,15 @@ pub enum Encoding {
 
 impl Encoding {
     /// Extensions, each with its format.
-    const NAMES: [(&'static str, Self); 10] = [
+    const NAMES: [(&'static str, Self); 12] = [
         ("png", Self::Png),
         ("ppm", Self::Ppm),
         ("pgm", Self::Pgm),
         ("pnm", Self::Pnm),
         ("jpg", Self::Jpeg),
         ("jpeg", Self::Jpeg),
+        ("jfif", Self::Jpeg),
+        ("jpe", Self::Jpeg),
         ("webp", Self::WebP),
         ("bmp", Self::Bmp),
         ("tif", Self::Tiff),

@@ -11,6 +11,7 @@ mod y4m;
 
 pub use format::VideoFormat;
 pub use mjpeg::MjpegDecoder;
+#[cfg(all(target_os = "linux", feature = "v4l2"))]
 pub(in crate::io) use packing::{pack, unpack};
 pub(in crate::io) use raw::{RawSink, RawSource, buffered};
 pub(in crate::io) use sequence::{Pattern, Sequence, SequenceSink};

@@ -56,7 +56,9 @@ impl<R: BufRead + Send> Y4mSource<R> {
 
     fn read_frame(&mut self, frame: &mut [u8]) -> Result<bool, Fault> {
         let mut line = [0; LONGEST_LINE];
-        let Some(length) = read_line(&mut self.reader, &mut line)? else { return Ok(false) };
+        let Some(length) = read_line(&mut self.reader, &mut line)? else {
+            return if self.read > 0 { Ok(false) } else { Err(Fault::bad("the video has a header and no frames")) };
+        };
         // Parameters of a frame say how it is interlaced, which nothing here is.
         match line[..length].strip_prefix(FRAME) {
             Some([] | [b' ', ..]) => {}
@@ -212,7 +214,9 @@ fn header(clip: &Clip) -> String {
     };
     let range = if format.range == Range::Full { "FULL" } else { "LIMITED" };
     let Size { width, height } = format.size;
-    let (Rate { frames, seconds }, (across, down)) = (rate, aspect);
+    // A source that is as fast as it can has no rate; players understand none that is zero.
+    let Rate { frames, seconds } = if rate.frames > 0 { *rate } else { Rate::USUAL };
+    let (across, down) = aspect;
     format!("YUV4MPEG2 W{width} H{height} F{frames}:{seconds} Ip A{across}:{down} C{kind} XCOLORRANGE={range}\n")
 }
 

@@ -151,6 +151,10 @@ mod tests {
         CsiSpec { camera: 1, size: Size::new(width, 360), rate: Rate { frames: 30, seconds: 1 }, ..CsiSpec::default() }
     }
 
+    fn choose(spec: &CsiSpec, host: &Host) -> Result<Program, String> {
+        Program::choose(spec, host).map_err(|error| error.to_string())
+    }
+
     fn host(tree: &str, programs: &[&str]) -> (Host, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         programs.iter().for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
@@ -159,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_board_and_what_is_installed_decide() {
-        let chosen = |tree, programs| Program::choose(&spec(640), &host(tree, programs).0).map(|program| program.line);
+        let chosen = |tree, programs| choose(&spec(640), &host(tree, programs).0).map(|program| program.line);
         let pi = "rpicam-vid --camera 1 --codec yuv420 --width 640 --height 360 --framerate 30 --timeout 0 --nopreview \
                   --flush -o -";
         let both = &["libcamera-vid", "rpicam-vid", "gst-launch-1.0"];
@@ -179,7 +183,7 @@ mod tests {
     fn rows_that_would_be_padded_are_refused_unless_their_length_is_told() {
         let stride = |tree, width, stride| {
             let spec = CsiSpec { stride, ..spec(width) };
-            Program::choose(&spec, &host(tree, &["rpicam-vid"]).0).map(|program| program.stride)
+            choose(&spec, &host(tree, &["rpicam-vid"]).0).map(|program| program.stride)
         };
         let (four, five) = ("brcm,bcm2711\0", "brcm,bcm2712\0");
         assert_eq!(stride(four, 320, None), Ok(320));
@@ -192,16 +196,16 @@ mod tests {
             assert!(stride(four, width, given).is_err(), "{width} {given:?}");
         }
         let (jetson, _folder) = host("nvidia,tegra234\0", &["gst-launch-1.0"]);
-        assert!(Program::choose(&spec(636), &jetson).unwrap_err().contains("640"));
+        assert!(choose(&spec(636), &jetson).unwrap_err().contains("640"));
     }
 
     #[test]
     fn rates_and_commands() {
         let rate = Rate { frames: 30_000, seconds: 1001 };
-        let words = Program::choose(&CsiSpec { rate, ..spec(640) }, &host("", &["rpicam-vid"]).0).unwrap().words;
+        let words = choose(&CsiSpec { rate, ..spec(640) }, &host("", &["rpicam-vid"]).0).unwrap().words;
         assert!(words.windows(2).any(|pair| pair == ["--framerate", "29.970"]), "{words:?}");
         let command = Some("cat frames | tee copy".to_string());
-        let program = Program::choose(&CsiSpec { command, ..spec(642) }, &host("", &[]).0).unwrap();
+        let program = choose(&CsiSpec { command, ..spec(642) }, &host("", &[]).0).unwrap();
         assert_eq!(program.words, ["sh", "-c", "cat frames | tee copy"]);
         assert_eq!(program.stride, 642);
     }
