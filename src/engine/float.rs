@@ -7,13 +7,19 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::int8::Row;
+use super::{Options, PrepareError, PushError, Report};
+use crate::frame::{Colour, PixelFormat, luma_row};
 use crate::geom::{Size, Span};
-use crate::model::{Executor, FloatNetwork, ModelError};
+use crate::model::{Executor, FloatNetwork, Model, ModelError};
+use crate::tile::Tile;
 
 /// Sides of tiles that are tried, largest first; without the halo.
 const SIDES: [usize; 14] = [2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 96, 64, 48, 32, 16];
 /// A tile of this side shows what is alive for a pixel.
 const SAMPLE: usize = 96;
+/// Options, tables and the like: small, and the same for every frame.
+const FIXED: usize = 64 << 10;
 
 /// How the frame is cut along one axis.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +52,77 @@ pub struct Choice {
     pub frame: Size,
     /// A tile with its halo, without the border that the network loses.
     pub tile: Size,
+    /// With that border.
+    outer: Size,
     /// Pixels that are computed, over those of the frame.
     pub overhead: f64,
     /// Bytes in all.
     pub bytes: usize,
 }
 
-/// Choices for a frame, the least overhead first; `side` is the tile that was asked for.
-pub fn choices(network: &FloatNetwork, size: Size, threads: usize, side: Option<usize>) -> Result<Vec<Choice>, ModelError> {
+impl Choice {
+    /// Source rows that colour needs: those of a band and its halo, and what the filter reads beside them.
+    pub fn kept_rows(&self, options: &Options) -> usize {
+        (self.outer.height + 4).min(options.size.height)
+    }
+
+    /// Everything that is allocated.
+    fn total(&self, network: &FloatNetwork, options: &Options) -> usize {
+        let colour = Colour::bytes(options.format, options.size.width, network.scale, self.kept_rows(options));
+        self.bytes + colour + network.scale * options.size.width * options.format.channels() + FIXED
+    }
+}
+
+/// The choice of the least work that fits the budget.
+pub fn choose(network: &FloatNetwork, options: &Options) -> Result<Choice, PrepareError> {
+    let all = all(network, options)?;
+    let fits = |choice: &&Choice| choice.total(network, options) <= options.budget.0;
+    let needed = || all.iter().map(|c| c.total(network, options)).min().unwrap_or(usize::MAX);
+    all.iter().find(fits).cloned().ok_or_else(|| PrepareError::Budget { needed: needed(), given: options.budget.0 })
+}
+
+/// The least that any choice takes.
+pub fn least(network: &FloatNetwork, options: &Options) -> Result<usize, PrepareError> {
+    Ok(all(network, options)?.iter().map(|c| c.total(network, options)).min().unwrap_or(usize::MAX))
+}
+
+fn all(network: &FloatNetwork, options: &Options) -> Result<Vec<Choice>, PrepareError> {
+    let side = match options.tile {
+        Tile::Auto => None,
+        Tile::Fixed(side) => Some(side),
+    };
+    Ok(choices(network, options.size, options.threads, side)?)
+}
+
+/// What `plan` prints of a choice.
+pub fn report(network: &FloatNetwork, options: &Options, model: &Model, choice: &Choice, least: Option<usize>) -> Report {
+    let whole = choice.tile == choice.frame;
+    let macs = network.macs_per_pixel * choice.frame.area() as f64;
+    Report {
+        tile: choice.tile,
+        strip: choice.tile.height,
+        halo: if whole { 0 } else { network.halo },
+        frame: choice.frame,
+        output: options.size.scaled(network.scale),
+        threads: options.threads,
+        level: options.level.name(),
+        branches: options.branches.name(),
+        budget_bytes: options.budget.0,
+        min_budget_bytes: least,
+        total_bytes: choice.total(network, options),
+        arena_bytes: choice.bytes - network.held_bytes(),
+        weight_bytes: network.held_bytes(),
+        colour_bytes: Colour::bytes(options.format, options.size.width, network.scale, choice.kept_rows(options)),
+        model_bytes: model.bytes(),
+        macs_per_frame: (macs * choice.overhead) as u64,
+        mac_overhead: choice.overhead,
+        steps: vec![],
+        buffers: vec![],
+    }
+}
+
+/// Choices for a frame, the least work first; `side` is the tile that was asked for.
+fn choices(network: &FloatNetwork, size: Size, threads: usize, side: Option<usize>) -> Result<Vec<Choice>, ModelError> {
     let FloatNetwork { halo, step, margin, scale, channels, .. } = *network;
     let mut frame = size.padded(step);
     let sample = network.fixed.unwrap_or_else(|| network.padded(Size::new(SAMPLE, SAMPLE)));
@@ -83,6 +152,7 @@ pub fn choices(network: &FloatNetwork, size: Size, threads: usize, side: Option<
         Choice {
             frame,
             tile,
+            outer,
             overhead: (across * down * outer.area()) as f64 / frame.area() as f64,
             bytes: each * busy + band + network.held_bytes(),
         }
@@ -115,10 +185,10 @@ pub struct FloatRunner {
 
 impl FloatRunner {
     /// PREPARE: everything but what tract allocates while it runs.
-    pub fn new(network: &FloatNetwork, size: Size, choice: Choice, threads: usize) -> Result<Self, ModelError> {
-        let FloatNetwork { halo, step, margin, channels, scale, .. } = *network;
-        let Choice { frame, tile, .. } = choice;
-        let outer = Size::new(tile.width + 2 * margin, tile.height + 2 * margin);
+    pub fn new(network: &FloatNetwork, choice: Choice, options: &Options) -> Result<Self, ModelError> {
+        let FloatNetwork { halo, step, channels, scale, .. } = *network;
+        let Choice { frame, tile, outer, .. } = choice;
+        let (size, threads) = (options.size, options.threads);
         let executor = network.executor(outer)?;
         let columns = cuts(frame.width, tile.width, halo, step);
         let bytes = (outer.area() * channels, executor.output().area() * channels);
@@ -138,33 +208,42 @@ impl FloatRunner {
         })
     }
 
-    /// Output pixels for an input pixel, along one axis.
-    pub fn scale(&self) -> usize {
-        self.network.scale
-    }
-
-    /// Bytes of a pixel of the network's: 1 or 3.
-    pub fn channels(&self) -> usize {
-        self.network.channels
-    }
-
     /// The next frame begins.
     pub fn reset(&mut self) {
         (self.pushed, self.made) = (0, 0);
     }
 
-    /// Takes a row, which `fill` writes in the network's channels.
-    pub fn push(&mut self, fill: impl FnOnce(&mut [u8])) {
+    /// Takes a row of pixels of `format`, and gives the output rows that are finished.
+    pub fn push<E>(
+        &mut self,
+        row: Row<'_>,
+        format: PixelFormat,
+        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), PushError<E>> {
         let bytes = self.size.width * self.network.channels;
         let kept = self.rows.len() / bytes;
-        fill(&mut self.rows[self.pushed % kept * bytes..][..bytes]);
+        let own = &mut self.rows[self.pushed % kept * bytes..][..bytes];
+        match self.network.channels {
+            1 => row.colour.luma(row.bytes, own),
+            _ => to_rgb(format, row.bytes, own),
+        }
         self.pushed += 1;
+        while let Some(rows) = self.band().map_err(PushError::Network)? {
+            for y in rows.start..rows.end {
+                match self.network.channels {
+                    1 => row.colour.row(y, self.row(y), row.out),
+                    _ => from_rgb(format, self.row(y), y, row.colour, row.out),
+                }
+                emit(row.out).map_err(PushError::Receiver)?;
+            }
+        }
+        Ok(())
     }
 
-    /// Makes the next band if its rows are there: the output rows that it keeps. They are given by [`FloatRunner::row`].
+    /// Makes the next band if its rows are there: the output rows that it keeps, for [`FloatRunner::row`].
     ///
     /// The error is tract's.
-    pub fn band(&mut self) -> Result<Option<Span>, String> {
+    fn band(&mut self) -> Result<Option<Span>, String> {
         let Some(band) = self.bands.get(self.made).copied() else { return Ok(None) };
         let FloatNetwork { margin, scale, .. } = self.network;
         let last = (band.start + self.choice.tile.height + margin).min(self.size.height);
@@ -204,7 +283,7 @@ impl FloatRunner {
     }
 
     /// An output row of the band that was made last, in the network's channels.
-    pub fn row(&self, y: usize) -> &[u8] {
+    fn row(&self, y: usize) -> &[u8] {
         let Some(band) = self.made.checked_sub(1).map(|made| self.bands[made]) else { return &[] };
         let bytes = self.network.scale * self.choice.frame.width * self.network.channels;
         let row = &self.output[(y - self.network.scale * band.kept.start) * bytes..][..bytes];
@@ -242,6 +321,34 @@ impl FloatRunner {
         for y in 0..scale * band.kept.len() {
             let row = &made[(scale * (band.kept.start - band.start) + y) * from + left..][..bytes];
             output[y * to + scale * column.kept.start * channels..][..bytes].copy_from_slice(row);
+        }
+    }
+}
+
+/// Pixels of `format` in red, green and blue.
+fn to_rgb(format: PixelFormat, row: &[u8], rgb: &mut [u8]) {
+    for (pixel, rgb) in row.chunks_exact(format.channels()).zip(rgb.chunks_exact_mut(3)) {
+        match pixel {
+            [v] | [v, _] => rgb.fill(*v),
+            colours => rgb.copy_from_slice(&colours[..3]),
+        }
+    }
+}
+
+/// Output row `y` in `format` from red, green and blue; alpha is filtered.
+fn from_rgb(format: PixelFormat, rgb: &[u8], y: usize, colour: &mut Colour, out: &mut [u8]) {
+    match format {
+        PixelFormat::Rgb8 => out.copy_from_slice(rgb),
+        PixelFormat::Gray8 => luma_row(PixelFormat::Rgb8, rgb, out),
+        PixelFormat::GrayAlpha8 | PixelFormat::Rgba8 => {
+            let alpha = format.channels() - 1;
+            colour.alpha(y, out);
+            for (rgb, out) in rgb.chunks_exact(3).zip(out.chunks_exact_mut(alpha + 1)) {
+                match alpha {
+                    1 => luma_row(PixelFormat::Rgb8, rgb, &mut out[..1]),
+                    _ => out[..3].copy_from_slice(rgb),
+                }
+            }
         }
     }
 }

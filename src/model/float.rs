@@ -10,7 +10,8 @@ use std::sync::Arc;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::{tensor_shape_proto::dimension::Value as Dimension, type_proto};
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::cnn::Conv;
+use tract_onnx::tract_core::ops::cnn::{Conv, Deconv};
+use tract_onnx::tract_core::ops::einsum::EinSum;
 
 use super::ModelError;
 use super::load::{self, Shape, reason, unchecked_f32};
@@ -97,15 +98,22 @@ pub enum Order {
     Bgr,
 }
 
+impl Order {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rgb => "rgb",
+            Self::Bgr => "bgr",
+        }
+    }
+}
+
 impl std::str::FromStr for Order {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "rgb" => Ok(Self::Rgb),
-            "bgr" => Ok(Self::Bgr),
-            _ => Err(format!("'{text}' is not one of rgb, bgr")),
-        }
+        let known = [Self::Rgb, Self::Bgr].into_iter().find(|order| order.name() == text);
+        known.ok_or_else(|| format!("'{text}' is not one of rgb, bgr"))
     }
 }
 
@@ -120,6 +128,14 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nchw => "nchw",
+            Self::Nhwc => "nhwc",
+        }
+    }
+
     fn shape(self, channels: usize, size: Size) -> Shape {
         match self {
             Self::Nchw => [1, channels, size.height, size.width],
@@ -142,6 +158,29 @@ impl Layout {
             Self::Nhwc => [1, 2],
         }
     }
+}
+
+/// How pictures are given to a network in floats.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct FloatFacts {
+    /// 1 (luma) or 3.
+    pub channels: usize,
+    /// What its numbers mean.
+    pub range: Range,
+    /// Order of its colours.
+    pub order: Option<Order>,
+    /// Layout of the input.
+    pub layout: Layout,
+    /// Input pixels that an output pixel depends on, beyond its own.
+    pub halo: usize,
+    /// Input pixels that it loses at each border.
+    pub margin: usize,
+    /// Grid of its windows, in input pixels.
+    pub step: usize,
+    /// The only input that it takes.
+    pub fixed: Option<Size>,
+    /// The node that sees the whole picture.
+    pub whole: Option<String>,
 }
 
 /// A network in floats, and how pictures are given to it.
@@ -167,6 +206,8 @@ pub struct FloatNetwork {
     pub fixed: Option<Size>,
     /// The first node that sees the whole picture, if one does: then a frame is one tile.
     pub whole: Option<String>,
+    /// Multiply-adds for an input pixel.
+    pub macs_per_pixel: f64,
     /// What the numbers mean.
     pub range: Range,
     /// Order of colours.
@@ -196,6 +237,7 @@ impl FloatNetwork {
             step: 1,
             fixed: None,
             whole: None,
+            macs_per_pixel: 0.0,
             range: Range::One,
             order: Order::Rgb,
             quantised,
@@ -260,7 +302,9 @@ impl FloatNetwork {
     /// Scale, lost pixels, and the sizes that are accepted; needs the input.
     fn find_scale(&mut self) -> Result<(), String> {
         let size = self.fixed.unwrap_or(Size::new(NARROW, NARROW));
-        let shape = self.output_shape(size)?;
+        let typed = self.typed(size)?;
+        self.macs_per_pixel = macs(&typed) / size.area() as f64;
+        let shape = output_shape(&typed)?;
         let layouts = [self.layout, Layout::Nchw, Layout::Nhwc];
         let fits = |l: &Layout| l.read(&shape).is_some_and(|(c, _)| c == self.channels);
         self.output_layout = layouts.into_iter().find(fits).ok_or_else(|| {
@@ -405,6 +449,13 @@ impl FloatNetwork {
         initializers.map(|t| count(&t.dims)).filter(|n| *n > 1).sum()
     }
 
+    /// What was found out, for `inspect`.
+    pub fn facts(&self) -> FloatFacts {
+        let Self { range, layout, channels, margin, halo, step, fixed, .. } = *self;
+        let order = (channels == 3).then_some(self.order);
+        FloatFacts { channels, range, order, layout, halo, margin, step, fixed, whole: self.whole.clone() }
+    }
+
     /// Bytes of the file's constants as they are read, and as tract packs them.
     pub fn held_bytes(&self) -> usize {
         3 * size_of::<f32>() * self.parameters()
@@ -473,6 +524,26 @@ fn last_bound(proto: &ModelProto) -> Option<Range> {
 fn output_shape(model: &TypedModel) -> Result<Vec<usize>, String> {
     let fact = model.outlet_fact(model.outputs[0]).map_err(reason)?;
     Ok(fact.shape.as_concrete().ok_or("an output of unknown size")?.to_vec())
+}
+
+/// Multiply-adds of convolutions and products.
+fn macs(model: &TypedModel) -> f64 {
+    let volume = |fact: &TypedFact| fact.shape.as_concrete().map_or(0.0, |s| s.iter().product::<usize>() as f64);
+    let of = |node: &TypedNode| -> f64 {
+        let input = |slot: usize| model.outlet_fact(node.inputs[slot]).map_or(0.0, volume);
+        let output = volume(&node.outputs[0].fact);
+        if let Some(conv) = node.op_as::<Conv>() {
+            input(1) / conv.pool_spec.output_channels.max(1) as f64 * output
+        } else if let Some(deconv) = node.op_as::<Deconv>() {
+            input(1) / deconv.pool_spec.input_channels.max(1) as f64 * input(0)
+        } else if node.op_is::<EinSum>() && node.inputs.len() >= 2 {
+            // A product of m x k and k x n: the square root of all three is m k n.
+            (input(0) * input(1) * output).sqrt()
+        } else {
+            0.0
+        }
+    };
+    model.nodes().iter().map(of).sum()
 }
 
 /// The network at one size.

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
 
-pub use float::{Executor, FloatNetwork, Layout, Order, Range};
+pub use float::{Executor, FloatFacts, FloatNetwork, Layout, Order, Range};
 pub use graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
 pub use reference::evaluate;
 
@@ -262,8 +262,12 @@ impl Model {
             _ => 0,
         };
         let node = |n: &Node| size_of::<Node>() + n.inputs.len() * size_of::<Input>() + weights(n);
-        let nodes: usize = self.graph.nodes.iter().map(node).sum();
-        nodes + self.graph.tensors.iter().map(|t| size_of::<Tensor>() + t.name.len()).sum::<usize>()
+        let graph = match &self.network {
+            Network::Int8(graph) => graph,
+            Network::Float(network, _) => return network.held_bytes(),
+        };
+        let nodes: usize = graph.nodes.iter().map(node).sum();
+        nodes + graph.tensors.iter().map(|t| size_of::<Tensor>() + t.name.len()).sum::<usize>()
     }
 
     /// Weights and biases.
