@@ -13,7 +13,7 @@
 //! let mut upscaled = Vec::new();
 //! for _ in 0..30 {
 //!     let row = [128; 3 * 40];
-//!     engine.push(&row, |out| Ok::<(), std::io::Error>(upscaled.extend_from_slice(out)))?; // allocates nothing
+//!     engine.push(&row, |out| Ok::<(), std::io::Error>(upscaled.extend_from_slice(out)))?; // allocates nothing itself
 //! }
 //! assert_eq!(upscaled.len(), 80 * 60 * 3);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
