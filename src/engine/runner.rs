@@ -128,7 +128,7 @@ impl Runner {
         let worker = |(number, seat)| Worker {
             number,
             seat,
-            scratch: Scratch::new(&shared.plan),
+            scratch: Scratch::new(&shared.plan, level),
             progress: Progress::new(&shared.plan),
             next: 0,
             frame: None,
