@@ -52,13 +52,13 @@
 //! | [`frame`] | pixel formats, luma, colour | kernels, geom |
 //! | [`memory`] | budget, sharing by lifetime, arena | - |
 //! | [`model`] | ONNX to `Graph`, through tract's typed graph; the only room that names tract | geom |
-//! | [`kernels`] | the kernel contract and `Level`; `scalar` the truth, `neon`, `avx2` and `vnni` the speed | geom |
+//! | [`kernels`] | the kernel contract, `Level` and the table of levels; `scalar` the truth, the others the speed | geom |
 //! | [`plan`] | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
 //! | [`tile`] | how a frame is cut, and what cutting costs | geom, memory |
 //! | [`engine`] | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model |
 //! | [`io`] | sources and sinks: pictures and video; files, pipes, cameras, displays, panels | frame, geom |
 //! | [`live`] | capture, upscale, show: queues, drop policy, statistics | engine, io, frame, geom |
-//! | [`board`] | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | geom, memory |
+//! | [`board`] | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | geom, kernels, memory |
 //! | [`mod@bench`] | measured runs | engine, board, frame, geom |
 //! | `boot` | the first process of a card image: mounts, modules, card; Linux only | - |
 //! | [`cli`] | arguments, progress, printing, exit codes | all |

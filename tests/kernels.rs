@@ -1,14 +1,16 @@
 //! Every level of this processor makes the bytes that `scalar` makes.
 //!
 //! One body for each kernel runs at all levels, on slices of exactly the size that the contract asks for. What a
-//! kernel must not touch is filled with a pattern and compared too.
+//! kernel must not touch is filled with a pattern and compared too. `BIFOCAL_REQUIRE_LEVELS=NAME,NAME` fails where one of these
+//! levels is not run.
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bifocal::kernels::isa::Isa;
 use bifocal::kernels::{
-    Add, Clamp, Depthwise, Epilogue, FilterPhase, Gate, Level, Output, Pool, Residual, Scratch, Tap, Weights, WindowAttention,
+    Add, Clamp, Depthwise, Epilogue, FilterPhase, Gate, Level, Output, Pool, Residual, Scratch, Tap, Weights,
+    WindowAttention,
 };
 
 /// Numbers that look random and are the same every time (SplitMix64).
@@ -270,8 +272,7 @@ fn dense_convolution_of_extremes() {
             let (bias, multiplier) = (vec![0; outputs], vec![1.0 / 150_000.0; outputs]);
             let epilogue = Epilogue { clamp, residual: None };
             compare(&(byte, weights), pixels * outputs, |level, out| {
-                let weights =
-                    Weights { taps: &taps, run, outputs, data: &data, bias: &bias, multiplier: &multiplier };
+                let weights = Weights { taps: &taps, run, outputs, data: &data, bias: &bias, multiplier: &multiplier };
                 let mut output = Output { bytes: out, step: outputs, pixels };
                 level.pack(&weights).conv_row(&epilogue, &[&row[..]; 3], &mut output);
             });
@@ -300,7 +301,13 @@ fn depthwise_convolution() {
                 compare(&case, (pixels - 1) * out_step + channels, |level, out| {
                     let weights = Depthwise { data: &data, bias: &bias, multiplier: &multiplier, channels };
                     let mut output = Output { bytes: out, step: out_step, pixels };
-                    level.pack_depthwise(&weights).row(step, tap_step, &Epilogue { clamp, residual }, rows, &mut output);
+                    level.pack_depthwise(&weights).row(
+                        step,
+                        tap_step,
+                        &Epilogue { clamp, residual },
+                        rows,
+                        &mut output,
+                    );
                 });
             }
         }
@@ -524,7 +531,8 @@ fn slices_that_are_too_short() {
         Residual { skip, skip_step, skip_zero: 0, skip_ratio: 1.0, value_ratio: 1.0, clamp }
     }
     for outputs in [1, 4, 8, 12, 16, 24, 44, 64_usize] {
-        for (pixels, run, weight) in [(16, 16, 1_i8), (16, 20, 1), (17, 64, -128), (5, 4, 100), (1, 24, 1), (2, 8, 127)] {
+        for (pixels, run, weight) in [(16, 16, 1_i8), (16, 20, 1), (17, 64, -128), (5, 4, 100), (1, 24, 1), (2, 8, 127)]
+        {
             let data = vec![weight; 3 * run * outputs.next_multiple_of(8)];
             let taps: Vec<Tap> = (0..3).map(|row| Tap { row, offset: row, step: run }).collect();
             let row = |row: usize| pixels * run + row;

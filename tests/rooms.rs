@@ -15,14 +15,14 @@ const RULES: &[(&str, &[&str])] = &[
     ("engine", &["plan", "tile", "kernels", "memory", "frame", "geom", "model"]),
     ("io", &["frame", "geom"]),
     ("live", &["engine", "io", "frame", "geom"]),
-    ("board", &["geom", "memory"]),
+    ("board", &["geom", "kernels", "memory"]),
     ("bench", &["engine", "board", "frame", "geom"]),
     ("boot", &[]),
     ("cli", &["board", "engine", "frame", "geom", "io", "kernels", "live", "memory", "model", "plan", "tile", "bench"]),
 ];
 
 /// Rooms that may hold unsafe code.
-const UNSAFE: &[&str] = &["kernels/avx2", "kernels/vnni", "kernels/neon", "memory", "io/sys"];
+const UNSAFE: &[&str] = &["kernels/arch", "memory", "io/sys"];
 
 fn sources(folder: &Path, found: &mut Vec<(String, String)>, root: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -83,7 +83,8 @@ impl Bicubic {
 
     /// For rows of `width` samples.
     pub(super) fn new(width: usize, across: Axis, down: Axis, level: Level) -> Self {
-        let tap = |phase: Phase| FilterPhase { first: (BORDER as isize + phase.first) as usize, weights: phase.weights };
+        let tap =
+            |phase: Phase| FilterPhase { first: (BORDER as isize + phase.first) as usize, weights: phase.weights };
         Self {
             width,
             down: Phase::all(down),

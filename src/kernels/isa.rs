@@ -12,6 +12,8 @@ use super::{arch, scalar};
 pub struct Isa {
     /// What `--level` calls it.
     pub name: &'static str,
+    /// `x86_64`, `aarch64` or `any`.
+    pub architecture: &'static str,
     /// The instructions that it is named after, for people.
     pub title: &'static str,
     /// Feature names in `/proc/cpuinfo`: the processor can run the level if it has all names of one of these sets.
@@ -63,18 +65,21 @@ macro_rules! detected_arm {
 pub static TABLE: &[Isa] = &[
     Isa {
         name: "scalar",
+        architecture: "any",
         title: "plain Rust, on any processor",
         cpuinfo: &[&[]],
         forms: &[Form { detected: || true, kernels: &scalar::Scalar }],
     },
     Isa {
         name: "avx2",
+        architecture: "x86_64",
         title: "x86-64 with AVX2",
         cpuinfo: &[&["avx2"]],
         forms: x86!(["avx2"] => arch::avx2::Avx2),
     },
     Isa {
         name: "avxvnni",
+        architecture: "x86_64",
         title: "x86-64 with 256-bit VNNI",
         cpuinfo: &[&["avx2", "avx_vnni"], &["avx2", "avx512vl", "avx512_vnni"]],
         forms: x86!(
@@ -84,24 +89,28 @@ pub static TABLE: &[Isa] = &[
     },
     Isa {
         name: "vnni",
+        architecture: "x86_64",
         title: "x86-64 with AVX-512 VNNI",
         cpuinfo: &[&["avx2", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"]],
         forms: x86!(["avx2", "avx512f", "avx512bw", "avx512vl", "avx512vnni"] => arch::avx512vnni::Vnni),
     },
     Isa {
         name: "neon",
+        architecture: "aarch64",
         title: "64-bit ARM",
         cpuinfo: &[&["asimd"]],
         forms: arm!(["neon"] => arch::neon::Neon),
     },
     Isa {
         name: "dotprod",
+        architecture: "aarch64",
         title: "64-bit ARM with dot product",
         cpuinfo: &[&["asimd", "asimddp"]],
         forms: arm!(["neon", "dotprod"] => arch::dotprod::DotProd),
     },
     Isa {
         name: "i8mm",
+        architecture: "aarch64",
         title: "64-bit ARM with matrix product",
         cpuinfo: &[&["asimd", "asimddp", "i8mm"]],
         forms: arm!(["neon", "dotprod", "i8mm"] => arch::i8mm::I8mm),
@@ -162,9 +171,14 @@ impl Level {
 }
 
 impl Isa {
-    /// Where the level stands in the table: of two of one architecture the faster stands later.
-    pub fn rank(name: &str) -> Option<usize> {
-        TABLE.iter().position(|isa| isa.name == name)
+    /// The level of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        TABLE.iter().find(|isa| isa.name == name)
+    }
+
+    /// Its place in the table: of two levels of one architecture the faster stands later.
+    pub fn rank(&self) -> usize {
+        TABLE.iter().take_while(|isa| isa.name != self.name).count()
     }
 
     /// The best level of a processor with these features, as `/proc/cpuinfo` names them.

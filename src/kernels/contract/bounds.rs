@@ -21,7 +21,7 @@ pub struct ConvRow<'a> {
     pub outputs: usize,
     pub bias: &'a [i32],
     pub multiplier: &'a [f32],
-    pub epilogue: &'a Epilogue<'a>,
+    pub epilogue: Epilogue<'a>,
     pub rows: &'a [&'a [u8]],
     pub out: &'a mut [u8],
     pub out_step: usize,
@@ -37,7 +37,7 @@ impl<'a> ConvRow<'a> {
         outputs: usize,
         bias: &'a [i32],
         multiplier: &'a [f32],
-        epilogue: &'a Epilogue<'a>,
+        epilogue: &Epilogue<'a>,
         rows: &'a [&'a [u8]],
         output: &'a mut Output,
     ) -> Self {
@@ -50,7 +50,14 @@ impl<'a> ConvRow<'a> {
         }
         assert_output(epilogue, outputs, output);
         let (out_step, pixels, out) = (output.step, output.pixels, &mut *output.bytes);
+        let epilogue = *epilogue;
         Self { taps, run, outputs, bias, multiplier, epilogue, rows, out, out_step, pixels, _checked: Checked }
+    }
+
+    /// Where the row is written: for a kernel that writes with pointers, and owns the row.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    pub fn take_out(&mut self) -> *mut u8 {
+        std::mem::take(&mut self.out).as_mut_ptr()
     }
 
     /// Outputs rounded up to a multiple of 8.
@@ -74,7 +81,7 @@ pub struct DepthwiseRow<'a> {
     pub step: usize,
     /// Bytes from one tap of a row to the next.
     pub tap_step: usize,
-    pub epilogue: &'a Epilogue<'a>,
+    pub epilogue: Epilogue<'a>,
     pub rows: [&'a [u8]; 3],
     pub out: &'a mut [u8],
     pub out_step: usize,
@@ -90,7 +97,7 @@ impl<'a> DepthwiseRow<'a> {
         multiplier: &'a [f32],
         channels: usize,
         [step, tap_step]: [usize; 2],
-        epilogue: &'a Epilogue<'a>,
+        epilogue: &Epilogue<'a>,
         rows: [&'a [u8]; 3],
         output: &'a mut Output,
     ) -> Self {
@@ -103,8 +110,14 @@ impl<'a> DepthwiseRow<'a> {
         }
         assert_output(epilogue, channels, output);
         let (out_step, pixels, out) = (output.step, output.pixels, &mut *output.bytes);
-        let _checked = Checked;
+        let (epilogue, _checked) = (*epilogue, Checked);
         Self { data, bias, multiplier, channels, step, tap_step, epilogue, rows, out, out_step, pixels, _checked }
+    }
+
+    /// See [`ConvRow::take_out`].
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    pub fn take_out(&mut self) -> *mut u8 {
+        std::mem::take(&mut self.out).as_mut_ptr()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The kernels of a level under one set of names.
 
 use super::bounds::assert_pack;
-use super::{Add, Depthwise, Gate, PackedDepthwise, PackedWeights, FilterPhase, Pool, Weights, WindowAttention};
+use super::{Add, Depthwise, FilterPhase, Gate, PackedDepthwise, PackedWeights, Pool, Weights, WindowAttention};
 use crate::kernels::Level;
 
 /// Memory that [`Level::attention_window`] works in; what it holds before and after means nothing.

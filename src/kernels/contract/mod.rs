@@ -197,7 +197,7 @@ impl Epilogue<'_> {
 /// Weights of a dense convolution in a level's own order, and its kernel for them.
 pub(super) trait ConvKernel: Debug + Send + Sync + RefUnwindSafe {
     /// One row. The row's shape is that of the weights from which [`Kernels::prepare`] has made this.
-    fn row(&self, row: &mut ConvRow);
+    fn row(&self, row: ConvRow);
 
     /// Bytes on the heap.
     fn bytes(&self) -> usize;
@@ -222,11 +222,11 @@ pub(super) trait Kernels: Sync + RefUnwindSafe {
     }
 
     /// Matrix product with weights made while frames run, in the order of [`Weights::data`].
-    fn product(&self, weights: &[i8], row: &mut ConvRow) {
+    fn product(&self, weights: &[i8], row: ConvRow) {
         self.base().product(weights, row);
     }
 
-    fn depthwise_row(&self, row: &mut DepthwiseRow) {
+    fn depthwise_row(&self, row: DepthwiseRow) {
         self.base().depthwise_row(row);
     }
 

@@ -101,8 +101,8 @@ impl PackedWeights {
     /// `x * tap.step + tap.offset`.
     pub fn conv_row(&self, epilogue: &Epilogue, rows: &[&[u8]], output: &mut Output) {
         let Self { taps, run, outputs, bias, multiplier, kernel } = self;
-        let mut row = ConvRow::new(taps, *run, *outputs, bias, multiplier, epilogue, rows, output);
-        kernel.row(&mut row);
+        let row = ConvRow::new(taps, *run, *outputs, bias, multiplier, epilogue, rows, output);
+        kernel.row(row);
     }
 }
 
@@ -149,7 +149,7 @@ impl PackedDepthwise {
     /// lie `step` bytes apart, taps of a row `tap_step`: dilation times the bytes of a pixel.
     pub fn row(&self, step: usize, tap_step: usize, epilogue: &Epilogue, rows: [&[u8]; 3], output: &mut Output) {
         let Self { level, data, bias, multiplier, channels } = self;
-        let mut row = DepthwiseRow::new(data, bias, multiplier, *channels, [step, tap_step], epilogue, rows, output);
-        level.kernels.depthwise_row(&mut row);
+        let row = DepthwiseRow::new(data, bias, multiplier, *channels, [step, tap_step], epilogue, rows, output);
+        level.kernels.depthwise_row(row);
     }
 }

@@ -57,7 +57,7 @@ impl Right<'_> {
         let (taps, rows) = ([Tap { row: 0, offset: 0, step: depth }], [left]);
         let epilogue = Epilogue { clamp, residual: None };
         let mut output = Output { bytes: out, step: outputs, pixels: left.len() / depth };
-        let mut row = ConvRow::new(&taps, depth, outputs, sums, multipliers, &epilogue, &rows, &mut output);
-        kernels.product(&weights[..depth * outputs], &mut row);
+        let row = ConvRow::new(&taps, depth, outputs, sums, multipliers, &epilogue, &rows, &mut output);
+        kernels.product(&weights[..depth * outputs], row);
     }
 }

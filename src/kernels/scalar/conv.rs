@@ -7,7 +7,7 @@ use crate::kernels::contract::{ConvKernel, ConvRow, Residual, quantise, requanti
 pub struct Quads(pub Vec<i8>);
 
 impl ConvKernel for Quads {
-    fn row(&self, row: &mut ConvRow) {
+    fn row(&self, row: ConvRow) {
         conv_row(&self.0, row);
     }
 
@@ -16,7 +16,7 @@ impl ConvKernel for Quads {
     }
 }
 
-pub fn conv_row(weights: &[i8], row: &mut ConvRow) {
+pub fn conv_row(weights: &[i8], row: ConvRow) {
     let (padded, quads) = (row.padded(), row.run / 4);
     for x in 0..row.pixels {
         for o in 0..row.outputs {

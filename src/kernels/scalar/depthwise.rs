@@ -3,7 +3,7 @@
 use super::conv::add;
 use crate::kernels::contract::{DepthwiseRow, requantise};
 
-pub fn depthwise_row(row: &mut DepthwiseRow) {
+pub fn depthwise_row(row: DepthwiseRow) {
     let channels = row.channels;
     for x in 0..row.pixels {
         for c in 0..channels {

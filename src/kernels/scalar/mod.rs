@@ -9,7 +9,7 @@ mod pack;
 use std::sync::Arc;
 
 use super::contract::{
-    Add, ConvKernel, ConvRow, DepthwiseRow, Gate, Kernels, FilterPhase, Pool, Scratch, Weights, WindowAttention,
+    Add, ConvKernel, ConvRow, DepthwiseRow, FilterPhase, Gate, Kernels, Pool, Scratch, Weights, WindowAttention,
 };
 use super::drivers::attention;
 
@@ -32,11 +32,11 @@ impl Kernels for Scalar {
         Arc::new(conv::Quads(weights.data.to_vec()))
     }
 
-    fn product(&self, weights: &[i8], row: &mut ConvRow) {
+    fn product(&self, weights: &[i8], row: ConvRow) {
         conv::conv_row(weights, row);
     }
 
-    fn depthwise_row(&self, row: &mut DepthwiseRow) {
+    fn depthwise_row(&self, row: DepthwiseRow) {
         depthwise::depthwise_row(row);
     }
 

@@ -102,7 +102,7 @@ impl<M: MultiplyAdd> Quads<M> {
 }
 
 impl<M: MultiplyAdd> ConvKernel for Quads<M> {
-    fn row(&self, row: &mut ConvRow) {
+    fn row(&self, row: ConvRow) {
         conv_row::<M>(&self.weights, row);
     }
 
@@ -112,9 +112,9 @@ impl<M: MultiplyAdd> ConvKernel for Quads<M> {
 }
 
 /// One row, with weights as [`Weights::data`] has them.
-pub fn conv_row<M: MultiplyAdd>(weights: &[i8], row: &mut ConvRow) {
+pub fn conv_row<M: MultiplyAdd>(weights: &[i8], mut row: ConvRow) {
     assert!(weights.len() >= row.taps.len() * row.run * row.padded(), "fewer weights than the row has");
-    let out = row.out.as_mut_ptr();
+    let out = row.take_out();
     let row = Row::<M> { row, weights, out, multiply_add: PhantomData };
     // SAFETY: the row has been checked (see `ConvRow`), and so have the weights; the level is there (see `arch`).
     unsafe { row.run() }
@@ -122,7 +122,7 @@ pub fn conv_row<M: MultiplyAdd>(weights: &[i8], row: &mut ConvRow) {
 
 /// The arguments of [`conv_row`].
 struct Row<'a, M> {
-    row: &'a ConvRow<'a>,
+    row: ConvRow<'a>,
     weights: &'a [i8],
     out: *mut u8,
     multiply_add: PhantomData<M>,
@@ -189,7 +189,7 @@ impl<M: MultiplyAdd> Row<'_, M> {
     #[target_feature(enable = "avx2")]
     #[inline]
     unsafe fn block<const V: usize, const P: usize>(&self, output: usize, x: usize) {
-        let ConvRow { taps, run, .. } = *self.row;
+        let ConvRow { taps, run, .. } = self.row;
         let line = self.row.padded() * 4;
         let mut sums = [[_mm256_setzero_si256(); V]; P];
         for v in 0..V {
@@ -228,7 +228,7 @@ impl<M: MultiplyAdd> Row<'_, M> {
     #[target_feature(enable = "avx2")]
     #[inline]
     unsafe fn narrow_block(&self, x: usize) {
-        let ConvRow { taps, run, .. } = *self.row;
+        let ConvRow { taps, run, .. } = self.row;
         const LINE: usize = 32;
         let halves = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
         let mut sums = [[_mm256_setzero_si256()]; 8];

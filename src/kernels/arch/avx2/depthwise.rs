@@ -6,8 +6,8 @@ use super::finish;
 use crate::kernels::contract::DepthwiseRow;
 use crate::kernels::drivers::blocks;
 
-pub fn depthwise_row(row: &mut DepthwiseRow) {
-    let out = row.out.as_mut_ptr();
+pub fn depthwise_row(mut row: DepthwiseRow) {
+    let out = row.take_out();
     let row = Row { row, out };
     for channel in (0..row.row.channels).step_by(8) {
         // SAFETY: the row has been checked (see `DepthwiseRow`), and the level is there (see `arch`).
@@ -17,7 +17,7 @@ pub fn depthwise_row(row: &mut DepthwiseRow) {
 
 /// The argument of [`depthwise_row`].
 struct Row<'a> {
-    row: &'a DepthwiseRow<'a>,
+    row: DepthwiseRow<'a>,
     out: *mut u8,
 }
 
@@ -38,7 +38,7 @@ impl Row<'_> {
     /// `channel + 8` is at most the channels.
     #[target_feature(enable = "avx2")]
     unsafe fn strip(&self, channel: usize) {
-        let DepthwiseRow { data, bias, multiplier, channels, pixels, .. } = *self.row;
+        let DepthwiseRow { data, bias, multiplier, channels, pixels, .. } = self.row;
         // SAFETY: there are nine lines of `channels` weights.
         let tap = |t: usize| unsafe { _mm_loadl_epi64(data.as_ptr().add(t * channels + channel).cast()) };
         let pair = |a, b| _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b));
@@ -86,7 +86,9 @@ impl Row<'_> {
                 Some(r) => {
                     let at = (x + p) * r.skip_step + strip.channel;
                     // SAFETY: the addend has all channels at every pixel.
-                    finish::add_residual(value, self.row.epilogue.clamp, r, unsafe { finish::load(r.skip.as_ptr().add(at), 8) })
+                    finish::add_residual(value, self.row.epilogue.clamp, r, unsafe {
+                        finish::load(r.skip.as_ptr().add(at), 8)
+                    })
                 }
             }
         };
@@ -107,10 +109,11 @@ impl Row<'_> {
     #[target_feature(enable = "avx2")]
     #[inline]
     unsafe fn sum(&self, strip: &Strip, x: usize) -> __m256i {
-        let DepthwiseRow { step, tap_step, .. } = *self.row;
+        let DepthwiseRow { step, tap_step, .. } = self.row;
         let at = x * step + strip.channel;
         // SAFETY: the rows reach past all channels of the last tap of the last pixel.
-        let tap = |t: usize| unsafe { _mm_loadl_epi64(self.row.rows[t / 3].as_ptr().add(at + t % 3 * tap_step).cast()) };
+        let tap =
+            |t: usize| unsafe { _mm_loadl_epi64(self.row.rows[t / 3].as_ptr().add(at + t % 3 * tap_step).cast()) };
         let pair = |a, b| _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
         let product = |i: usize, x| _mm256_madd_epi16(x, strip.pairs[i]);
         let a = _mm256_add_epi32(product(0, pair(tap(0), tap(1))), product(1, pair(tap(2), tap(3))));

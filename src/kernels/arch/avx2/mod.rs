@@ -1,5 +1,6 @@
 //! AVX2: 256-bit vectors, eight 32-bit sums in each.
 
+mod attention;
 mod colour;
 pub(super) mod conv;
 mod depthwise;
@@ -11,9 +12,9 @@ use std::sync::Arc;
 
 use super::with_features;
 use crate::kernels::contract::{
-    Add, ConvKernel, ConvRow, DepthwiseRow, Gate, Kernels, FilterPhase, Pool, Scratch, Weights, WindowAttention,
+    Add, ConvKernel, ConvRow, DepthwiseRow, FilterPhase, Gate, Kernels, Pool, Scratch, Weights, WindowAttention,
 };
-use crate::kernels::drivers::{attention, elementwise};
+use crate::kernels::drivers::{attention as driver, elementwise};
 use crate::kernels::scalar::{self, Scalar};
 use conv::{PairsFit, Quads, Wide};
 pub(super) use vectors::Registers;
@@ -27,14 +28,18 @@ impl Kernels for Avx2 {
     }
 
     fn prepare(&self, weights: &Weights) -> Arc<dyn ConvKernel> {
-        if weights.pairs_fit() { Arc::new(Quads::<PairsFit>::new(weights)) } else { Arc::new(Quads::<Wide>::new(weights)) }
+        if weights.pairs_fit() {
+            Arc::new(Quads::<PairsFit>::new(weights))
+        } else {
+            Arc::new(Quads::<Wide>::new(weights))
+        }
     }
 
-    fn product(&self, weights: &[i8], row: &mut ConvRow) {
+    fn product(&self, weights: &[i8], row: ConvRow) {
         conv::conv_row::<Wide>(weights, row);
     }
 
-    fn depthwise_row(&self, row: &mut DepthwiseRow) {
+    fn depthwise_row(&self, row: DepthwiseRow) {
         depthwise::depthwise_row(row);
     }
 
@@ -73,6 +78,10 @@ impl Kernels for Avx2 {
         pack::pack_rows(b, outputs, depth, data, sums);
     }
 
+    fn wide_scratch(&self, a: &WindowAttention) -> usize {
+        attention::scratch(a)
+    }
+
     fn attention_window(
         &self,
         a: &WindowAttention,
@@ -82,6 +91,10 @@ impl Kernels for Avx2 {
         scratch: &mut Scratch,
         out: &mut [u8],
     ) {
-        attention::window(self, a, query, keys, values, scratch, out);
+        if attention::suits(a) {
+            attention::window(a, query, keys, values, &mut scratch.wide, out);
+        } else {
+            driver::window(self, a, query, keys, values, scratch, out);
+        }
     }
 }

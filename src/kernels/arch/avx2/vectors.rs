@@ -84,12 +84,7 @@ impl Vectors for Registers {
     fn add(a: [__m256; 4], b: [__m256; 4]) -> [__m256; 4] {
         // SAFETY: the level is there.
         unsafe {
-            [
-                _mm256_add_ps(a[0], b[0]),
-                _mm256_add_ps(a[1], b[1]),
-                _mm256_add_ps(a[2], b[2]),
-                _mm256_add_ps(a[3], b[3]),
-            ]
+            [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1]), _mm256_add_ps(a[2], b[2]), _mm256_add_ps(a[3], b[3])]
         }
     }
 
@@ -97,12 +92,7 @@ impl Vectors for Registers {
     fn multiply(a: [__m256; 4], b: [__m256; 4]) -> [__m256; 4] {
         // SAFETY: the level is there.
         unsafe {
-            [
-                _mm256_mul_ps(a[0], b[0]),
-                _mm256_mul_ps(a[1], b[1]),
-                _mm256_mul_ps(a[2], b[2]),
-                _mm256_mul_ps(a[3], b[3]),
-            ]
+            [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1]), _mm256_mul_ps(a[2], b[2]), _mm256_mul_ps(a[3], b[3])]
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::finish::{self, Rule};
 use super::super::avx2;
+use super::finish::{self, Rule};
 use crate::kernels::contract::{Epilogue, Kernels, Scratch, WindowAttention};
 
 /// Scores of all 64 queries with all 64 keys, into `scratch.scores`: those of a query are one vector of bytes.
@@ -28,7 +28,13 @@ pub fn scores(a: &WindowAttention, query: &[u8], keys: &[u8], scratch: &mut Scra
 ///
 /// `query` and `packed` have 64 times `a.keys` bytes, a multiple of 4; there are 64 sums and 64 times 64 scores.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn scores_of<const QUADS: usize>(a: &WindowAttention, query: &[u8], packed: &[i8], sums: &[i32], scores: &mut [u8]) {
+unsafe fn scores_of<const QUADS: usize>(
+    a: &WindowAttention,
+    query: &[u8],
+    packed: &[i8],
+    sums: &[i32],
+    scores: &mut [u8],
+) {
     let rule = Rule::new(&Epilogue { clamp: a.scores, residual: None });
     let multiplier = _mm512_set1_ps(a.score_multiplier);
     let quads = if QUADS > 0 { QUADS } else { a.keys / 4 };

@@ -20,30 +20,31 @@ use crate::kernels::contract::{ConvRow, Kernels, Tap};
 use crate::kernels::drivers::blocks;
 
 /// One row.
-pub fn conv_row(packed: &Packed, row: &mut ConvRow) {
-    let Packed { taps, quads, last } = packed;
-    let out = row.out.as_mut_ptr();
+pub fn conv_row(packed: &Packed, mut row: ConvRow) {
+    packed.assert_shape(&row);
+    let Packed { taps, quads, last, .. } = packed;
+    let out = row.take_out();
     let row = Row { row, taps, quads, last, out };
-    row.assert_weights();
-    // SAFETY: the row has been checked (see `ConvRow`), and so have the weights; the level is there (see `arch`).
+    // SAFETY: the row has been checked (see `ConvRow`), and the weights are for rows of its shape; the level is there (see
+    // `arch`).
     unsafe { if row.row.epilogue.residual.is_some() { row.run::<true>() } else { row.run::<false>() } }
 }
 
 /// A matrix product with weights that nothing has prepared.
-pub fn product(weights: &[i8], row: &mut ConvRow) {
+pub fn product(weights: &[i8], mut row: ConvRow) {
     if !row.outputs.is_multiple_of(16) || row.taps.len() != 1 {
         return avxvnni::EVEX.product(weights, row);
     }
-    let (taps, out) = ([(row.taps[0], row.run)], row.out.as_mut_ptr());
+    let (taps, out) = ([(row.taps[0], row.run)], row.take_out());
+    assert!(weights.len() >= row.run * row.outputs, "{} weights", weights.len());
     let row = Row { row, taps: &taps, quads: weights, last: &Last::Sixteen, out };
-    row.assert_weights();
     // SAFETY: the row has been checked (see `ConvRow`), and so have the weights; the level is there (see `arch`).
     unsafe { row.run::<false>() }
 }
 
 /// The arguments of [`conv_row`].
 pub(super) struct Row<'a> {
-    pub(super) row: &'a ConvRow<'a>,
+    pub(super) row: ConvRow<'a>,
     /// The row's taps; those that follow one another as one.
     pub(super) taps: &'a [(Tap, usize)],
     quads: &'a [i8],
@@ -70,28 +71,11 @@ struct Strip {
 }
 
 impl Row<'_> {
-    /// Panics unless there is a vector of weights for each step of each strip.
-    fn assert_weights(&self) {
-        let bytes: usize = self.taps.iter().map(|(_, run)| run).sum();
-        let (strips, steps) = (self.row.padded(), |least: usize| {
-            self.taps.iter().map(|(_, run)| run / least + (run % least / 4).count_ones() as usize).sum::<usize>()
-        });
-        assert!(bytes == self.row.taps.len() * self.row.run, "{bytes} bytes of the taps");
-        assert!(strips <= 8 || self.quads.len() >= bytes * strips, "{} weights", self.quads.len());
-        match (self.row.outputs % 16, self.last) {
-            (1..=4, Last::Four(last)) => assert!(last.len() >= steps(16), "{} steps", last.len()),
-            (5..=8, Last::Eight(last)) => assert!(last.len() >= steps(8), "{} steps", last.len()),
-            (12, Last::Twelve(last)) => assert!(last.len() >= steps(8), "{} steps", last.len()),
-            (0 | 9..=11 | 13.., Last::Sixteen) => {}
-            (outputs, last) => panic!("{outputs} outputs are left for {last:?}"),
-        }
-    }
-
     /// All strips of outputs. `R`: there is a residual.
     ///
     /// # Safety
     ///
-    /// [`Row::assert_weights`] holds.
+    /// The weights are those of the row's shape.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn run<const R: bool>(&self) {
         let outputs = self.row.outputs;
@@ -117,7 +101,7 @@ impl Row<'_> {
     ///
     /// # Safety
     ///
-    /// [`Row::assert_weights`] holds; `output + 64 / D` is at most the padded number of outputs; `steps` are the strip's weights, or
+    /// The weights are those of the row's shape; `output + 64 / D` is at most the padded number of outputs; `steps` are the strip's weights, or
     /// it has 16 outputs.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn strip<const R: bool, const D: usize, const F: bool>(&self, output: usize, steps: Option<&[[i8; 64]]>) {
@@ -147,7 +131,7 @@ impl Row<'_> {
                 (_mm512_maskz_permutexvar_epi32(0x1111, fours, bias), _mm512_permutexvar_ps(fours, multiplier))
             }
         };
-        let (rule, residual, pixels) = (Rule::new(self.row.epilogue), self.row.epilogue.residual, self.row.pixels);
+        let (rule, residual, pixels) = (Rule::new(&self.row.epilogue), self.row.epilogue.residual, self.row.pixels);
         let (skip, skip_step) = residual.map_or(([].as_ptr(), 0), |r| (r.skip.as_ptr(), r.skip_step));
         let (skip, out, out_step) = (skip.wrapping_add(output), self.out.wrapping_add(output), self.row.out_step);
         let strip = Strip { output, weights, line, start, multiplier, rule, skip, skip_step, out, out_step };
@@ -297,7 +281,11 @@ impl Row<'_> {
         unsafe {
             _mm512_storeu_si512(array.as_mut_ptr().cast(), bytes);
             for p in 0..pixels {
-                std::ptr::copy_nonoverlapping(array[p * each..].as_ptr(), to.wrapping_add(p * self.row.out_step), count);
+                std::ptr::copy_nonoverlapping(
+                    array[p * each..].as_ptr(),
+                    to.wrapping_add(p * self.row.out_step),
+                    count,
+                );
             }
         }
     }

@@ -11,9 +11,9 @@ use crate::kernels::contract::DepthwiseRow;
 use crate::kernels::drivers::blocks;
 
 /// A row of four pixels and sixteen channels or more.
-pub fn depthwise_row(row: &mut DepthwiseRow) {
+pub fn depthwise_row(mut row: DepthwiseRow) {
     assert!(row.pixels >= 4 && row.channels >= 16, "{} pixels of {} channels", row.pixels, row.channels);
-    let out = row.out.as_mut_ptr();
+    let out = row.take_out();
     let row = Row { row, out };
     for channel in blocks(row.row.channels, 16) {
         // SAFETY: the row has been checked (see `DepthwiseRow`), there are 16 channels from `channel` and four pixels or
@@ -26,7 +26,7 @@ pub fn depthwise_row(row: &mut DepthwiseRow) {
 
 /// The argument of [`depthwise_row`].
 struct Row<'a> {
-    row: &'a DepthwiseRow<'a>,
+    row: DepthwiseRow<'a>,
     out: *mut u8,
 }
 
@@ -48,7 +48,7 @@ impl Row<'_> {
     /// The row has four pixels or more and 16 channels from `channel`.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn strip<const R: bool>(&self, channel: usize) {
-        let DepthwiseRow { data, bias, multiplier, channels, step, out_step, pixels, .. } = *self.row;
+        let DepthwiseRow { data, bias, multiplier, channels, step, out_step, pixels, .. } = self.row;
         let zero = _mm_setzero_si128();
         // SAFETY: there are nine lines of `channels` weights.
         let tap = |t: usize| unsafe { _mm_loadu_si128(data.as_ptr().add(t * channels + channel).cast()) };
@@ -71,7 +71,7 @@ impl Row<'_> {
             ],
             bias,
             multiplier,
-            rule: Rule::new(self.row.epilogue),
+            rule: Rule::new(&self.row.epilogue),
         };
         for x in blocks(pixels, 4) {
             // SAFETY: the pixels x..x + 4 are there.
@@ -93,7 +93,7 @@ impl Row<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     #[inline]
     unsafe fn block<const R: bool, const NEAR: bool>(&self, strip: &Strip, x: usize) {
-        let DepthwiseRow { step, tap_step, out_step, .. } = *self.row;
+        let DepthwiseRow { step, tap_step, out_step, .. } = self.row;
         let at = x * step + strip.channel;
         // SAFETY: the rows reach past all channels of the last tap of the last pixel.
         let tap = |t: usize| unsafe {

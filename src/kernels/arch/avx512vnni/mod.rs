@@ -33,11 +33,11 @@ impl Kernels for Vnni {
         Arc::new(pack::Packed::new(weights))
     }
 
-    fn product(&self, weights: &[i8], row: &mut ConvRow) {
+    fn product(&self, weights: &[i8], row: ConvRow) {
         conv::product(weights, row);
     }
 
-    fn depthwise_row(&self, row: &mut DepthwiseRow) {
+    fn depthwise_row(&self, row: DepthwiseRow) {
         // Four pixels and sixteen channels are taken at once.
         if row.channels < 16 || row.pixels < 4 {
             return self.base().depthwise_row(row);

@@ -14,6 +14,8 @@ pub struct Packed {
     /// As [`Weights::data`] has them, for strips of 16; nothing if there is none.
     pub quads: Vec<i8>,
     pub last: Last,
+    /// Taps, their run, and outputs.
+    shape: [usize; 3],
 }
 
 /// The last strip of outputs, if it is narrower than 16. Each has what a step reads: see [`conv`].
@@ -41,12 +43,19 @@ impl Packed {
             _ => Last::Sixteen,
         };
         let quads = if padded > 8 { weights.data.to_vec() } else { vec![] };
-        Self { taps: weights.merged(), quads, last }
+        let shape = [weights.taps.len(), weights.run, weights.outputs];
+        Self { taps: weights.merged(), quads, last, shape }
+    }
+
+    /// Panics if these are the weights of rows of another shape.
+    pub fn assert_shape(&self, row: &ConvRow) {
+        let shape = [row.taps.len(), row.run, row.outputs];
+        assert!(self.shape == shape, "a row of {shape:?} and weights of {:?}", self.shape);
     }
 }
 
 impl ConvKernel for Packed {
-    fn row(&self, row: &mut ConvRow) {
+    fn row(&self, row: ConvRow) {
         conv::conv_row(self, row);
     }
 

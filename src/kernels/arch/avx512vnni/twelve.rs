@@ -71,7 +71,7 @@ impl Row<'_> {
             weights: steps.as_ptr().cast(),
             start: [outer, middle].map(|at| _mm512_maskz_permutexvar_epi32(0x5555, at, bias)),
             multiplier: [outer_twice, middle_twice].map(|at| _mm512_permutexvar_ps(at, multiplier)),
-            rule: Rule::new(self.row.epilogue),
+            rule: Rule::new(&self.row.epilogue),
             out: self.out.wrapping_add(output),
         };
         for x in blocks(self.row.pixels, BLOCK) {
@@ -133,7 +133,8 @@ impl Row<'_> {
         ];
         // SAFETY: the array has 64 bytes; `out` has 12 at each of the four pixels, 48 when no others lie between.
         unsafe {
-            let bytes = _mm512_permutexvar_epi16(_mm512_loadu_si512(ORDER.as_ptr().cast()), strip.rule.quantise(values));
+            let bytes =
+                _mm512_permutexvar_epi16(_mm512_loadu_si512(ORDER.as_ptr().cast()), strip.rule.quantise(values));
             let to = strip.out.wrapping_add(x * self.row.out_step);
             if self.row.out_step == 12 {
                 _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(bytes));

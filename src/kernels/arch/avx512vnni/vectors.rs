@@ -54,7 +54,8 @@ impl Vectors for Registers {
         // SAFETY: the level is there.
         unsafe {
             let shift = _mm_cvtsi32_si128(if upper { 16 } else { 0 });
-            let (a, b) = (_mm512_cvtepi32_epi16(_mm512_srl_epi32(a, shift)), _mm512_cvtepi32_epi16(_mm512_srl_epi32(b, shift)));
+            let (a, b) =
+                (_mm512_cvtepi32_epi16(_mm512_srl_epi32(a, shift)), _mm512_cvtepi32_epi16(_mm512_srl_epi32(b, shift)));
             _mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b)
         }
     }

@@ -29,7 +29,7 @@ impl<const IS_VEX: bool> Kernels for AvxVnni<IS_VEX> {
         Arc::new(Quads::<Dot<IS_VEX>>::new(weights))
     }
 
-    fn product(&self, weights: &[i8], row: &mut ConvRow) {
+    fn product(&self, weights: &[i8], row: ConvRow) {
         conv_row::<Dot<IS_VEX>>(weights, row);
     }
 

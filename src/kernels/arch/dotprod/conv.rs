@@ -27,7 +27,7 @@ macro_rules! load {
 }
 
 /// One row, with weights as [`Weights::data`](crate::kernels::Weights::data) has them.
-pub fn conv_row(weights: &[i8], row: &mut ConvRow) {
+pub fn conv_row(weights: &[i8], row: ConvRow) {
     let row = Row::new(row, weights);
     row.assert_quads();
     let outputs = row.row.outputs;
@@ -99,7 +99,7 @@ unsafe fn block<const E: u8, const F: bool, const W: usize, const V: usize, cons
     x: usize,
     last: &Epilogue<W>,
 ) {
-    let ConvRow { taps, run, rows, .. } = *row.row;
+    let ConvRow { taps, run, rows, .. } = row.row;
     let line = row.row.padded() * 4;
     // SAFETY: `bias` has the padded number of outputs.
     let bias = std::array::from_fn(|v| unsafe { vld1q_s32(row.row.bias.as_ptr().add(output + v * 4)) });

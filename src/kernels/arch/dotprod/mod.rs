@@ -16,7 +16,7 @@ pub struct DotProd;
 struct Quads(Vec<i8>);
 
 impl ConvKernel for Quads {
-    fn row(&self, row: &mut ConvRow) {
+    fn row(&self, row: ConvRow) {
         conv::conv_row(&self.0, row);
     }
 
@@ -34,7 +34,7 @@ impl Kernels for DotProd {
         Arc::new(Quads(weights.data.to_vec()))
     }
 
-    fn product(&self, weights: &[i8], row: &mut ConvRow) {
+    fn product(&self, weights: &[i8], row: ConvRow) {
         conv::conv_row(weights, row);
     }
 

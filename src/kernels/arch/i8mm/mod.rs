@@ -67,7 +67,7 @@ impl Pairs {
 }
 
 impl ConvKernel for Pairs {
-    fn row(&self, row: &mut ConvRow) {
+    fn row(&self, row: ConvRow) {
         let row = Row::new(row, &[]);
         let steps: usize = self.taps.iter().map(|(_, run)| run.div_ceil(8)).sum();
         let bytes: usize = self.taps.iter().map(|(_, run)| run).sum();

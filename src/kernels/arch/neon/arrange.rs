@@ -54,7 +54,7 @@ impl Chained {
     }
 
     /// One row of two pixels or more.
-    pub fn row(&self, row: &mut ConvRow) {
+    pub fn row(&self, row: ConvRow) {
         short::conv_row(self, row);
     }
 
@@ -217,7 +217,8 @@ fn arranged(weights: &Weights) -> Option<Chained> {
             assert!(usize::from(place.quad) * 4 + piece.size <= end, "{} bytes at {place:?} of {end}", piece.size);
             Some(place)
         };
-        let firsts = chains.iter().flatten().map(|source| place(pieces(source).first()?)).collect::<Option<Vec<_>>>()?;
+        let firsts =
+            chains.iter().flatten().map(|source| place(pieces(source).first()?)).collect::<Option<Vec<_>>>()?;
         let fours = chains.iter().flatten().map(pieces).filter(|pieces| pieces.len() > 1);
         let pieces = fours.map(|pieces| Some([place(&pieces[1])?, place(&pieces[2])?])).collect::<Option<Vec<_>>>()?;
         let at = |place: Place, more: usize| {
@@ -230,7 +231,9 @@ fn arranged(weights: &Weights) -> Option<Chained> {
             pieces,
             weights: chains
                 .iter()
-                .flat_map(|chain| lines.iter().flat_map(|line| chain.iter().flat_map(|source| &line[source * 16..][..16])))
+                .flat_map(|chain| {
+                    lines.iter().flat_map(|line| chain.iter().flat_map(|source| &line[source * 16..][..16]))
+                })
                 .copied()
                 .collect(),
             first: first.len(),

@@ -42,7 +42,7 @@ impl Quads {
     }
 
     /// One row.
-    pub fn row(&self, row: &mut ConvRow) {
+    pub fn row(&self, row: ConvRow) {
         conv_row(&self.weights, Some(&self.subtracted), row);
     }
 
@@ -53,11 +53,11 @@ impl Quads {
 }
 
 /// One row, with weights as [`Weights::data`] has them.
-pub fn product(weights: &[i8], row: &mut ConvRow) {
+pub fn product(weights: &[i8], row: ConvRow) {
     conv_row(weights, None, row);
 }
 
-fn conv_row(weights: &[i8], subtracted: Option<&[i32]>, row: &mut ConvRow) {
+fn conv_row(weights: &[i8], subtracted: Option<&[i32]>, row: ConvRow) {
     let row = Row::new(row, weights);
     row.assert_quads();
     assert!(subtracted.is_none_or(|sums| sums.len() >= row.row.padded()), "fewer sums than outputs");
@@ -81,15 +81,15 @@ fn conv_row(weights: &[i8], subtracted: Option<&[i32]>, row: &mut ConvRow) {
 
 /// A row, and where it is written.
 pub struct Row<'a> {
-    pub row: &'a ConvRow<'a>,
+    pub row: ConvRow<'a>,
     /// Weights of all strips, in an order that the kernel knows.
     pub weights: &'a [i8],
     out: *mut u8,
 }
 
 impl<'a> Row<'a> {
-    pub fn new(row: &'a mut ConvRow, weights: &'a [i8]) -> Self {
-        let out = row.out.as_mut_ptr();
+    pub fn new(mut row: ConvRow<'a>, weights: &'a [i8]) -> Self {
+        let out = row.take_out();
         Self { row, weights, out }
     }
 
@@ -170,7 +170,7 @@ impl<'a> Row<'a> {
         start: [int32x4_t; 2],
         last: &Epilogue<1>,
     ) {
-        let ConvRow { taps, run, .. } = *self.row;
+        let ConvRow { taps, run, .. } = self.row;
         let line = self.row.padded() * 4;
         let mut sums = [[vdupq_n_s32(0); V]; P];
         // SAFETY: `output` is below the padded number, and a line has four weights for each of them.
@@ -206,7 +206,7 @@ impl<'a> Row<'a> {
 
     /// How its sums end: see [`finish`].
     pub fn ending(&self) -> u8 {
-        Rule::ending(self.row.epilogue)
+        Rule::ending(&self.row.epilogue)
     }
 
     /// How many of the 8 outputs from `first` are real.
@@ -231,7 +231,7 @@ impl<'a> Row<'a> {
         let (skip, skip_step) = residual.map_or(([].as_ptr(), 0), |r| (r.skip.as_ptr(), r.skip_step));
         Epilogue {
             multipliers: std::array::from_fn(|w| [multiplier(w * 2), multiplier(w * 2 + 1)]),
-            rule: Rule::new(self.row.epilogue),
+            rule: Rule::new(&self.row.epilogue),
             added: residual.is_some(),
             skip: skip.wrapping_add(output),
             skip_step,

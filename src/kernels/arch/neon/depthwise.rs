@@ -9,8 +9,8 @@ use super::finish::{self, ADDED, Eight, Rule};
 use crate::kernels::contract::DepthwiseRow;
 use crate::kernels::drivers::blocks;
 
-pub fn depthwise_row(row: &mut DepthwiseRow) {
-    let out = row.out.as_mut_ptr();
+pub fn depthwise_row(mut row: DepthwiseRow) {
+    let out = row.take_out();
     let row = Row { row, out };
     for channel in (0..row.row.channels).step_by(8) {
         // SAFETY: the row has been checked (see `DepthwiseRow`), and the level is there (see `arch`).
@@ -20,7 +20,7 @@ pub fn depthwise_row(row: &mut DepthwiseRow) {
 
 /// The argument of [`depthwise_row`].
 struct Row<'a> {
-    row: &'a DepthwiseRow<'a>,
+    row: DepthwiseRow<'a>,
     out: *mut u8,
 }
 
@@ -42,7 +42,7 @@ impl Row<'_> {
     /// `channel + 8` is at most the channels.
     #[target_feature(enable = "neon")]
     unsafe fn strip(&self, channel: usize) {
-        let DepthwiseRow { data, bias, multiplier, channels, pixels, .. } = *self.row;
+        let DepthwiseRow { data, bias, multiplier, channels, pixels, .. } = self.row;
         // SAFETY: there are nine lines of `channels` weights.
         let taps: [_; 9] = std::array::from_fn(|t| unsafe { vld1_s8(data.as_ptr().add(t * channels + channel)) });
         let (bias, multiplier) = (bias[channel..channel + 8].as_ptr(), multiplier[channel..channel + 8].as_ptr());
@@ -53,7 +53,7 @@ impl Row<'_> {
             let weights = vmovl_s8(taps[t]);
             start = [vsubw_s16(start[0], vget_low_s16(weights)), vsubw_high_s16(start[1], weights)];
         }
-        let rule = Rule::new(self.row.epilogue);
+        let rule = Rule::new(&self.row.epilogue);
         let strip = Strip { channel, taps, start, multipliers, rule };
         // SAFETY: each block's pixels are below `pixels`.
         unsafe {
@@ -105,7 +105,7 @@ impl Row<'_> {
     #[target_feature(enable = "neon")]
     #[inline]
     unsafe fn sums(&self, strip: &Strip, x: usize) -> [int32x4_t; 2] {
-        let DepthwiseRow { step, tap_step, .. } = *self.row;
+        let DepthwiseRow { step, tap_step, .. } = self.row;
         let at = x * step + strip.channel;
         let signed = |t: usize, sign: u8| {
             let from = self.row.rows[t / 3].as_ptr().wrapping_add(at + t % 3 * tap_step);

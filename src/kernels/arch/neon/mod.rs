@@ -38,7 +38,7 @@ struct Packed {
 }
 
 impl ConvKernel for Packed {
-    fn row(&self, row: &mut ConvRow) {
+    fn row(&self, row: ConvRow) {
         match &self.chained {
             Some(chained) if row.pixels > 1 => chained.row(row),
             _ => self.quads.row(row),
@@ -63,11 +63,11 @@ impl Kernels for Neon {
         Arc::new(Packed { quads: Quads::new(weights), chained: Chained::new(weights) })
     }
 
-    fn product(&self, weights: &[i8], row: &mut ConvRow) {
+    fn product(&self, weights: &[i8], row: ConvRow) {
         conv::product(weights, row);
     }
 
-    fn depthwise_row(&self, row: &mut DepthwiseRow) {
+    fn depthwise_row(&self, row: DepthwiseRow) {
         depthwise::depthwise_row(row);
     }
 

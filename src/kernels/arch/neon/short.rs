@@ -26,7 +26,7 @@ use crate::kernels::contract::ConvRow;
 use crate::kernels::drivers::blocks;
 
 /// One row of two pixels or more.
-pub fn conv_row(weights: &Chained, row: &mut ConvRow) {
+pub fn conv_row(weights: &Chained, row: ConvRow) {
     // SAFETY: the level is there (see `arch`).
     unsafe { all_strips(weights, &Row::new(row, &[])) }
 }
@@ -38,7 +38,7 @@ fn all_strips(weights: &Chained, row: &Row) {
     assert!(width == 8 || width == 12 && outputs.is_multiple_of(12), "strips of {width} outputs");
     assert!(weights.strips.len() == outputs.div_ceil(width), "{} strips", weights.strips.len());
     let mut taps = Taps { taps: heapless::Vec::new(), step: None };
-    taps.fill(row.row);
+    taps.fill(&row.row);
     for (i, strip) in weights.strips.iter().enumerate() {
         let mut places =
             Places { firsts: heapless::Vec::new(), steps: heapless::Vec::new(), pieces: heapless::Vec::new() };
@@ -88,7 +88,11 @@ fn all_strips(weights: &Chained, row: &Row) {
 /// `output` begins a strip of so many outputs; `lines` are its own, and may be read at all pixels, two or more.
 #[target_feature(enable = "neon")]
 #[inline(never)]
-unsafe fn all_pixels<const Q: usize, const W: usize, const E: bool, const R: u8>(row: &Row, output: usize, lines: &Lines) {
+unsafe fn all_pixels<const Q: usize, const W: usize, const E: bool, const R: u8>(
+    row: &Row,
+    output: usize,
+    lines: &Lines,
+) {
     // SAFETY: the outputs are there, and each block's pixels are those of the row.
     unsafe {
         let last = row.last::<W>(output);
