@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The plan for RGB frames of `size`.
 pub fn plan(model: &Path, size: Size) -> Result<Report, Box<dyn Error>> {
     Ok(survey(&Model::open(model)?, &Options::new(size, PixelFormat::Rgb8))?)
 }

@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Upscales a PNG, and says what it took.
 pub fn upscale(model: &Path, input: &Path, output: &Path) -> Result<String, Box<dyn Error>> {
     let mut decoder = png::Decoder::new(BufReader::new(File::open(input)?));
     decoder.set_transformations(png::Transformations::normalize_to_color8());

@@ -13,7 +13,7 @@
 //! let mut upscaled = Vec::new();
 //! for _ in 0..30 {
 //!     let row = [128; 3 * 40];
-//!     engine.push(&row, |out| Ok::<(), std::io::Error>(upscaled.extend_from_slice(out)))?; // allocates nothing
+//!     engine.push(&row, |out| Ok::<(), std::io::Error>(upscaled.extend_from_slice(out)))?; // allocates nothing itself
 //! }
 //! assert_eq!(upscaled.len(), 80 * 60 * 3);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,13 +62,13 @@
 //! | `frame` | pixel formats, views of the caller's memory, luma, colour | kernels, geom |
 //! | `memory` | budget, slots shared by live range, arena with its borrow table | sync |
 //! | `model` | ONNX to `Graph`, through tract's typed graph; the only module that names tract | - |
-//! | `kernels` | the kernel contract and `Level`; `scalar` defines the result, the others are fast | - |
+//! | `kernels` | the kernel contract, `Level` and the table of levels; `scalar` defines the result, the others are fast | - |
 //! | `plan` | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
 //! | `tile` | how a frame is cut, and what cutting costs | geom |
 //! | `engine` | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model, sync |
 //! | `io` | sources and sinks: `image` photos, `video` frames, `device` drivers, `uri` text to specs | frame, geom |
 //! | `live` | capture, upscale, show: queues, drop policy, statistics | engine, io, frame, geom |
-//! | `board` | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | memory |
+//! | `board` | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | kernels, memory |
 //! | `bench` | measured runs | engine, board |
 //! | `boot` | the first process of a card image: mounts, modules, card; Linux only | - |
 //! | `cli` | arguments, progress, printing, exit codes | bench, board, engine, frame, geom, io, kernels, live, memory, model, plan, tile |

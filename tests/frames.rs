@@ -128,7 +128,11 @@ fn rows_that_do_not_fit_are_errors_and_change_nothing() {
                 other => panic!("{other:?}"),
             }
         }
-        engine.push(row, |row| Ok::<(), ()>(out.extend_from_slice(row))).unwrap();
+        let receive = |row: &[u8]| {
+            out.extend_from_slice(row);
+            Ok::<(), ()>(())
+        };
+        engine.push(row, receive).unwrap();
     }
     assert!(out == expected);
     // What the receiver says comes back, and the frame is forgotten.

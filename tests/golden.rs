@@ -1,6 +1,7 @@
 //! One picture, one hash: for every level, tile, thread count, budget and format.
 //!
 //! `BIFOCAL_BLESS=1` writes the hashes anew after the model or the arithmetic has changed on purpose.
+//! `BIFOCAL_REQUIRE_LEVELS=NAME,NAME` fails where one of these levels is not run.
 //! `BIFOCAL_EMULATED=1` leaves out the large frames, which an emulated processor takes minutes for.
 
 mod support;
@@ -47,6 +48,12 @@ fn frames() -> Vec<(String, Options, Vec<u8>)> {
 #[test]
 fn every_level_gives_the_golden_bytes() {
     let model = Model::embedded().unwrap();
+    let run: Vec<_> = Level::all().iter().map(|level| level.name()).collect();
+    for name in
+        std::env::var("BIFOCAL_REQUIRE_LEVELS").iter().flat_map(|names| names.split(',')).filter(|n| !n.is_empty())
+    {
+        assert!(run.contains(&name), "BIFOCAL_REQUIRE_LEVELS asks for '{name}'; run are {run:?}");
+    }
     let mut lines = String::new();
     let mut cases: Vec<_> = frames().into_iter().map(|(name, options, rows)| (&model, name, options, rows)).collect();
     let others: Vec<_> = Model::EMBEDDED[1..].iter().map(|name| Model::named(name).unwrap().unwrap()).collect();

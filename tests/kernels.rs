@@ -1,13 +1,16 @@
 //! Every level of this processor makes the bytes that `scalar` makes.
 //!
 //! One body for each kernel runs at all levels, on slices of exactly the size that the contract asks for. What a
-//! kernel must not touch is filled with a pattern and compared too.
+//! kernel must not touch is filled with a pattern and compared too. `BIFOCAL_REQUIRE_LEVELS=NAME,NAME` fails where one of these
+//! levels is not run.
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bifocal::internals::kernels::isa::Isa;
 use bifocal::internals::kernels::{
-    Add, Attend, Clamp, Depthwise, Gate, Level, Residual, Room, Tap, Taps, Weights, Window,
+    Add, Clamp, Depthwise, Epilogue, FilterPhase, Gate, Level, Output, Pool, Residual, Scratch, Tap, Weights,
+    WindowAttention,
 };
 
 /// Numbers that look random and are the same every time (SplitMix64).
@@ -176,8 +179,6 @@ struct Conv {
     out_step: usize,
     taps: Vec<Tap>,
     pairs_fit: bool,
-    /// Are weights handed over as the level arranges them, too?
-    arranged: bool,
     clamp: Clamp,
 }
 
@@ -197,12 +198,11 @@ impl Conv {
             }
         };
         let out_step = outputs + rng.pick(&[0, 0, 0, 1, 5, 40]);
-        let (pairs_fit, arranged) = (rng.coin(), rng.below(4) > 0);
-        Self { pixels, outputs, run, out_step, taps, pairs_fit, arranged, clamp: rng.clamp() }
+        Self { pixels, outputs, run, out_step, taps, pairs_fit: rng.coin(), clamp: rng.clamp() }
     }
 
     fn check(&self, rng: &mut Rng, addend: Option<&Addend>) {
-        let (padded, quads) = (self.outputs.next_multiple_of(8), self.run / 4);
+        let padded = self.outputs.next_multiple_of(8);
         let mut data = rng.weights(self.taps.len() * self.run * padded);
         if self.pairs_fit {
             rng.fit(&mut data);
@@ -215,29 +215,16 @@ impl Conv {
                 *w = 0;
             }
         }
-        let sum_of = |o: usize| -> i32 {
-            let quad = |q: usize| data[(q * padded + o) * 4..][..4].iter().map(|&w| i32::from(w)).sum::<i32>();
-            (0..self.taps.len() * quads).map(quad).sum()
-        };
-        let sums: Vec<i32> = (0..padded).map(sum_of).collect();
         let bias: Vec<i32> = (0..padded).map(|_| rng.below(20_000) as i32 - 10_000).collect();
         let multiplier = rng.multipliers(padded, spread(self.taps.len() * self.run));
         let rows: Vec<Vec<u8>> = (0..4).map(|row| rng.bytes(self.bytes_of(row))).collect();
         let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
         let residual = addend.map(Addend::residual);
-        let window = Window { taps: &self.taps, run: self.run };
-        compare(&(self, addend), (self.pixels - 1) * self.out_step + self.outputs, |level, out| {
-            let bias: Vec<i32> = bias.iter().zip(&sums).map(|(&b, &s)| level.bias(b, s)).collect();
-            let arranged = level.arrange(&window, self.outputs, &data);
-            let weights = Weights {
-                data: &data,
-                bias: &bias,
-                multiplier: &multiplier,
-                outputs: self.outputs,
-                arranged: if self.arranged { &arranged } else { &[] },
-                pairs_fit: self.pairs_fit,
-            };
-            level.conv_row(&window, &weights, self.clamp, residual.as_ref(), &rows, out, self.out_step, self.pixels);
+        let Self { ref taps, run, outputs, pixels, out_step, clamp, .. } = *self;
+        let weights = Weights { taps, run, outputs, data: &data, bias: &bias, multiplier: &multiplier };
+        let epilogue = Epilogue { clamp, residual };
+        compare(&(self, addend), (pixels - 1) * out_step + outputs, |level, out| {
+            level.pack(&weights).conv_row(&epilogue, &rows, &mut Output { bytes: out, step: out_step, pixels });
         });
     }
 
@@ -280,24 +267,14 @@ fn dense_convolution_of_extremes() {
             [[-128, -128], [127, 127], [-127, -127], [127, -128], [-128, 0], [64, 64], [-64, -64], [127, 1], [63, 63]]
         {
             let data: Vec<i8> = weights.iter().copied().cycle().take(taps.len() * run * outputs).collect();
-            let pairs_fit = i32::from(weights[0]).abs() + i32::from(weights[1]).abs() <= 128;
-            let sum = weights.iter().map(|&w| i32::from(w)).sum::<i32>() * (taps.len() * run / 2) as i32;
-            let window = Window { taps: &taps, run };
             let clamp = Clamp { zero_point: 128, low: 0, high: 255 };
             let row = vec![byte; (pixels - 1) * 64 + 2 * 64 + run];
+            let (bias, multiplier) = (vec![0; outputs], vec![1.0 / 150_000.0; outputs]);
+            let epilogue = Epilogue { clamp, residual: None };
             compare(&(byte, weights), pixels * outputs, |level, out| {
-                let bias = vec![level.bias(0, sum); outputs];
-                let multiplier = vec![1.0 / 150_000.0; outputs];
-                let arranged = level.arrange(&window, outputs, &data);
-                let weights = Weights {
-                    data: &data,
-                    bias: &bias,
-                    multiplier: &multiplier,
-                    outputs,
-                    arranged: &arranged,
-                    pairs_fit,
-                };
-                level.conv_row(&window, &weights, clamp, None, &[&row[..]; 3], out, outputs, pixels);
+                let weights = Weights { taps: &taps, run, outputs, data: &data, bias: &bias, multiplier: &multiplier };
+                let mut output = Output { bytes: out, step: outputs, pixels };
+                level.pack(&weights).conv_row(&epilogue, &[&row[..]; 3], &mut output);
             });
         }
     }
@@ -322,11 +299,15 @@ fn depthwise_convolution() {
                 let residual = addend.as_ref().map(Addend::residual);
                 let case = (channels, pixels, step, tap_step, out_step, clamp, &addend);
                 compare(&case, (pixels - 1) * out_step + channels, |level, out| {
-                    let sum = |c: usize| data.iter().skip(c).step_by(channels).map(|&w| i32::from(w)).sum();
-                    let bias: Vec<i32> = bias.iter().enumerate().map(|(c, &b)| level.bias(b, sum(c))).collect();
-                    let weights =
-                        Depthwise { data: &data, bias: &bias, multiplier: &multiplier, channels, tap_step, step };
-                    level.depthwise_row(&weights, clamp, residual.as_ref(), rows, out, out_step, pixels);
+                    let weights = Depthwise { data: &data, bias: &bias, multiplier: &multiplier, channels };
+                    let mut output = Output { bytes: out, step: out_step, pixels };
+                    level.pack_depthwise(&weights).row(
+                        step,
+                        tap_step,
+                        &Epilogue { clamp, residual },
+                        rows,
+                        &mut output,
+                    );
                 });
             }
         }
@@ -406,8 +387,8 @@ fn rows_of_the_filter() {
         let blend = |level: Level, out: &mut [i16]| level.blend_rows(weights, rows.each_ref().map(|r| &r[..]), out);
         compare_fine(&(width, weights), width, blend);
         for factor in 1..=8 {
-            let taps = |_| Taps { first: rng.below(2), weights: rng.pick(&WEIGHTS) };
-            let phases: Vec<Taps> = (0..factor).map(taps).collect();
+            let phase = |_| FilterPhase { first: rng.below(2), weights: rng.pick(&WEIGHTS) };
+            let phases: Vec<FilterPhase> = (0..factor).map(phase).collect();
             let row = fine(&mut rng, width + 4);
             compare_fine(&(&phases, width), factor * width, |level, out| level.enlarge_row(&phases, &row, out));
         }
@@ -434,7 +415,7 @@ fn shading() {
         let luma = rng.bytes(width);
         let planes: [Vec<i16>; 5] = std::array::from_fn(|_| fine(&mut rng, width));
         let [r, g, b, alpha, soft] = planes.each_ref().map(|plane| &plane[..]);
-        compare(&width, width, |level, out| level.whole_row(alpha, out));
+        compare(&width, width, |level, out| level.round_row(alpha, out));
         compare(&width, 3 * width, |level, out| level.shade_row(&luma, [r, g, b, soft], out));
         compare(&width, 4 * width, |level, out| level.shade_alpha_row(&luma, [r, g, b, alpha, soft], out));
     }
@@ -466,15 +447,16 @@ fn means() {
     for channels in [1, 4, 8, 12, 24, 64] {
         for (count, groups) in [(1, 3), (2, 5), (3, 1), (8, 2), (16, 4)] {
             let clamp = rng.clamp();
-            let (bias, multiplier) = (-(count as i32) * rng.pick(&[0, 77, 128]), 1.0 / count as f32);
+            let bias = -(count as i32) * rng.pick(&[0, 77, 128]);
+            let pool = Pool { count, bias, multiplier: 1.0 / count as f32, clamp };
             let x = rng.bytes(channels * count * groups);
             let case = (channels, count, groups, bias, clamp);
             compare(&("columns", case), channels * groups, |level, out| {
-                level.pool_columns(channels, count, bias, multiplier, clamp, &x, out);
+                level.pool_columns(&pool, channels, &x, out);
             });
             let rows: Vec<&[u8]> = x.chunks_exact(channels * groups).collect();
             compare(&("rows", case), channels * groups, |level, out| {
-                level.pool_rows(bias, multiplier, clamp, &rows, out);
+                level.pool_rows(&pool, &rows, out);
             });
         }
     }
@@ -503,38 +485,12 @@ fn packing() {
     }
 }
 
-/// Packed activations go through the matrix product, as window attention does it: weights of -128 included.
-#[test]
-fn products_of_activations() {
-    let mut rng = Rng(7);
-    for (tokens, depth) in [(64, 8), (16, 12), (64, 16), (64, 64)] {
-        let (a, b) = (rng.bytes(tokens * depth), rng.bytes(tokens * depth));
-        let clamp = Clamp { zero_point: 128, low: 0, high: 255 };
-        let multiplier = vec![1.0 / (depth as f32 * 90.0); tokens];
-        let window = Window { taps: &[Tap { row: 0, offset: 0, step: depth }], run: depth };
-        compare(&(tokens, depth), tokens * tokens, |level, out| {
-            let (mut data, mut sums) = (vec![0; tokens * depth], vec![0; tokens]);
-            level.pack_columns(&b, tokens, depth, &mut data, &mut sums);
-            let bias: Vec<i32> = sums.iter().map(|&s| level.bias(-128 * s, s)).collect();
-            let weights = Weights {
-                data: &data,
-                bias: &bias,
-                multiplier: &multiplier,
-                outputs: tokens,
-                arranged: &[],
-                pairs_fit: false,
-            };
-            level.conv_row(&window, &weights, clamp, None, &[&a], out, tokens, tokens);
-        });
-    }
-}
-
 #[test]
 fn attention() {
     let mut rng = Rng(10);
     for (tokens, keys, values) in [(64, 8, 16), (64, 12, 24), (64, 4, 8), (64, 20, 48), (16, 8, 16), (256, 8, 16)] {
         for _ in 0..4 {
-            let a = Attend {
+            let a = WindowAttention {
                 tokens,
                 keys,
                 values,
@@ -546,43 +502,111 @@ fn attention() {
             };
             let [q, k, v] = [keys, keys, values].map(|each| rng.bytes(tokens * each));
             compare(&a, tokens * values, |level, out| {
-                let (mut packed, mut scores) = (vec![1; tokens * keys.max(values)], vec![2; tokens * tokens]);
-                let (mut sums, mut multiplier) = (vec![3; tokens.max(values)], vec![4.0; tokens.max(values)]);
-                let mut room =
-                    Room { packed: &mut packed, sums: &mut sums, multiplier: &mut multiplier, scores: &mut scores };
-                level.attention_window(&a, &q, &k, &v, &mut room, out);
+                level.attention_window(&a, &q, &k, &v, &mut Scratch::default(), out);
             });
         }
     }
 }
 
-/// A plan with a mistake must stop, at every level, before anything outside the slices is touched.
-#[test]
-fn slices_that_are_too_short() {
-    let (pixels, outputs, run) = (16, 16, 16);
-    // Row, output, weights, bias, multiplier, addend: the sizes that fit, then each one short by one.
-    let fitting = [pixels * run, pixels * outputs, run * outputs, outputs, outputs, pixels * outputs];
+/// Each of `sizes` as it is, then each one shorter by one: only the first is taken, and the others stop before anything outside
+/// their slices is touched.
+fn only_fitting(what: &dyn Debug, sizes: &[usize], kernel: impl Fn(Level, &[usize])) {
     for level in Level::all() {
-        for short in 0..=fitting.len() {
-            let mut sizes = fitting;
+        for short in 0..=sizes.len() {
+            let mut sizes = sizes.to_vec();
             if let Some(size) = sizes.get_mut(short) {
                 *size -= 1;
             }
-            let [row, out, data, bias, multiplier, skip] = sizes;
-            let (row, mut out, data) = (vec![1; row], vec![0; out], vec![1; data]);
-            let (bias, multiplier, skip) = (vec![0; bias], vec![1.0; multiplier], vec![0; skip]);
-            let clamp = Clamp { zero_point: 0, low: 0, high: 255 };
-            let residual =
-                Residual { skip: &skip, skip_step: outputs, skip_zero: 0, skip_ratio: 1.0, value_ratio: 1.0, clamp };
-            let window = Window { taps: &[Tap { row: 0, offset: 0, step: run }], run };
-            let weights =
-                Weights { data: &data, bias: &bias, multiplier: &multiplier, outputs, arranged: &[], pairs_fit: true };
-            let run = AssertUnwindSafe(|| {
-                level.conv_row(&window, &weights, clamp, Some(&residual), &[&row], &mut out, outputs, pixels);
-            });
-            assert_eq!(catch_unwind(run).is_err(), short < fitting.len(), "level {}, slice {short}", level.name());
+            let refused = catch_unwind(AssertUnwindSafe(|| kernel(level, &sizes))).is_err();
+            assert_eq!(refused, short < sizes.len(), "level {}, {what:?}, slice {short}", level.name());
         }
     }
+}
+
+/// A plan with a mistake must stop, at every level and in every kernel that it chooses for the weights.
+#[test]
+fn slices_that_are_too_short() {
+    let clamp = Clamp { zero_point: 0, low: 0, high: 255 };
+    fn addend(skip: &[u8], skip_step: usize, clamp: Clamp) -> Residual<'_> {
+        Residual { skip, skip_step, skip_zero: 0, skip_ratio: 1.0, value_ratio: 1.0, clamp }
+    }
+    for outputs in [1, 4, 8, 12, 16, 24, 44, 64_usize] {
+        for (pixels, run, weight) in [(16, 16, 1_i8), (16, 20, 1), (17, 64, -128), (5, 4, 100), (1, 24, 1), (2, 8, 127)]
+        {
+            let data = vec![weight; 3 * run * outputs.next_multiple_of(8)];
+            let taps: Vec<Tap> = (0..3).map(|row| Tap { row, offset: row, step: run }).collect();
+            let row = |row: usize| pixels * run + row;
+            let sizes = [row(0), row(1), row(2), pixels * outputs, data.len(), outputs, outputs, pixels * outputs];
+            only_fitting(&(outputs, pixels, run, weight), &sizes, |level, sizes| {
+                let rows: Vec<Vec<u8>> = sizes[..3].iter().map(|&size| vec![1; size]).collect();
+                let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
+                let (data, bias, multiplier) = (&data[..sizes[4]], vec![0; sizes[5]], vec![1.0; sizes[6]]);
+                let weights = Weights { taps: &taps, run, outputs, data, bias: &bias, multiplier: &multiplier };
+                let (mut out, skip) = (vec![0; sizes[3]], vec![0; sizes[7]]);
+                let mut output = Output { bytes: &mut out, step: outputs, pixels };
+                let epilogue = Epilogue { clamp, residual: Some(addend(&skip, outputs, clamp)) };
+                level.pack(&weights).conv_row(&epilogue, &rows, &mut output);
+            });
+        }
+    }
+    for channels in [8, 16, 24, 40] {
+        for pixels in [1, 3, 4, 9] {
+            let row = (pixels + 2) * channels;
+            let sizes = [row, row, row, pixels * channels, 9 * channels, channels, channels, pixels * channels];
+            only_fitting(&(channels, pixels), &sizes, |level, sizes| {
+                let rows: Vec<Vec<u8>> = sizes[..3].iter().map(|&size| vec![1; size]).collect();
+                let (data, bias, multiplier) = (vec![1; sizes[4]], vec![0; sizes[5]], vec![1.0; sizes[6]]);
+                let weights = Depthwise { data: &data, bias: &bias, multiplier: &multiplier, channels };
+                let (mut out, skip) = (vec![0; sizes[3]], vec![0; sizes[7]]);
+                let mut output = Output { bytes: &mut out, step: channels, pixels };
+                let epilogue = Epilogue { clamp, residual: Some(addend(&skip, channels, clamp)) };
+                let rows = [&rows[0][..], &rows[1], &rows[2]];
+                level.pack_depthwise(&weights).row(channels, channels, &epilogue, rows, &mut output);
+            });
+        }
+    }
+    for (outputs, depth) in [(8, 4), (16, 12), (64, 8)] {
+        let bytes = outputs * depth;
+        only_fitting(&(outputs, depth), &[bytes, bytes, outputs], |level, sizes| {
+            let (b, mut data, mut sums) = (vec![1; sizes[0]], vec![0; sizes[1]], vec![0; sizes[2]]);
+            level.pack_columns(&b, outputs, depth, &mut data, &mut sums);
+            level.pack_rows(&b, outputs, depth, &mut data, &mut sums);
+        });
+    }
+    for (tokens, keys, values) in [(64, 8, 16), (16, 12, 8)] {
+        let requantised = (0.01, clamp);
+        let (score_multiplier, scores) = requantised;
+        let (multiplier, query_zero) = (0.01, 0);
+        let a = WindowAttention { tokens, keys, values, query_zero, score_multiplier, scores, multiplier, clamp };
+        let sizes = [tokens * keys, tokens * keys, tokens * values, tokens * values];
+        only_fitting(&a, &sizes, |level, sizes| {
+            let [q, k, v, mut out] = [0, 1, 2, 3].map(|i| vec![1; sizes[i]]);
+            level.attention_window(&a, &q, &k, &v, &mut Scratch::default(), &mut out);
+        });
+    }
+}
+
+/// All levels that `/proc/cpuinfo` promises, and those that `BIFOCAL_REQUIRE_LEVELS` names, have been compared here.
+#[test]
+fn the_levels_of_this_processor_are_run() {
+    let run: Vec<&str> = Level::all().iter().map(|level| level.name()).collect();
+    assert!(run.contains(&"scalar"));
+    if let Some(required) = std::env::var("BIFOCAL_REQUIRE_LEVELS").ok().filter(|names| !names.is_empty()) {
+        for name in required.split(',') {
+            assert!(run.contains(&name), "BIFOCAL_REQUIRE_LEVELS asks for '{name}'; run are {run:?}");
+        }
+    }
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let features = info.lines().filter_map(|line| line.split_once(':'));
+    let features = features.filter(|(key, _)| matches!(key.trim(), "flags" | "Features")).map(|(_, value)| value);
+    // An emulator shows the file of the machine that it runs on.
+    let own = if cfg!(target_arch = "aarch64") { "asimd" } else { "sse2" };
+    let Some(features) = { features }.next().filter(|value| value.split_whitespace().any(|name| name == own)) else {
+        assert!(run.len() > 1 || !cfg!(target_arch = "aarch64"), "every such processor has NEON");
+        return println!("skipped: /proc/cpuinfo does not describe this processor; run are {run:?}");
+    };
+    let promised: Vec<&str> = Isa::all_of(features).map(|isa| isa.name).collect();
+    assert_eq!(run, promised, "levels that are run, and those that /proc/cpuinfo promises");
 }
 
 /// The comparison itself: it sees one wrong byte, inside and in the margins.

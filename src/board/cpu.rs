@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::kernels::isa::Isa;
+
 /// Bytes of a file that are read at most: `/proc/cpuinfo` of a large machine.
 const MOST: usize = 1 << 20;
 
@@ -113,15 +115,7 @@ fn name(info: &str) -> Option<String> {
 
 fn level(info: &str) -> Option<&'static str> {
     let features = value(info, "Features").or_else(|| value(info, "flags"))?;
-    let has = |wanted: &str| features.split_whitespace().any(|feature| feature == wanted);
-    let avx512 = ["avx512f", "avx512bw", "avx512vl", "avx512_vnni"].into_iter().all(has);
-    Some(match () {
-        () if has("asimddp") => "dotprod",
-        () if has("asimd") => "neon",
-        () if has("avx2") && avx512 => "vnni",
-        () if has("avx2") => "avx2",
-        () => "scalar",
-    })
+    Some(Isa::best_of(features).name)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::cpu::Cpu;
 use super::profile::Board;
 use super::sensors::Sensors;
 use super::{GENERIC, all};
+use crate::kernels::isa::Isa;
 
 /// Most bytes of a property of the device tree that are looked at.
 const MOST: usize = 4096;
@@ -108,7 +109,7 @@ fn strings(property: &[u8]) -> impl Iterator<Item = String> {
 /// A board without a file: generic for 64-bit ARM, else one without any defaults.
 fn unknown(cpu: &Cpu) -> Board {
     let arm = match cpu.level {
-        Some(level) => matches!(level, "neon" | "dotprod"),
+        Some(level) => Isa::named(level).is_some_and(|isa| isa.architecture == "aarch64"),
         None => cfg!(target_arch = "aarch64"),
     };
     let generic = if arm { find(GENERIC).ok() } else { None };
@@ -118,6 +119,14 @@ fn unknown(cpu: &Cpu) -> Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn boards_name_levels_that_there_are() {
+        for board in all() {
+            let level = board.processor.level.as_deref();
+            assert!(level.is_none_or(|level| Isa::named(level).is_some()), "{}: {level:?}", board.name);
+        }
+    }
 
     #[test]
     fn the_most_special_name_counts() {

@@ -7,9 +7,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::parse::{FileError, parse, text};
 use crate::memory::Budget;
 
-/// Names that a file may give its level.
-const LEVELS: &[&str] = &["scalar", "neon", "dotprod"];
-
 /// A board: what it is made of, what suits it, and where its sensors are.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -46,7 +43,7 @@ pub struct Processor {
     #[serde(default, deserialize_with = "cores")]
     pub cores: Option<usize>,
     /// Best kernels that it can run.
-    #[serde(default, deserialize_with = "level")]
+    #[serde(default)]
     pub level: Option<String>,
     /// First-level data cache of a core, in bytes.
     #[serde(default, deserialize_with = "text")]
@@ -161,15 +158,6 @@ fn celsius<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D:
         Ok(Some(degrees))
     } else {
         Err(D::Error::custom(format!("{degrees} °C is not from 0 to 150")))
-    }
-}
-
-fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    if LEVELS.contains(&&*name) {
-        Ok(Some(name))
-    } else {
-        Err(D::Error::custom(format!("'{name}' is not one of {}", LEVELS.join(", "))))
     }
 }
 

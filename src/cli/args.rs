@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::failure::Failure;
@@ -12,6 +12,7 @@ use crate::board::Machine;
 use crate::geom::Size;
 use crate::io::{Encoding, MAX_SIDE, parse_duration};
 use crate::kernels::Level;
+use crate::kernels::isa::TABLE;
 use crate::memory::Budget;
 use crate::model::Branches;
 use crate::tile::Tile;
@@ -244,9 +245,15 @@ pub(super) struct EngineArgs {
     #[arg(long, value_name = "BRANCHES")]
     pub(super) branches: Option<Branches>,
 
-    /// Kernels: scalar, neon, dotprod or avx2 [default: the best of this processor]
-    #[arg(long, value_name = "LEVEL", value_parser = |name: &str| Level::named(name))]
+    /// Kernels [default: the best of this processor]
+    #[arg(long, value_name = "LEVEL", value_parser = level_parser())]
     pub(super) level: Option<Level>,
+}
+
+/// The names of the table of levels; only those of this processor are taken.
+fn level_parser() -> impl TypedValueParser<Value = Level> {
+    let names = TABLE.iter().map(|isa| PossibleValue::new(isa.name).help(isa.title));
+    PossibleValuesParser::new(names).try_map(|name| Level::named(&name))
 }
 
 /// Which board this is.

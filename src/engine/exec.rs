@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::layout::Layout;
-use crate::kernels::{Attend, Depthwise as DepthwiseWeights, Level, Residual, Room, Weights, Window};
+use crate::kernels::{self, Epilogue, Level, Output, Residual};
 use crate::memory::{Arena, Borrower, MOST_READS, ReadRows, RingRows, WriteRows};
 use crate::plan::{Attention, Buffer, Conv, Depthwise, Fused, Kind, MOST_ROWS, Plan, Step};
 
@@ -27,27 +27,20 @@ pub struct StepRunner<'a> {
 pub struct Scratch {
     query: Vec<u8>,
     tokens: Vec<u8>,
-    scores: Vec<u8>,
     attended: Vec<u8>,
-    packed: Vec<i8>,
-    sums: Vec<i32>,
-    multiplier: Vec<f32>,
+    kernel: kernels::Scratch,
 }
 
 impl Scratch {
     /// For all Steps of `plan`.
-    pub fn new(plan: &Plan) -> Self {
+    pub fn new(plan: &Plan, level: Level) -> Self {
         let mut s = Self::default();
         for step in &plan.steps {
-            if let Kind::Attention(a) = &step.kind {
-                let (t, widest) = (a.tokens(), a.keys.max(a.values));
-                grow(&mut s.query, t * a.keys);
-                grow(&mut s.tokens, t * (a.keys + a.values));
-                grow(&mut s.scores, t * t);
-                grow(&mut s.attended, t * a.values);
-                grow(&mut s.packed, t * widest);
-                grow(&mut s.sums, t.max(a.values));
-                grow(&mut s.multiplier, t.max(a.values));
+            if let Kind::Attention(Attention { kernel, .. }) = &step.kind {
+                grow(&mut s.query, kernel.tokens * kernel.keys);
+                grow(&mut s.tokens, kernel.tokens * (kernel.keys + kernel.values));
+                grow(&mut s.attended, kernel.tokens * kernel.values);
+                s.kernel.reserve(level, kernel);
             }
         }
         s
@@ -55,8 +48,7 @@ impl Scratch {
 
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
-        let bytes = self.query.len() + self.tokens.len() + self.scores.len() + self.attended.len();
-        bytes + self.packed.len() + 4 * (self.sums.len() + self.multiplier.len())
+        self.query.len() + self.tokens.len() + self.attended.len() + self.kernel.bytes()
     }
 }
 
@@ -122,7 +114,6 @@ impl<'a> StepRunner<'a> {
         (0..count).for_each(|number| self.collect(&mut rows, step, number, unit, reads));
         let (n, buffer) = (conv.spread, self.buffer(step.write));
         let pixels = buffer.columns.of(self.width) / n;
-        let window = Window { taps: &conv.taps, run: conv.run };
         for y in 0..n {
             let skip = conv.residual.as_ref().map(|fused| {
                 let read = &step.reads[count];
@@ -130,26 +121,10 @@ impl<'a> StepRunner<'a> {
             });
             let out = writes.row(unit * n + y);
             for x in 0..n {
-                let packed = &conv.packed[y * n + x];
-                let weights = Weights {
-                    data: &packed.data,
-                    arranged: &packed.arranged,
-                    bias: &packed.bias,
-                    multiplier: &packed.multiplier,
-                    outputs: packed.outputs,
-                    pairs_fit: packed.pairs_fit,
-                };
                 let residual = skip.map(|(fused, skip, row)| fused.over(&row[skip.pixel(x)..], n * skip.stride));
-                self.level.conv_row(
-                    &window,
-                    &weights,
-                    conv.clamp,
-                    residual.as_ref(),
-                    &rows,
-                    &mut out[buffer.pixel(x)..],
-                    n * buffer.stride,
-                    pixels,
-                );
+                let epilogue = Epilogue { clamp: conv.clamp, residual };
+                let mut output = Output { bytes: &mut out[buffer.pixel(x)..], step: n * buffer.stride, pixels };
+                conv.packed[y * n + x].conv_row(&epilogue, &rows, &mut output);
             }
         }
     }
@@ -164,23 +139,11 @@ impl<'a> StepRunner<'a> {
             let skip = self.buffer(step.reads[1].buffer);
             fused.over(&reads.row(1, unit)[skip.pixel(0)..], skip.stride)
         });
-        let weights = DepthwiseWeights {
-            data: &depthwise.data,
-            bias: &depthwise.bias,
-            multiplier: &depthwise.multiplier,
-            channels: buffer.stride,
-            tap_step: depthwise.dilation * source.stride,
-            step: source.stride,
-        };
-        self.level.depthwise_row(
-            &weights,
-            depthwise.clamp,
-            residual.as_ref(),
-            rows,
-            &mut writes.row(unit)[buffer.pixel(0)..],
-            buffer.stride,
-            buffer.columns.of(self.width),
-        );
+        let epilogue = Epilogue { clamp: depthwise.clamp, residual };
+        let pixels = buffer.columns.of(self.width);
+        let mut output = Output { bytes: &mut writes.row(unit)[buffer.pixel(0)..], step: buffer.stride, pixels };
+        let tap_step = depthwise.dilation * source.stride;
+        depthwise.packed.row(source.stride, tap_step, &epilogue, rows, &mut output);
     }
 
     /// Bytes of the pixels of a row.
@@ -210,12 +173,8 @@ impl<'a> StepRunner<'a> {
                 self.level.add_spread_row(add, buffer.stride, inputs[0], inputs[1], out);
             }
             Kind::Gate(gate) => self.level.gate_row(gate, buffer.stride, inputs[0], inputs[1], out),
-            Kind::Pool { count, columns: true, bias, multiplier, clamp } => {
-                self.level.pool_columns(buffer.stride, *count, *bias, *multiplier, *clamp, inputs[0], out);
-            }
-            Kind::Pool { bias, multiplier, clamp, .. } => {
-                self.level.pool_rows(*bias, *multiplier, *clamp, &inputs, out)
-            }
+            Kind::Pool { pool, columns: true } => self.level.pool_columns(pool, buffer.stride, inputs[0], out),
+            Kind::Pool { pool, columns: false } => self.level.pool_rows(pool, &inputs, out),
             Kind::Conv(_) | Kind::Depthwise(_) | Kind::Attention(_) | Kind::Shuffle(_) => {}
         }
     }
@@ -260,26 +219,14 @@ impl<'a> StepRunner<'a> {
 
     /// One window: `gather` fills its argument with queries (0), keys (1) or values (2), token by token.
     fn window(&self, a: &Attention, gather: impl Fn(usize, &mut [u8]), s: &mut Scratch) {
-        let tokens = a.tokens();
-        let (query, rest) = (&mut s.query[..tokens * a.keys], &mut s.tokens[..tokens * (a.keys + a.values)]);
-        let (keys, values) = rest.split_at_mut(tokens * a.keys);
+        let kernels::WindowAttention { tokens, keys: key, values: value, .. } = a.kernel;
+        let (query, rest) = (&mut s.query[..tokens * key], &mut s.tokens[..tokens * (key + value)]);
+        let (keys, values) = rest.split_at_mut(tokens * key);
         gather(0, query);
         gather(1, keys);
         gather(2, values);
-        let attend = Attend {
-            tokens,
-            keys: a.keys,
-            values: a.values,
-            query_zero: a.query_zero,
-            score_multiplier: a.score_multiplier,
-            scores: a.scores,
-            multiplier: a.multiplier,
-            clamp: a.clamp,
-        };
-        let mut room =
-            Room { packed: &mut s.packed, sums: &mut s.sums, multiplier: &mut s.multiplier, scores: &mut s.scores };
-        let out = &mut s.attended[..tokens * a.values];
-        self.level.attention_window(&attend, query, keys, values, &mut room, out);
+        let out = &mut s.attended[..tokens * value];
+        self.level.attention_window(&a.kernel, query, keys, values, &mut s.kernel, out);
     }
 }
 

@@ -102,7 +102,7 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
         layout.lag + 4
     };
     let kept = kept.min(options.size.height);
-    let scratch = Scratch::new(plan).bytes();
+    let scratch = Scratch::new(plan, options.level).bytes();
     let colour = colour_bytes(plan, options, kept);
     let shown = usize::from(plan.output_table.is_some());
     let out = plan.scale * options.size.width * (options.format.channels() + shown);

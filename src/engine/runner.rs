@@ -129,7 +129,7 @@ impl Runner {
         let worker = |(number, borrower)| Worker {
             number,
             borrower,
-            scratch: Scratch::new(&shared.plan),
+            scratch: Scratch::new(&shared.plan, level),
             progress: Progress::new(&shared.plan),
             next: 0,
             frame: None,

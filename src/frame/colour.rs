@@ -6,7 +6,7 @@
 
 use super::PixelFormat;
 use super::plane::{Axis, Bicubic};
-use crate::kernels::{Level, whole};
+use crate::kernels::{Level, round_sample};
 
 /// The last rows of the source, and what is needed to enlarge them. Grey needs none of it.
 #[derive(Debug)]
@@ -96,7 +96,9 @@ impl Colour {
                 self.filter(y, 1);
                 let [_, alpha] = self.fine_rows();
                 let (out, _) = out.as_chunks_mut();
-                out.iter_mut().zip(luma.iter().zip(alpha)).for_each(|(out, (v, a))| *out = [*v, whole((*a).into())]);
+                out.iter_mut()
+                    .zip(luma.iter().zip(alpha))
+                    .for_each(|(out, (v, a))| *out = [*v, round_sample((*a).into())]);
             }
             PixelFormat::Rgb8 => {
                 (0..4).for_each(|plane| self.filter(y, plane));

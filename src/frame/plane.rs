@@ -3,7 +3,7 @@
 //! Weights and the value between the two passes are fixed-point integers, so the result is the same everywhere.
 
 use crate::geom::Size;
-use crate::kernels::{Level, Taps, WEIGHT_BITS};
+use crate::kernels::{FilterPhase, Level, WEIGHT_BITS};
 
 /// Border of a filtered row, in samples.
 const BORDER: usize = 2;
@@ -68,7 +68,7 @@ impl Phase {
 pub(super) struct Bicubic {
     width: usize,
     down: Vec<Phase>,
-    across: Vec<Taps>,
+    across: Vec<FilterPhase>,
     /// One vertically filtered row, with borders.
     middle: Vec<i16>,
     level: Level,
@@ -77,17 +77,18 @@ pub(super) struct Bicubic {
 impl Bicubic {
     /// Bytes that [`Bicubic::new`] allocates.
     pub(super) fn bytes(width: usize, across: Axis, down: Axis) -> usize {
-        let phases = across.factor * size_of::<Taps>() + down.factor * size_of::<Phase>();
+        let phases = across.factor * size_of::<FilterPhase>() + down.factor * size_of::<Phase>();
         size_of::<i16>() * (width + 2 * BORDER) + phases
     }
 
     /// For rows of `width` samples.
     pub(super) fn new(width: usize, across: Axis, down: Axis, level: Level) -> Self {
-        let taps = |phase: Phase| Taps { first: (BORDER as isize + phase.first) as usize, weights: phase.weights };
+        let tap =
+            |phase: Phase| FilterPhase { first: (BORDER as isize + phase.first) as usize, weights: phase.weights };
         Self {
             width,
             down: Phase::all(down),
-            across: Phase::all(across).into_iter().map(taps).collect(),
+            across: Phase::all(across).into_iter().map(tap).collect(),
             middle: vec![0; width + 2 * BORDER],
             level,
         }
@@ -170,7 +171,7 @@ impl PlaneFilter {
         let row = |y: isize| source(y.clamp(0, last) as usize);
         if *c == 1 {
             bicubic.filter(y, row, fine);
-            bicubic.level.whole_row(&fine[..to.width], &mut out[..to.width]);
+            bicubic.level.round_row(&fine[..to.width], &mut out[..to.width]);
             return;
         }
         for channel in 0..*c {
@@ -182,7 +183,7 @@ impl PlaneFilter {
                 apart[offset(y)..][..width].iter_mut().zip(samples).for_each(|(to, from)| *to = *from);
             }
             bicubic.filter(y, |y| &apart[offset(y)..][..width], fine);
-            bicubic.level.whole_row(fine, whole);
+            bicubic.level.round_row(fine, whole);
             out.iter_mut().skip(channel).step_by(*c).zip(&*whole).for_each(|(to, from)| *to = *from);
         }
     }

@@ -3,7 +3,7 @@
 use super::lower::{Lowering, Unit};
 use super::pack::{ConvInput, InputPart, pack, requantisation};
 use super::step::{Attention, Conv, Depthwise, Fused, Kind, Read};
-use crate::kernels::{Add, Clamp, Gate};
+use crate::kernels::{Add, Clamp, Depthwise as DepthwiseWeights, Gate, Pool, WindowAttention};
 use crate::model::{ConvWeights, Input, Node, Op, View};
 
 impl Lowering<'_> {
@@ -60,7 +60,7 @@ impl Lowering<'_> {
         let reads =
             buffers.iter().map(|&buffer| Read { buffer, num: block, den: 1, offsets: offsets.clone() }).collect();
         let (residual, reads) = with_skip(reads, skip);
-        let kind = Kind::Conv(Conv { packed, spread, taps: taps.taps, run: taps.run, clamp, residual });
+        let kind = Kind::Conv(Conv { packed, spread, clamp, residual });
         let macs = weights.outputs * weights.inputs * weights.kernel * weights.kernel;
         let unit = match (spread, sum) {
             (1, _) => Unit::Row,
@@ -82,24 +82,21 @@ impl Lowering<'_> {
         if !channels.is_multiple_of(8) {
             return Err(format!("depth-wise over {channels} channels; multiples of 8 are supported"));
         }
-        let mut step = Depthwise {
-            data: vec![0; 9 * channels],
-            bias: vec![],
-            multiplier: vec![],
-            dilation: weights.dilation,
-            clamp,
-            residual,
-        };
+        let (mut data, mut bias, mut multiplier) = (vec![0; 9 * channels], vec![0; channels], vec![0.0; channels]);
         for c in 0..channels {
             let w = &weights.data[9 * c..][..9];
             for (tap, &w) in w.iter().enumerate() {
-                step.data[tap * channels + c] = w;
+                data[tap * channels + c] = w;
             }
-            let (bias, multiplier) = requantisation(w, weights.scales[c], weights.bias[c], input, scale)?;
-            step.bias.push(self.level.bias(bias, w.iter().map(|&w| i32::from(w)).sum()));
-            step.multiplier.push(multiplier);
+            (bias[c], multiplier[c]) = requantisation(w, weights.scales[c], weights.bias[c], input, scale)?;
         }
-        Ok(Kind::Depthwise(step))
+        let packed = self.level.pack_depthwise(&DepthwiseWeights {
+            data: &data,
+            bias: &bias,
+            multiplier: &multiplier,
+            channels,
+        });
+        Ok(Kind::Depthwise(Depthwise { packed, dilation: weights.dilation, clamp, residual }))
     }
 
     /// The other addend of a sum that a convolution is fused into.
@@ -194,7 +191,7 @@ impl Lowering<'_> {
         };
         let bias = -(count as i32) * i32::from(t.zero_point);
         let multiplier = bounded(f64::from(t.scale) / f64::from(output.scale) / count as f64, count as f64 * BYTE)?;
-        let kind = Kind::Pool { count, columns, bias, multiplier, clamp: self.clamp(node) };
+        let kind = Kind::Pool { pool: Pool { count, bias, multiplier, clamp: self.clamp(node) }, columns };
         self.push(&output.name, kind, vec![read], node.output, Unit::Row, 0).map(drop)
     }
 
@@ -222,13 +219,16 @@ impl Lowering<'_> {
         let kind = Kind::Attention(Attention {
             window,
             shift,
-            keys: k.channels,
-            values: v.channels,
-            query_zero: q.zero_point,
-            score_multiplier: product(q.scale, k.scale, scores.0, k.channels as f64 * BYTE * BYTE)?,
-            scores: Clamp { zero_point: scores.1, low: scores.1, high: 255 },
-            multiplier: product(scores.0, v.scale, output.scale, tokens as f64 * BYTE * BYTE)?,
-            clamp: self.clamp(node),
+            kernel: WindowAttention {
+                tokens,
+                keys: k.channels,
+                values: v.channels,
+                query_zero: q.zero_point,
+                score_multiplier: product(q.scale, k.scale, scores.0, k.channels as f64 * BYTE * BYTE)?,
+                scores: Clamp { zero_point: scores.1, low: scores.1, high: 255 },
+                multiplier: product(scores.0, v.scale, output.scale, tokens as f64 * BYTE * BYTE)?,
+                clamp: self.clamp(node),
+            },
         });
         let offsets: Vec<isize> = (0..window as isize).map(|r| r - shift as isize).collect();
         let read = |input: Input| {

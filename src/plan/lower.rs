@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::step::{Buffer, BufferId, Kind, Read, Step};
 use super::{Plan, PlanError};
-use crate::kernels::{Clamp, Level, place};
+use crate::kernels::{Clamp, Level, quantise};
 use crate::memory::MOST_READS;
 use crate::model::{Branches, Graph, Input, Model, Node, Op, Ratio, Tensor, TensorId, View};
 
@@ -308,7 +308,7 @@ impl<'a> Lowering<'a> {
         let picture = &graph.tensors[graph.nodes[0].output];
         let quantise = |byte: u8| {
             let clamp = Clamp { zero_point: picture.zero_point, low: 0, high: 255 };
-            place((f64::from(byte) / 255.0 / f64::from(picture.scale)) as f32, clamp)
+            quantise((f64::from(byte) / 255.0 / f64::from(picture.scale)) as f32, clamp)
         };
         let show = |byte: u8| {
             let real = (f64::from(byte) - f64::from(t.zero_point)) * f64::from(t.scale);

@@ -12,7 +12,7 @@ use crate::model::{Branches, Model, ModelError};
 
 pub use lower::MOST_ROWS;
 pub use schedule::{Progress, RowNeeds, Strips, Wavefront, simulate};
-pub use step::{Attention, Buffer, BufferId, Conv, Depthwise, Fused, Kind, Packed, Read, Step};
+pub use step::{Attention, Buffer, BufferId, Conv, Depthwise, Fused, Kind, Read, Step};
 
 /// Why there is no plan for a model.
 #[non_exhaustive]

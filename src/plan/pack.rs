@@ -1,7 +1,7 @@
 //! Weights in the order in which a level's kernels read them.
 
-use super::step::{Buffer, Packed};
-use crate::kernels::{Level, Tap, Window};
+use super::step::Buffer;
+use crate::kernels::{Level, PackedWeights, Tap, Weights};
 use crate::model::{ConvWeights, Ratio};
 
 /// A tensor that a convolution reads; several stand for their concatenation.
@@ -91,7 +91,7 @@ pub fn pack(
     quantised: (f32, u8),
     output_scale: f32,
     level: Level,
-) -> Result<Packed, String> {
+) -> Result<PackedWeights, String> {
     let padded = outputs.len().next_multiple_of(8);
     let quads = taps.run / 4;
     let mut data = vec![0i8; taps.taps.len() * quads * padded * 4];
@@ -110,25 +110,16 @@ pub fn pack(
             }
         }
     }
-    let pairs_fit = data.chunks(2).all(|p| i32::from(p[0]).abs() + i32::from(p[1]).abs() <= 128);
-    let mut arranged = level.arrange(&Window { taps: &taps.taps, run: taps.run }, outputs.len(), &data);
-    arranged.shrink_to_fit(); // what is held is counted by its length
-    let mut packed = Packed {
-        data,
-        arranged,
-        bias: vec![0; padded],
-        multiplier: vec![0.0; padded],
-        outputs: outputs.len(),
-        pairs_fit,
-    };
-    for (o, output) in outputs.enumerate() {
+    let (mut bias, mut multiplier) = (vec![], vec![]);
+    for output in outputs.clone() {
         let w = &weights.data[output * each..][..each];
-        let (bias, multiplier) =
-            requantisation(w, weights.scales[output], weights.bias[output], quantised, output_scale)?;
-        packed.bias[o] = level.bias(bias, w.iter().map(|&w| i32::from(w)).sum());
-        packed.multiplier[o] = multiplier;
+        let (b, m) = requantisation(w, weights.scales[output], weights.bias[output], quantised, output_scale)?;
+        bias.push(b);
+        multiplier.push(m);
     }
-    Ok(packed)
+    let ConvTaps { taps, run, .. } = taps;
+    let (outputs, data, bias, multiplier) = (outputs.len(), &data, &bias, &multiplier);
+    Ok(level.pack(&Weights { taps, run: *run, outputs, data, bias, multiplier }))
 }
 
 /// Bias and multiplier of one output, checked so that no sum leaves 32 bits, for any input.
@@ -147,7 +138,7 @@ pub fn requantisation(
     let most: i64 = w.iter().map(|&w| i64::from(w).abs() * 255).sum();
     let rounded = (f64::from(bias) / step).round_ties_even();
     let multiplier = (step / f64::from(output_scale)) as f32;
-    // 128 * sum more: what `Level::bias` may add, and the kernels' reading of bytes as signed.
+    // 128 * sum more: what a level adds to the bias that reads bytes as signed, and takes from the sum.
     let largest = rounded.abs() + (most * 3) as f64;
     let fits = largest < f64::from(i32::MAX)
         && multiplier.is_finite()

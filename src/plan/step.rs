@@ -1,6 +1,6 @@
 //! Steps: what FRAME runs. Each makes rows of one buffer from rows of others.
 
-use crate::kernels::{Add, Clamp, Gate, Tap};
+use crate::kernels::{Add, Clamp, Gate, PackedDepthwise, PackedWeights, Pool, WindowAttention};
 use crate::model::Ratio;
 
 /// Index of a buffer in [`super::Plan::buffers`].
@@ -89,47 +89,17 @@ pub enum Kind {
     },
     /// Product with a gate. Its `repeat` is the pixels of a row that share a gate.
     Gate(Gate),
-    /// Mean over `count` columns or rows.
+    /// Mean over columns or rows.
     Pool {
-        /// Pixels.
-        count: usize,
+        /// Which, and how they are quantised.
+        pool: Pool,
         /// Over columns of a row? Else over rows.
         columns: bool,
-        /// `-count * zero_point`.
-        bias: i32,
-        /// Input scale over `count` times output scale.
-        multiplier: f32,
-        /// Where the mean may lie.
-        clamp: Clamp,
     },
     /// Window attention.
     Attention(Attention),
     /// `n * n` channels become `n` rows of `n` times the pixels.
     Shuffle(usize),
-}
-
-/// Packed weights of a dense convolution for one level.
-#[derive(Clone, Debug)]
-pub struct Packed {
-    /// See [`crate::kernels::Weights`].
-    pub data: Vec<i8>,
-    /// See [`crate::kernels::Weights`].
-    pub arranged: Vec<i8>,
-    /// Bias for the level.
-    pub bias: Vec<i32>,
-    /// Requantisation.
-    pub multiplier: Vec<f32>,
-    /// Outputs.
-    pub outputs: usize,
-    /// See [`crate::kernels::Weights::pairs_fit`].
-    pub pairs_fit: bool,
-}
-
-impl Packed {
-    /// Bytes on the heap.
-    pub fn bytes(&self) -> usize {
-        self.data.len() + self.arranged.len() + 4 * (self.bias.len() + self.multiplier.len())
-    }
 }
 
 /// A residual fused into a convolution; the skip is the Step's last read.
@@ -148,14 +118,11 @@ pub struct Fused {
 /// A dense convolution with bias, requantisation, clamp and, perhaps, a residual.
 #[derive(Clone, Debug)]
 pub struct Conv {
-    /// One for each of the `spread * spread` pixels that a unit makes of a pixel, in (row, column) order.
-    pub packed: Vec<Packed>,
+    /// One for each of the `spread * spread` pixels that a unit makes of a pixel, in (row, column) order. Their taps count the rows
+    /// of all reads but the residual's, one after another.
+    pub packed: Vec<PackedWeights>,
     /// 1, or the factor by which depth becomes space.
     pub spread: usize,
-    /// Taps; `row` counts the rows of all reads but the residual's, one after another.
-    pub taps: Vec<Tap>,
-    /// Bytes read at a tap.
-    pub run: usize,
     /// Where the requantised sum may lie.
     pub clamp: Clamp,
     /// Residual.
@@ -165,12 +132,8 @@ pub struct Conv {
 /// A depth-wise convolution.
 #[derive(Clone, Debug)]
 pub struct Depthwise {
-    /// `[9][channels]`.
-    pub data: Vec<i8>,
-    /// Bias for the level.
-    pub bias: Vec<i32>,
-    /// Requantisation.
-    pub multiplier: Vec<f32>,
+    /// Weights.
+    pub packed: PackedDepthwise,
     /// Distance between taps in pixels.
     pub dilation: usize,
     /// Where the requantised sum may lie.
@@ -186,27 +149,8 @@ pub struct Attention {
     pub window: usize,
     /// How far the grid is moved up and left.
     pub shift: usize,
-    /// Channels of queries and keys.
-    pub keys: usize,
-    /// Channels of values.
-    pub values: usize,
-    /// Zero point of the queries; that of keys and values is 128.
-    pub query_zero: u8,
-    /// Requantisation of the scores.
-    pub score_multiplier: f32,
-    /// Where scores may lie.
-    pub scores: Clamp,
-    /// Requantisation of the output.
-    pub multiplier: f32,
-    /// Where the output may lie.
-    pub clamp: Clamp,
-}
-
-impl Attention {
-    /// Pixels of a window.
-    pub fn tokens(&self) -> usize {
-        self.window * self.window
-    }
+    /// What is computed in a window.
+    pub kernel: WindowAttention,
 }
 
 /// A Step.
@@ -268,8 +212,8 @@ impl Step {
     /// Bytes of its weights.
     pub fn weight_bytes(&self) -> usize {
         match &self.kind {
-            Kind::Conv(c) => c.packed.iter().map(Packed::bytes).sum(),
-            Kind::Depthwise(d) => d.data.len() + 4 * (d.bias.len() + d.multiplier.len()),
+            Kind::Conv(c) => c.packed.iter().map(PackedWeights::bytes).sum(),
+            Kind::Depthwise(d) => d.packed.bytes(),
             _ => 0,
         }
     }

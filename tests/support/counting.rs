@@ -41,11 +41,13 @@ unsafe impl GlobalAlloc for Counting {
         HELD.fetch_add(layout.size(), Ordering::Relaxed);
         // A thread that ends may allocate when its own counter has gone.
         let _ = OWN_CALLS.try_with(|calls| calls.set(calls.get() + 1));
+        // SAFETY: the caller keeps the contract, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

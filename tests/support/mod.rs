@@ -55,7 +55,10 @@ pub fn upscale(model: &Model, options: &Options, rows: &[u8]) -> Vec<u8> {
 pub fn run(engine: &mut Engine, options: &Options, rows: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(engine.output_size().area() * options.format.channels());
     for row in rows.chunks(options.size.width * options.format.channels()) {
-        let emit = |out: &[u8]| Ok::<(), std::convert::Infallible>(bytes.extend_from_slice(out));
+        let emit = |out: &[u8]| {
+            bytes.extend_from_slice(out);
+            Ok::<(), std::convert::Infallible>(())
+        };
         engine.push(row, emit).expect("a row of the frame");
     }
     bytes

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::kernels::{Clamp, Level, Tap, Weights, Window};
+use crate::kernels::{Clamp, Epilogue, Level, Output, Tap, Weights};
 
 /// Outputs and run of the products that are tried. Which suits best is up to the level: it depends on how its sums
 /// and weights fill the registers. Weights (`outputs * run` bytes) and inputs stay within 20 KiB: the first-level cache.
@@ -37,17 +37,16 @@ fn rate(level: Level, outputs: usize, run: usize) -> f64 {
     let input: Vec<u8> = (0..PIXELS * STEP + run).map(|i| (i * 37 % 251) as u8).collect();
     let (bias, multiplier) = (vec![0; padded], vec![1.0 / 4096.0; padded]);
     let taps = [Tap { row: 0, offset: 0, step: STEP }];
-    let arranged = level.arrange(&Window { taps: &taps, run }, outputs, &data);
-    let weights =
-        Weights { data: &data, bias: &bias, multiplier: &multiplier, outputs, arranged: &arranged, pairs_fit: true };
-    let clamp = Clamp { zero_point: 128, low: 0, high: 255 };
+    let (bias, multiplier) = (&bias[..], &multiplier[..]);
+    let weights = level.pack(&Weights { taps: &taps, run, outputs, data: &data, bias, multiplier });
+    let epilogue = Epilogue { clamp: Clamp { zero_point: 128, low: 0, high: 255 }, residual: None };
     let mut out = vec![0; PIXELS * outputs];
     let mut best = 0.0_f64;
     for _ in 0..TRIES {
         let (begin, mut rows) = (Instant::now(), 0);
         while begin.elapsed() < SLICE {
-            let window = Window { taps: &taps, run };
-            level.conv_row(&window, &weights, clamp, None, &[black_box(&input[..])], &mut out, outputs, PIXELS);
+            let mut output = Output { bytes: &mut out, step: outputs, pixels: PIXELS };
+            weights.conv_row(&epilogue, &[black_box(&input[..])], &mut output);
             black_box(&mut out);
             rows += 1;
         }

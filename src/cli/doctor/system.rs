@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::{Check, line};
 use crate::board::{Causes, Known, Machine, Reading, Sensors, names};
 use crate::kernels::Level;
+use crate::kernels::isa::Isa;
 use crate::memory::{Budget, display_bytes};
 
 /// No clock that is right is behind it: 2025-01-01, in seconds since 1970.
@@ -53,8 +54,9 @@ fn level(machine: &Machine) -> Check {
     }
 }
 
+/// Where a level stands among those of the board's architecture: any of another is worth none of them.
 fn rank(level: &str) -> usize {
-    ["scalar", "neon", "dotprod"].iter().position(|name| *name == level).unwrap_or(0)
+    Isa::named(level).filter(|isa| isa.architecture != "x86_64").map_or(0, Isa::rank)
 }
 
 fn cores(machine: &Machine) -> Check {

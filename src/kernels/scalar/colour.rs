@@ -1,7 +1,7 @@
 //! Rows of the bicubic filter, and colour from luma. The loops run over neighbours in memory, so that a compiler that
 //! may use wider vectors does: the levels' own are these.
 
-use crate::kernels::{FINE_BITS, Taps, WEIGHT_BITS, luma, whole};
+use crate::kernels::contract::{FINE_BITS, FilterPhase, WEIGHT_BITS, luma, round_sample};
 
 /// Samples that are enlarged at once.
 const BLOCK: usize = 16;
@@ -41,15 +41,15 @@ pub fn blend_rows(weights: [i16; 4], rows: [&[u8]; 4], out: &mut [i16]) {
 }
 
 #[inline(always)]
-pub fn enlarge_row(phases: &[Taps], row: &[i16], out: &mut [i16]) {
+pub fn enlarge_row(phases: &[FilterPhase], row: &[i16], out: &mut [i16]) {
     match *phases {
         [a, b] => enlarge_by([a, b], row, out),
         [a, b, c] => enlarge_by([a, b, c], row, out),
         [a, b, c, d] => enlarge_by([a, b, c, d], row, out),
         _ => {
-            for (p, taps) in phases.iter().enumerate() {
-                let places = out.iter_mut().skip(p).step_by(phases.len());
-                places.zip(row[taps.first..].windows(4)).for_each(|(out, v)| *out = taps.sum(v));
+            for (p, phase) in phases.iter().enumerate() {
+                let samples = out.iter_mut().skip(p).step_by(phases.len());
+                samples.zip(row[phase.first..].windows(4)).for_each(|(out, v)| *out = phase.sum(v));
             }
         }
     }
@@ -58,13 +58,13 @@ pub fn enlarge_row(phases: &[Taps], row: &[i16], out: &mut [i16]) {
 /// [`enlarge_row`] by a factor that is known when it is compiled, as the size of a block is: a loop of any length would
 /// leave up to two blocks to single steps.
 #[inline(always)]
-fn enlarge_by<const N: usize>(phases: [Taps; N], row: &[i16], out: &mut [i16]) {
+fn enlarge_by<const N: usize>(phases: [FilterPhase; N], row: &[i16], out: &mut [i16]) {
     let (out, _) = out.as_chunks_mut::<N>();
     let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
-    let behind = blocks.len() * BLOCK;
+    let done = blocks.len() * BLOCK;
     for (i, block) in blocks.iter_mut().enumerate() {
-        let neighbours = |taps: Taps| row[i * BLOCK + taps.first..].first_chunk::<{ BLOCK + 3 }>();
-        let rows = phases.map(|taps| neighbours(taps).expect("four neighbours of every sample"));
+        let neighbours = |phase: FilterPhase| row[i * BLOCK + phase.first..].first_chunk::<{ BLOCK + 3 }>();
+        let rows = phases.map(|phase| neighbours(phase).expect("four neighbours of every sample"));
         for x in 0..BLOCK {
             for p in 0..N {
                 block[x][p] = phases[p].sum(&rows[p][x..x + 4]);
@@ -73,12 +73,12 @@ fn enlarge_by<const N: usize>(phases: [Taps; N], row: &[i16], out: &mut [i16]) {
     }
     for (x, out) in rest.iter_mut().enumerate() {
         for p in 0..N {
-            out[p] = phases[p].sum(&row[behind + x + phases[p].first..][..4]);
+            out[p] = phases[p].sum(&row[done + x + phases[p].first..][..4]);
         }
     }
 }
 
-impl Taps {
+impl FilterPhase {
     #[inline(always)]
     fn sum(&self, v: &[i16]) -> i16 {
         let product = |k: usize| i32::from(self.weights[k]) * i32::from(v[k]);
@@ -87,8 +87,8 @@ impl Taps {
 }
 
 #[inline(always)]
-pub fn whole_row(fine: &[i16], out: &mut [u8]) {
-    out.iter_mut().zip(fine).for_each(|(out, v)| *out = whole(i32::from(*v)));
+pub fn round_row(fine: &[i16], out: &mut [u8]) {
+    out.iter_mut().zip(fine).for_each(|(out, v)| *out = round_sample(i32::from(*v)));
 }
 
 #[inline(always)]
@@ -107,7 +107,7 @@ pub fn shade_alpha_row(luma: &[u8], fine: [&[i16]; 5], out: &mut [u8]) {
     for (x, out) in out.iter_mut().enumerate() {
         let [r, g, b, alpha, soft] = fine.map(|row| i32::from(row[x]));
         let [r, g, b] = shade(luma[x], [r, g, b, soft]);
-        *out = [r, g, b, whole(alpha)];
+        *out = [r, g, b, round_sample(alpha)];
     }
 }
 
@@ -115,5 +115,5 @@ pub fn shade_alpha_row(luma: &[u8], fine: [&[i16]; 5], out: &mut [u8]) {
 #[inline(always)]
 fn shade(luma: u8, [r, g, b, soft]: [i32; 4]) -> [u8; 3] {
     let shift = (i32::from(luma) << FINE_BITS) - soft;
-    [r, g, b].map(|v| whole(v + shift))
+    [r, g, b].map(|v| round_sample(v + shift))
 }

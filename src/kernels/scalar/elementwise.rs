@@ -1,13 +1,13 @@
 //! Sums, gates and means of rows.
 
-use crate::kernels::{Add, Clamp, Gate, place, requantise};
+use crate::kernels::contract::{Add, Gate, Pool, quantise, requantise};
 
 /// `out = a + b`, byte by byte.
 pub fn add_row(add: &Add, a: &[u8], b: &[u8], out: &mut [u8]) {
     for ((&a, &b), out) in a.iter().zip(b).zip(out) {
         let a = (i32::from(a) - i32::from(add.zeros[0])) as f32 * add.ratios[0];
         let b = (i32::from(b) - i32::from(add.zeros[1])) as f32 * add.ratios[1];
-        *out = place(a + b, add.clamp);
+        *out = quantise(a + b, add.clamp);
     }
 }
 
@@ -17,7 +17,7 @@ pub fn add_spread_row(add: &Add, repeat: usize, a: &[u8], b: &[u8], out: &mut [u
         for (&a, out) in a.iter().zip(out) {
             let a = (i32::from(a) - i32::from(add.zeros[0])) as f32 * add.ratios[0];
             let b = (i32::from(b) - i32::from(add.zeros[1])) as f32 * add.ratios[1];
-            *out = place(a + b, add.clamp);
+            *out = quantise(a + b, add.clamp);
         }
     }
 }
@@ -40,20 +40,20 @@ pub fn gate_row(gate: &Gate, channels: usize, x: &[u8], gates: &[u8], out: &mut 
     }
 }
 
-/// Mean over `count` neighbouring pixels of a row. `bias` is `-count * zero_point`, `multiplier` holds `1 / count`.
-pub fn pool_columns(channels: usize, count: usize, bias: i32, multiplier: f32, clamp: Clamp, x: &[u8], out: &mut [u8]) {
-    for (group, out) in x.chunks_exact(channels * count).zip(out.chunks_exact_mut(channels)) {
+/// Mean over neighbouring pixels of a row.
+pub fn pool_columns(pool: &Pool, channels: usize, x: &[u8], out: &mut [u8]) {
+    for (group, out) in x.chunks_exact(channels * pool.count).zip(out.chunks_exact_mut(channels)) {
         for (c, out) in out.iter_mut().enumerate() {
             let sum: i32 = group.chunks_exact(channels).map(|p| i32::from(p[c])).sum();
-            *out = requantise(sum + bias, multiplier, clamp);
+            *out = requantise(sum + pool.bias, pool.multiplier, pool.clamp);
         }
     }
 }
 
-/// Mean over rows, byte by byte. `bias` and `multiplier` as in [`pool_columns`].
-pub fn pool_rows(bias: i32, multiplier: f32, clamp: Clamp, rows: &[&[u8]], out: &mut [u8]) {
+/// Mean over rows, byte by byte.
+pub fn pool_rows(pool: &Pool, rows: &[&[u8]], out: &mut [u8]) {
     for (i, out) in out.iter_mut().enumerate() {
         let sum: i32 = rows.iter().map(|r| i32::from(r[i])).sum();
-        *out = requantise(sum + bias, multiplier, clamp);
+        *out = requantise(sum + pool.bias, pool.multiplier, pool.clamp);
     }
 }

@@ -1,0 +1,177 @@
+//! A window of attention in 16 bits: two products in 32 bits an instruction, exact for any activations.
+//!
+//! Keys, queries and values become 16-bit distances from their zero points, two neighbours of a sum side by side, so that no
+//! bias is needed. Four queries go through both products together: their scores stay in the first-level cache, in 16 bits.
+
+use std::arch::x86_64::*;
+
+use super::finish;
+use crate::kernels::contract::WindowAttention;
+
+/// Queries at once.
+const QUERIES: usize = 4;
+
+/// Is this a kernel for windows of that shape?
+pub fn suits(a: &WindowAttention) -> bool {
+    a.tokens.is_multiple_of(16)
+}
+
+/// 16-bit words of scratch.
+pub fn scratch(a: &WindowAttention) -> usize {
+    a.tokens * (2 * a.keys + a.values + QUERIES)
+}
+
+/// One window that [`suits`].
+pub fn window(a: &WindowAttention, query: &[u8], keys: &[u8], values: &[u8], scratch: &mut [i16], out: &mut [u8]) {
+    let WindowAttention { tokens, keys: depth, values: width, .. } = *a;
+    assert!(suits(a) && depth.is_multiple_of(4) && width.is_multiple_of(8), "{a:?}");
+    assert!(query.len() == tokens * depth && keys.len() == query.len(), "queries and keys of {a:?}");
+    assert!(values.len() == tokens * width && out.len() == values.len(), "values of {a:?}");
+    let (wide_query, rest) = scratch.split_at_mut(tokens * depth);
+    let (wide_keys, rest) = rest.split_at_mut(tokens * depth);
+    let (wide_values, scores) = rest.split_at_mut(tokens * width);
+    let scores = &mut scores[..QUERIES * tokens];
+    // SAFETY: the slices have the lengths that `a` gives them, just checked, and the level is there (see `arch`).
+    unsafe {
+        widen(query, a.query_zero, wide_query);
+        pack_keys(keys, depth, wide_keys);
+        pack_values(values, width, wide_values);
+        for q in (0..tokens).step_by(QUERIES) {
+            scores_of(a, &wide_query[q * depth..], wide_keys, scores);
+            let out = &mut out[q * width..][..QUERIES * width];
+            for o in (0..width / 16 * 16).step_by(16) {
+                weighted::<2>(a, scores, &wide_values[o * 2..], &mut out[o..]);
+            }
+            if !width.is_multiple_of(16) {
+                weighted::<1>(a, scores, &wide_values[(width - 8) * 2..], &mut out[width - 8..]);
+            }
+        }
+    }
+}
+
+/// `x - zero` in 16 bits, of a multiple of 16 bytes.
+#[target_feature(enable = "avx2")]
+fn widen(bytes: &[u8], zero: u8, wide: &mut [i16]) {
+    let zero = _mm256_set1_epi16(zero.into());
+    for (bytes, wide) in bytes.as_chunks::<16>().0.iter().zip(wide.as_chunks_mut::<16>().0) {
+        // SAFETY: 16 bytes, and as many words.
+        unsafe {
+            let x = _mm256_cvtepu8_epi16(_mm_loadu_si128(bytes.as_ptr().cast()));
+            _mm256_storeu_si256(wide.as_mut_ptr().cast(), _mm256_sub_epi16(x, zero));
+        }
+    }
+}
+
+/// `[16 keys][pair of depth][vector][8 keys][2]`. The first vector of a pair has keys 0..4 and 8..12, the second the others:
+/// so packing within 128-bit halves leaves their scores in order.
+#[target_feature(enable = "avx2")]
+fn pack_keys(keys: &[u8], depth: usize, packed: &mut [i16]) {
+    for (keys, packed) in keys.chunks_exact(16 * depth).zip(packed.chunks_exact_mut(16 * depth)) {
+        for (k, key) in keys.chunks_exact(depth).enumerate() {
+            let to = k / 4 % 2 * 16 + (k / 8 * 4 + k % 4) * 2;
+            for (pair, packed) in key.as_chunks::<2>().0.iter().zip(packed.chunks_exact_mut(32)) {
+                packed[to..to + 2].copy_from_slice(&pair.map(|byte| i16::from(byte) - 128));
+            }
+        }
+    }
+}
+
+/// `[pair of tokens][value][2]`.
+#[target_feature(enable = "avx2")]
+fn pack_values(values: &[u8], width: usize, packed: &mut [i16]) {
+    for (tokens, packed) in values.chunks_exact(2 * width).zip(packed.chunks_exact_mut(2 * width)) {
+        let (first, second) = tokens.split_at(width);
+        let eights = first.as_chunks::<8>().0.iter().zip(second.as_chunks::<8>().0);
+        for ((first, second), packed) in eights.zip(packed.as_chunks_mut::<16>().0) {
+            // SAFETY: eight bytes of each, and sixteen words.
+            unsafe {
+                let pairs =
+                    _mm_unpacklo_epi8(_mm_loadl_epi64(first.as_ptr().cast()), _mm_loadl_epi64(second.as_ptr().cast()));
+                let wide = _mm256_cvtepi8_epi16(_mm_xor_si128(pairs, _mm_set1_epi8(-128)));
+                _mm256_storeu_si256(packed.as_mut_ptr().cast(), wide);
+            }
+        }
+    }
+}
+
+/// Two 16-bit words, in each 32 bits of the vector.
+///
+/// # Safety
+///
+/// Two words may be read at `from`.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn two(from: *const i16) -> __m256i {
+    // SAFETY: the caller vouches for two words, and the read asks for no alignment.
+    _mm256_set1_epi32(unsafe { from.cast::<i32>().read_unaligned() })
+}
+
+/// Scores of four queries with all keys, as distances from their zero point.
+///
+/// # Safety
+///
+/// `query` has four queries, `keys` all keys as [`pack_keys`] leaves them, `scores` four times the tokens.
+#[target_feature(enable = "avx2")]
+unsafe fn scores_of(a: &WindowAttention, query: &[i16], keys: &[i16], scores: &mut [i16]) {
+    let WindowAttention { tokens, keys: depth, scores: clamp, .. } = *a;
+    let from_zero = |bound: u8| _mm256_set1_epi16(i16::from(bound) - i16::from(clamp.zero_point));
+    let (low, high) = (from_zero(clamp.low), from_zero(clamp.high));
+    let multiplier = _mm256_set1_ps(a.score_multiplier);
+    for k in (0..tokens).step_by(16) {
+        let mut sums = [[_mm256_setzero_si256(); 2]; QUERIES];
+        // SAFETY: there are `depth / 2` pairs of each query, and two vectors for each pair of the 16 keys.
+        unsafe {
+            let keys = keys.as_ptr().add(k * depth);
+            for pair in 0..depth / 2 {
+                let w = [0, 16].map(|half| _mm256_loadu_si256(keys.add(pair * 32 + half).cast()));
+                for (q, sums) in sums.iter_mut().enumerate() {
+                    let x = two(query.as_ptr().add(q * depth + pair * 2));
+                    sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(x, w[0]));
+                    sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(x, w[1]));
+                }
+            }
+        }
+        for (q, sums) in sums.into_iter().enumerate() {
+            let [first, second] =
+                sums.map(|sum| _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier)));
+            let scored = _mm256_min_epi16(_mm256_max_epi16(_mm256_packs_epi32(first, second), low), high);
+            // SAFETY: there are 16 scores of the query from `k`.
+            unsafe { _mm256_storeu_si256(scores.as_mut_ptr().add(q * tokens + k).cast(), scored) };
+        }
+    }
+}
+
+/// `V * 8` outputs of four queries: the values from there on, weighted by the scores.
+///
+/// # Safety
+///
+/// `scores` has four times the tokens; `values` begins at the outputs of all values as [`pack_values`] leaves them; `out` begins
+/// at them in the first of four queries.
+#[target_feature(enable = "avx2")]
+unsafe fn weighted<const V: usize>(a: &WindowAttention, scores: &[i16], values: &[i16], out: &mut [u8]) {
+    let WindowAttention { tokens, values: width, .. } = *a;
+    let mut sums = [[_mm256_setzero_si256(); V]; QUERIES];
+    for pair in 0..tokens / 2 {
+        // SAFETY: there are two scores of each query, and `V` vectors of values, for each pair of tokens.
+        unsafe {
+            let values = values.as_ptr().add(pair * width * 2);
+            let w: [_; V] = std::array::from_fn(|v| _mm256_loadu_si256(values.add(v * 16).cast()));
+            for (q, sums) in sums.iter_mut().enumerate() {
+                let x = two(scores.as_ptr().add(q * tokens + pair * 2));
+                for (sum, w) in sums.iter_mut().zip(w) {
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(x, w));
+                }
+            }
+        }
+    }
+    let multiplier = _mm256_set1_ps(a.multiplier);
+    for group in (0..QUERIES * V).step_by(4) {
+        let value = |i: usize| _mm256_mul_ps(_mm256_cvtepi32_ps(sums[(group + i) / V][(group + i) % V]), multiplier);
+        let bytes = finish::quantise([value(0), value(1), value(2), value(3)], a.clamp);
+        for (i, bytes) in finish::groups(bytes).into_iter().enumerate() {
+            let at = (group + i) / V * width + (group + i) % V * 8;
+            // SAFETY: eight bytes, as just cut.
+            unsafe { finish::store(bytes, out[at..at + 8].as_mut_ptr(), 8) };
+        }
+    }
+}

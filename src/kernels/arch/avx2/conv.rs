@@ -1,0 +1,391 @@
+//! Dense convolution and matrix product.
+//!
+//! A block is a few pixels by 8 or 16 outputs; its sums never leave the registers. Each step takes four bytes of
+//! every pixel (one broadcast) and 32 bytes of weights for each 8 outputs. A strip of 16 outputs goes through all
+//! pixels before the next begins: its weights, 64 bytes for every four inputs, stay in the first-level cache.
+//!
+//! A last layer of 4 outputs would leave half of each vector idle; there the halves take four bytes each.
+
+use std::arch::x86_64::*;
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::panic::RefUnwindSafe;
+
+use super::finish;
+use crate::kernels::contract::{ConvKernel, ConvRow, Tap, Weights};
+use crate::kernels::drivers::blocks;
+
+/// How four products are added to each of eight sums.
+pub trait MultiplyAdd: Debug + Send + Sync + RefUnwindSafe + 'static {
+    /// Does a step leave registers for twelve sums? Else for eight.
+    const TWELVE: bool;
+    /// Weights, made once for all pixels of a step.
+    type Weights: Copy;
+
+    /// Prepares four weights for each of eight sums.
+    ///
+    /// # Safety
+    ///
+    /// As for [`MultiplyAdd::add`].
+    unsafe fn weights(w: __m256i) -> Self::Weights;
+
+    /// Adds to each 32-bit sum the products of four bytes of `x` with its weights.
+    ///
+    /// # Safety
+    ///
+    /// The processor has the instruction, and for [`PairsFit`] weights are such.
+    unsafe fn add(sum: __m256i, x: __m256i, w: Self::Weights) -> __m256i;
+}
+
+/// Weights of which no two neighbours' products saturate 16 bits ([`Weights::pairs_fit`]).
+#[derive(Debug)]
+pub struct PairsFit;
+
+impl MultiplyAdd for PairsFit {
+    const TWELVE: bool = true;
+    type Weights = __m256i;
+
+    #[inline(always)]
+    unsafe fn weights(w: __m256i) -> __m256i {
+        w
+    }
+
+    /// Two pairs are summed in 16 bits, at most 255 * 128 < 32768, then the two as one in 32 bits; adding two such results in
+    /// 16 bits would not fit.
+    #[inline(always)]
+    unsafe fn add(sum: __m256i, x: __m256i, w: __m256i) -> __m256i {
+        // SAFETY: the level is there (see `arch`).
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(x, w);
+            _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
+    }
+}
+
+/// Any weights: the even bytes and the odd ones are multiplied in 16 bits each.
+#[derive(Debug)]
+pub struct Wide;
+
+impl MultiplyAdd for Wide {
+    /// A step needs two vectors for eight outputs' weights, and two halves of the broadcast.
+    const TWELVE: bool = false;
+    type Weights = [__m256i; 2];
+
+    #[inline(always)]
+    unsafe fn weights(w: __m256i) -> [__m256i; 2] {
+        // SAFETY: the level is there (see `arch`).
+        unsafe { [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(w)), _mm256_srai_epi16::<8>(w)] }
+    }
+
+    #[inline(always)]
+    unsafe fn add(sum: __m256i, x: __m256i, [even, odd]: [__m256i; 2]) -> __m256i {
+        // SAFETY: the level is there (see `arch`).
+        unsafe {
+            let (x_even, x_odd) = (_mm256_and_si256(x, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(x));
+            let sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x_even, even));
+            _mm256_add_epi32(sum, _mm256_madd_epi16(x_odd, odd))
+        }
+    }
+}
+
+/// Weights as [`Weights::data`] has them, for [`conv_row`].
+#[derive(Debug)]
+pub struct Quads<M> {
+    weights: Vec<i8>,
+    multiply_add: PhantomData<M>,
+}
+
+impl<M: MultiplyAdd> Quads<M> {
+    pub fn new(weights: &Weights) -> Self {
+        Self { weights: weights.data.to_vec(), multiply_add: PhantomData }
+    }
+}
+
+impl<M: MultiplyAdd> ConvKernel for Quads<M> {
+    fn row(&self, row: ConvRow) {
+        conv_row::<M>(&self.weights, row);
+    }
+
+    fn bytes(&self) -> usize {
+        self.weights.len()
+    }
+}
+
+/// One row, with weights as [`Weights::data`] has them.
+pub fn conv_row<M: MultiplyAdd>(weights: &[i8], mut row: ConvRow) {
+    assert!(weights.len() >= row.taps.len() * row.run * row.padded(), "fewer weights than the row has");
+    let out = row.take_out();
+    let row = Row::<M> { row, weights, out, multiply_add: PhantomData };
+    // SAFETY: the row has been checked (see `ConvRow`), and so have the weights; the level is there (see `arch`).
+    unsafe { row.run() }
+}
+
+/// The arguments of [`conv_row`].
+struct Row<'a, M> {
+    row: ConvRow<'a>,
+    weights: &'a [i8],
+    out: *mut u8,
+    multiply_add: PhantomData<M>,
+}
+
+impl<M: MultiplyAdd> Row<'_, M> {
+    /// All strips of outputs. Twelve sums, two weights, a broadcast and a constant fill the 16 registers.
+    ///
+    /// # Safety
+    ///
+    /// There are as many weights as the row has.
+    #[target_feature(enable = "avx2")]
+    unsafe fn run(&self) {
+        let (padded, pixels) = (self.row.padded(), self.row.pixels);
+        if self.row.outputs == 4 && pixels >= 8 {
+            for x in blocks(pixels, 8) {
+                // SAFETY: there are 4 outputs, and `x + 8` is at most the row's pixels.
+                unsafe { self.narrow_block(x) };
+            }
+            return;
+        }
+        for output in (0..padded).step_by(16) {
+            // SAFETY: the strip begins at a multiple of 8 and ends at `padded` at most.
+            unsafe {
+                match (M::TWELVE, padded - output >= 16) {
+                    (true, true) => self.strip::<2, 6>(output),
+                    (true, false) => self.strip::<1, 12>(output),
+                    (false, true) => self.strip::<2, 4>(output),
+                    (false, false) => self.strip::<1, 8>(output),
+                }
+            }
+        }
+    }
+
+    /// All pixels of `V * 8` outputs, in blocks of `P`; only rows shorter than a block need smaller ones.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Row::run`], and `output + V * 8` is at most the padded number of outputs.
+    #[target_feature(enable = "avx2")]
+    unsafe fn strip<const V: usize, const P: usize>(&self, output: usize) {
+        let pixels = self.row.pixels;
+        // SAFETY: the outputs are there, and each block's pixels are below `pixels`.
+        unsafe {
+            if pixels >= P {
+                for x in blocks(pixels, P) {
+                    self.block::<V, P>(output, x);
+                }
+            } else if pixels >= 2 {
+                for x in blocks(pixels, 2) {
+                    self.block::<V, 2>(output, x);
+                }
+            } else if pixels > 0 {
+                self.block::<V, 1>(output, 0);
+            }
+        }
+    }
+
+    /// `P` pixels from `x`, `V * 8` outputs from `output`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Row::run`]; `x + P` is at most the row's pixels, and `output + V * 8` at most the padded number of outputs.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn block<const V: usize, const P: usize>(&self, output: usize, x: usize) {
+        let ConvRow { taps, run, .. } = self.row;
+        let line = self.row.padded() * 4;
+        let mut sums = [[_mm256_setzero_si256(); V]; P];
+        for v in 0..V {
+            // SAFETY: `bias` has the padded number of outputs.
+            let bias = unsafe { _mm256_loadu_si256(self.row.bias.as_ptr().add(output + v * 8).cast()) };
+            for sums in &mut sums {
+                sums[v] = bias;
+            }
+        }
+        // SAFETY: `output` is below the padded number, and a line has four weights for each of them.
+        let mut weights = unsafe { self.weights.as_ptr().add(output * 4) };
+        for &Tap { row, offset, step } in taps {
+            // SAFETY: the tap's row reaches past the run of the last pixel, and `x` is not behind that pixel.
+            let mut bytes = unsafe { self.row.rows[row].as_ptr().add(x * step + offset) };
+            for _ in 0..run / 4 {
+                // SAFETY: the weights hold taps * run / 4 lines, of which this is the next; the four bytes lie in
+                // the runs of the pixels x..x + P, all of them in the row.
+                unsafe {
+                    let w = std::array::from_fn(|v| _mm256_loadu_si256(weights.add(v * 32).cast()));
+                    multiply::<M, V, P>(&mut sums, w, |p| four(bytes.add(p * step)));
+                }
+                bytes = bytes.wrapping_add(4);
+                weights = weights.wrapping_add(line);
+            }
+        }
+        // SAFETY: passes on what the caller has promised.
+        unsafe { self.finish(&sums, output, x) };
+    }
+
+    /// The 8 pixels from `x`, 4 outputs each. Of a pixel's next eight bytes the first four go into the lower half of a
+    /// vector and the others into the upper; the halves are added at the end.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Row::run`]; there are 4 outputs, and `x + 8` is at most the row's pixels.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn narrow_block(&self, x: usize) {
+        let ConvRow { taps, run, .. } = self.row;
+        const LINE: usize = 32;
+        let halves = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+        let mut sums = [[_mm256_setzero_si256()]; 8];
+        let mut weights = self.weights.as_ptr();
+        for &Tap { row, offset, step } in taps {
+            // SAFETY: the tap's row reaches past the run of the last pixel, and `x` is not behind that pixel.
+            let mut bytes = unsafe { self.row.rows[row].as_ptr().add(x * step + offset) };
+            for _ in 0..run / 8 {
+                // SAFETY: the weights hold taps * run / 4 lines, of which these are the next two; the eight bytes lie
+                // in the runs of the pixels x..x + 8, all of them in the row.
+                unsafe {
+                    let w = [_mm256_loadu2_m128i(weights.add(LINE).cast(), weights.cast())];
+                    multiply::<M, 1, 8>(&mut sums, w, |p| {
+                        let eight = _mm_loadl_epi64(bytes.add(p * step).cast());
+                        _mm256_permutevar8x32_epi32(_mm256_castsi128_si256(eight), halves)
+                    });
+                }
+                bytes = bytes.wrapping_add(8);
+                weights = weights.wrapping_add(LINE * 2);
+            }
+            if run % 8 != 0 {
+                // SAFETY: as above, for one line and the last four bytes of the runs.
+                unsafe {
+                    let w = [_mm256_zextsi128_si256(_mm_loadu_si128(weights.cast()))];
+                    multiply::<M, 1, 8>(&mut sums, w, |p| four(bytes.add(p * step)));
+                }
+                weights = weights.wrapping_add(LINE);
+            }
+        }
+        // SAFETY: bias and multipliers have the padded number of outputs, 8.
+        let (bias, multiplier) = unsafe {
+            let multiplier = _mm_loadu_ps(self.row.multiplier.as_ptr());
+            (_mm_loadu_si128(self.row.bias.as_ptr().cast()), _mm256_set_m128(multiplier, multiplier))
+        };
+        let value = |pair: usize| {
+            let (a, b) = (sums[pair * 2][0], sums[pair * 2 + 1][0]);
+            let sum =
+                _mm256_add_epi32(_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b));
+            let sum = _mm256_add_epi32(sum, _mm256_broadcastsi128_si256(bias));
+            let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier);
+            match &self.row.epilogue.residual {
+                None => value,
+                Some(r) => {
+                    let from = r.skip.as_ptr().wrapping_add((x + pair * 2) * r.skip_step);
+                    // SAFETY: the addend has 4 bytes at each of the two pixels.
+                    let skip = unsafe {
+                        _mm_unpacklo_epi32(_mm_loadu_si32(from), _mm_loadu_si32(from.wrapping_add(r.skip_step)))
+                    };
+                    finish::add_residual(value, self.row.epilogue.clamp, r, skip)
+                }
+            }
+        };
+        let clamp = self.row.epilogue.last_clamp();
+        let bytes = finish::quantise([value(0), value(1), value(2), value(3)], clamp);
+        for (pair, bytes) in finish::groups(bytes).into_iter().enumerate() {
+            let to = self.out.wrapping_add((x + pair * 2) * self.row.out_step);
+            // SAFETY: `out` has 4 bytes at each of the two pixels.
+            unsafe {
+                _mm_storeu_si32(to, bytes);
+                _mm_storeu_si32(to.wrapping_add(self.row.out_step), _mm_srli_si128::<4>(bytes));
+            }
+        }
+    }
+
+    /// Requantises the sums of a block, adds the residual and writes the bytes.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Row::block`].
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn finish<const V: usize, const P: usize>(&self, sums: &[[__m256i; V]; P], output: usize, x: usize) {
+        // Groups of 8 outputs, four of them at a time; past the end the last one again, which is not stored.
+        let groups = V * P;
+        let full = output + V * 8 <= self.row.outputs;
+        let clamp = self.row.epilogue.last_clamp();
+        for group in (0..groups).step_by(4) {
+            let value = |i: usize| {
+                let i = (group + i).min(groups - 1);
+                let (p, v) = (i / V, i % V);
+                // SAFETY: `multiplier` has the padded number of outputs.
+                let multiplier = unsafe { _mm256_loadu_ps(self.row.multiplier.as_ptr().add(output + v * 8)) };
+                let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[p][v]), multiplier);
+                match &self.row.epilogue.residual {
+                    None => value,
+                    Some(r) => {
+                        let first = output + v * 8;
+                        let from = r.skip.as_ptr().wrapping_add((x + p) * r.skip_step + first);
+                        // SAFETY: the addend has `outputs` bytes at every pixel, and `count` stays within them.
+                        let skip = unsafe { finish::load(from, if full { 8 } else { self.count(first) }) };
+                        finish::add_residual(value, self.row.epilogue.clamp, r, skip)
+                    }
+                }
+            };
+            let bytes = finish::quantise([value(0), value(1), value(2), value(3)], clamp);
+            let halves = [_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes)];
+            for (half, bytes) in halves.into_iter().enumerate() {
+                let (first, second) = (group + half * 2, group + half * 2 + 1);
+                let to = |i: usize| self.out.wrapping_add((x + i / V) * self.row.out_step + output + i % V * 8);
+                if first >= groups {
+                    break;
+                }
+                // SAFETY: groups below `groups` belong to pixels of the row, where `out` has `outputs` bytes: all
+                // that the strip has when it is full, and else `count` of each group.
+                unsafe {
+                    if full && V == 2 {
+                        _mm_storeu_si128(to(first).cast(), bytes);
+                    } else {
+                        let count = |i: usize| if full { 8 } else { self.count(output + i % V * 8) };
+                        finish::store(bytes, to(first), count(first));
+                        if second < groups {
+                            finish::store(_mm_unpackhi_epi64(bytes, bytes), to(second), count(second));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many of the 8 outputs from `first` are real.
+    #[inline]
+    fn count(&self, first: usize) -> usize {
+        self.row.outputs.saturating_sub(first).min(8)
+    }
+}
+
+/// Four bytes, in each 32 bits of the vector.
+///
+/// # Safety
+///
+/// Four bytes may be read at `from`.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn four(from: *const u8) -> __m256i {
+    // SAFETY: the caller vouches for four bytes, and the read asks for no alignment.
+    _mm256_set1_epi32(unsafe { from.cast::<i32>().read_unaligned() })
+}
+
+/// Adds four products to every sum. `x` gives the bytes that each line of sums multiplies with `w`.
+///
+/// # Safety
+///
+/// As for [`MultiplyAdd::add`].
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn multiply<M: MultiplyAdd, const V: usize, const P: usize>(
+    sums: &mut [[__m256i; V]; P],
+    w: [__m256i; V],
+    x: impl Fn(usize) -> __m256i,
+) {
+    // SAFETY: passes on what the caller has promised.
+    let w = w.map(|w| unsafe { M::weights(w) });
+    for (p, sums) in sums.iter_mut().enumerate() {
+        let x = x(p);
+        for (sum, w) in sums.iter_mut().zip(w) {
+            // SAFETY: passes on what the caller has promised.
+            *sum = unsafe { M::add(*sum, x, w) };
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A block is a vector of bytes.
+
+use std::arch::x86_64::*;
+
+use crate::kernels::contract::Clamp;
+use crate::kernels::drivers::Vectors;
+
+use super::finish;
+
+/// The registers of AVX2.
+pub struct Registers;
+
+/// A clamp in vectors.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    zero: __m256i,
+    low: __m256i,
+    high: __m256i,
+}
+
+// SAFETY (of all blocks here): the level is there, see `Vectors`; what reads or writes memory has just cut a slice of the
+// bytes.
+impl Vectors for Registers {
+    const BLOCK: usize = 32;
+    type Bytes = __m256i;
+    type Reals = [__m256; 4];
+    type Rule = Rule;
+    type Octet = __m256i;
+
+    #[inline(always)]
+    fn load(bytes: &[u8]) -> __m256i {
+        // SAFETY: 32 bytes, as just cut.
+        unsafe { _mm256_loadu_si256(bytes[..32].as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn store(block: __m256i, out: &mut [u8]) {
+        // SAFETY: 32 bytes, as just cut.
+        unsafe { _mm256_storeu_si256(out[..32].as_mut_ptr().cast(), block) }
+    }
+
+    #[inline(always)]
+    fn load_spread(bytes: &[u8]) -> __m256i {
+        // SAFETY: eight bytes, as just cut; the level is there.
+        unsafe {
+            let eight = _mm256_broadcastq_epi64(_mm_loadl_epi64(bytes[..8].as_ptr().cast()));
+            let order = _mm256_setr_epi8(
+                0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7,
+            );
+            _mm256_shuffle_epi8(eight, order)
+        }
+    }
+
+    #[inline(always)]
+    fn halves([a, b]: [__m256i; 2], upper: bool) -> __m256i {
+        // SAFETY: the level is there.
+        unsafe {
+            let shift = _mm_cvtsi32_si128(if upper { 16 } else { 0 });
+            let mask = _mm256_set1_epi32(0xffff);
+            let a = _mm256_and_si256(_mm256_srl_epi32(a, shift), mask);
+            let b = _mm256_and_si256(_mm256_srl_epi32(b, shift), mask);
+            // Packing works within 128-bit halves.
+            _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(a, b))
+        }
+    }
+
+    /// In the order in which packing brings them together again: vector `v` holds bytes 4v..4v + 4 of each 128-bit half.
+    #[inline(always)]
+    fn centred(block: __m256i, zero: u8) -> [__m256; 4] {
+        // SAFETY: the level is there.
+        unsafe {
+            let (nothing, zero) = (_mm256_setzero_si256(), _mm256_set1_epi32(i32::from(zero)));
+            let (low, high) = (_mm256_unpacklo_epi8(block, nothing), _mm256_unpackhi_epi8(block, nothing));
+            [
+                _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_unpacklo_epi16(low, nothing), zero)),
+                _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_unpackhi_epi16(low, nothing), zero)),
+                _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_unpacklo_epi16(high, nothing), zero)),
+                _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_unpackhi_epi16(high, nothing), zero)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn add(a: [__m256; 4], b: [__m256; 4]) -> [__m256; 4] {
+        // SAFETY: the level is there.
+        unsafe {
+            [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1]), _mm256_add_ps(a[2], b[2]), _mm256_add_ps(a[3], b[3])]
+        }
+    }
+
+    #[inline(always)]
+    fn multiply(a: [__m256; 4], b: [__m256; 4]) -> [__m256; 4] {
+        // SAFETY: the level is there.
+        unsafe {
+            [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1]), _mm256_mul_ps(a[2], b[2]), _mm256_mul_ps(a[3], b[3])]
+        }
+    }
+
+    #[inline(always)]
+    fn scale(a: [__m256; 4], factor: f32) -> [__m256; 4] {
+        // SAFETY: the level is there.
+        Self::multiply(a, [unsafe { _mm256_set1_ps(factor) }; 4])
+    }
+
+    #[inline(always)]
+    fn rule(clamp: Clamp) -> Rule {
+        // SAFETY: the level is there.
+        unsafe {
+            Rule {
+                zero: _mm256_set1_epi16(i16::from(clamp.zero_point)),
+                low: _mm256_set1_epi8(clamp.low as i8),
+                high: _mm256_set1_epi8(clamp.high as i8),
+            }
+        }
+    }
+
+    /// Adding the zero point in saturating 16 bits is as good as in 32: what saturates is far beyond 0..=255 on the same
+    /// side, before and after.
+    #[inline(always)]
+    fn quantise(values: [__m256; 4], rule: Rule) -> __m256i {
+        // SAFETY: the level is there.
+        unsafe {
+            // The processor's default rounding, to the nearest even, is the only one that Rust programs run with.
+            let ab = _mm256_packs_epi32(_mm256_cvtps_epi32(values[0]), _mm256_cvtps_epi32(values[1]));
+            let cd = _mm256_packs_epi32(_mm256_cvtps_epi32(values[2]), _mm256_cvtps_epi32(values[3]));
+            let bytes = _mm256_packus_epi16(_mm256_adds_epi16(ab, rule.zero), _mm256_adds_epi16(cd, rule.zero));
+            _mm256_min_epu8(_mm256_max_epu8(bytes, rule.low), rule.high)
+        }
+    }
+
+    #[inline(always)]
+    fn octet(value: i32) -> __m256i {
+        // SAFETY: the level is there.
+        unsafe { _mm256_set1_epi32(value) }
+    }
+
+    #[inline(always)]
+    fn octet_add(sums: __m256i, bytes: &[u8]) -> __m256i {
+        // SAFETY: eight bytes, as just cut; the level is there.
+        unsafe { _mm256_add_epi32(sums, _mm256_cvtepu8_epi32(_mm_loadl_epi64(bytes[..8].as_ptr().cast()))) }
+    }
+
+    #[inline(always)]
+    fn octet_requantise(sums: __m256i, multiplier: f32, rule: Rule, out: &mut [u8]) {
+        // SAFETY: eight bytes, as just cut; the level is there.
+        unsafe {
+            let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_set1_ps(multiplier));
+            // The first four bytes begin the lower half, the others the upper one.
+            let bytes = Self::quantise([value; 4], rule);
+            let bytes = _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+            finish::store(bytes, out[..8].as_mut_ptr(), 8);
+        }
+    }
+}

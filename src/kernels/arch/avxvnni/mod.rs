@@ -1,0 +1,78 @@
+//! 256-bit VNNI: the kernels of AVX2, with `vpdpbusd` as the multiply-add of the dense convolution. It adds four products of
+//! an unsigned and a signed byte to a 32-bit sum: exact, without saturation.
+//!
+//! Processors without AVX-512 have it in the VEX form (AVX-VNNI), those with AVX-512 VNNI and VL, or with AVX10, in the EVEX form.
+
+use std::arch::asm;
+use std::arch::x86_64::*;
+use std::sync::Arc;
+
+use super::avx2::Avx2;
+use super::avx2::conv::{MultiplyAdd, Quads, conv_row};
+use crate::kernels::contract::{ConvKernel, ConvRow, Kernels, Scratch, Weights, WindowAttention};
+use crate::kernels::drivers::attention;
+
+/// The level, by the form of the instruction.
+pub struct AvxVnni<const IS_VEX: bool>;
+
+/// For processors with AVX-VNNI.
+pub const VEX: AvxVnni<true> = AvxVnni;
+/// For processors with AVX-512 VNNI and VL.
+pub const EVEX: AvxVnni<false> = AvxVnni;
+
+impl<const IS_VEX: bool> Kernels for AvxVnni<IS_VEX> {
+    fn base(&self) -> &'static dyn Kernels {
+        &Avx2
+    }
+
+    fn prepare(&self, weights: &Weights) -> Arc<dyn ConvKernel> {
+        Arc::new(Quads::<Dot<IS_VEX>>::new(weights))
+    }
+
+    fn product(&self, weights: &[i8], row: ConvRow) {
+        conv_row::<Dot<IS_VEX>>(weights, row);
+    }
+
+    fn attention_window(
+        &self,
+        a: &WindowAttention,
+        query: &[u8],
+        keys: &[u8],
+        values: &[u8],
+        scratch: &mut Scratch,
+        out: &mut [u8],
+    ) {
+        attention::window(self, a, query, keys, values, scratch, out);
+    }
+}
+
+/// `vpdpbusd`.
+#[derive(Debug)]
+struct Dot<const IS_VEX: bool>;
+
+impl<const IS_VEX: bool> MultiplyAdd for Dot<IS_VEX> {
+    const TWELVE: bool = true;
+    type Weights = __m256i;
+
+    #[inline(always)]
+    unsafe fn weights(w: __m256i) -> __m256i {
+        w
+    }
+
+    /// By name: the driver is compiled for AVX2 alone, where the compiler would leave the intrinsic a call.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn add(mut sum: __m256i, x: __m256i, w: __m256i) -> __m256i {
+        // SAFETY: arithmetic on registers, by an instruction that the level's processor has.
+        unsafe {
+            if IS_VEX {
+                asm!("{{vex}} vpdpbusd {}, {}, {}", inout(ymm_reg) sum, in(ymm_reg) x, in(ymm_reg) w,
+                    options(pure, nomem, nostack, preserves_flags));
+            } else {
+                asm!("{{evex}} vpdpbusd {}, {}, {}", inout(ymm_reg) sum, in(ymm_reg) x, in(ymm_reg) w,
+                    options(pure, nomem, nostack, preserves_flags));
+            }
+        }
+        sum
+    }
+}
