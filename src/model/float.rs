@@ -45,7 +45,7 @@ pub enum Range {
 }
 
 impl Range {
-    /// All of them, the most common first.
+    /// All of them.
     pub const ALL: [Self; 3] = [Self::One, Self::Bytes, Self::Signed];
 
     /// As it is written.
@@ -399,7 +399,8 @@ impl FloatNetwork {
         Some(((halo as usize).saturating_sub(self.margin), step))
     }
 
-    /// What the numbers mean: as the last bound says, else 0 to 1 unless a smooth picture comes out wrong in it.
+    /// What the numbers mean: as the last bound says, else 0 to 1, unless a smooth picture comes out wrong in it and right in
+    /// bytes. Between 0..1 and -1..1 a picture does not tell: a network keeps a brighter picture too.
     fn find_range(&mut self) -> Result<(), String> {
         let size = self.fixed.unwrap_or(Size::new(NARROW, NARROW));
         let executor = Executor::new(self, size)?;
@@ -421,8 +422,7 @@ impl FloatNetwork {
                 input.extend((0..self.channels).map(|c| smooth(x, y, c) as u8));
             }
         }
-        let mut errors = vec![];
-        for range in Range::ALL {
+        let error = |range: Range| -> Result<f64, String> {
             let real = executor.real(&input, range)?;
             let apart = real.iter().enumerate().map(|(i, v)| {
                 let (pixel, c) = (i / self.channels, i % self.channels);
@@ -431,13 +431,11 @@ impl FloatNetwork {
                 let error = (range.steps(*v) - smooth(x, y, c)).abs();
                 if error.is_finite() { f64::from(error) } else { f64::MAX.sqrt() }
             });
-            errors.push((apart.sum::<f64>() / real.len().max(1) as f64, range));
-        }
-        let best = errors.iter().min_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((_, range)) = best
-            && errors[0].0 > MUCH
-        {
-            self.range = *range;
+            Ok(apart.sum::<f64>() / real.len().max(1) as f64)
+        };
+        let usual = error(Range::One)?;
+        if usual > MUCH && error(Range::Bytes)? < usual / 2.0 {
+            self.range = Range::Bytes;
         }
         Ok(())
     }

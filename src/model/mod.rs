@@ -236,6 +236,22 @@ impl Model {
         }
     }
 
+    /// Gives numbers of a network in floats another meaning than was found.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code))]
+    pub(crate) fn read_as(&mut self, range: Option<Range>, order: Option<Order>) -> Result<(), String> {
+        let network = match &mut self.network {
+            Network::Float(network, _) => network,
+            Network::Int8(_) if range.is_none() && order.is_none() => return Ok(()),
+            Network::Int8(_) => return Err("--model-range and --model-order are for networks in floats".into()),
+        };
+        if order.is_some() && network.channels == 1 {
+            return Err("--model-order: the network sees luma, not colours".into());
+        }
+        network.range = range.unwrap_or(network.range);
+        network.order = order.unwrap_or(network.order);
+        Ok(())
+    }
+
     /// Why the int8 plan does not take the network; nothing if it does.
     #[doc(hidden)]
     pub fn why_float(&self) -> &str {
