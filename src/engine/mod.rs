@@ -26,7 +26,7 @@ use runner::Runner;
 
 pub use report::{BufferReport, Report, StepReport};
 
-/// Most threads.
+/// Most threads: beyond these more help no network this small.
 pub const MOST_THREADS: usize = 16;
 
 /// What to prepare for.
