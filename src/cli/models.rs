@@ -60,7 +60,8 @@ pub(super) fn run(args: &Models) -> Result<(), Failure> {
 }
 
 fn list(format: Format) -> Result<(), Failure> {
-    let models: Vec<Model> = Model::EMBEDDED.iter().filter_map(|name| Model::named(name)).collect::<Result<_, _>>()?;
+    let models: Vec<Model> =
+        Model::EMBEDDED.iter().filter_map(|name| Model::named(name).transpose()).collect::<Result<_, _>>()?;
     let models: Vec<Inspected> = models.iter().map(inspected).collect();
     if format == Format::Json {
         return print::json(&Listed { models });

@@ -29,7 +29,7 @@ use int8::{Int8, Row};
 
 pub use report::{BufferReport, Report, StepReport};
 
-/// Most threads.
+/// Most threads: beyond these more help no network this small.
 pub const MOST_THREADS: usize = 16;
 
 /// What to prepare for.

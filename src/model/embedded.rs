@@ -41,9 +41,10 @@ pub(super) fn of_scale(scale: usize) -> Option<&'static str> {
 }
 
 /// The ONNX file.
-pub(super) fn onnx(name: &str) -> Option<Result<Vec<u8>, ModelError>> {
-    let file = &FILES[NAMES.iter().position(|own| *own == name)?];
+pub(super) fn onnx(name: &str) -> Result<Option<Vec<u8>>, ModelError> {
+    let Some(at) = NAMES.iter().position(|own| *own == name) else { return Ok(None) };
+    let file = &FILES[at];
     let onnx = decompress_to_vec_zlib_with_limit(file.zlib, file.bytes);
     let damaged = |e| ModelError::Parse { name: name.to_string(), reason: format!("damaged in the program: {e}") };
-    Some(onnx.map_err(damaged))
+    onnx.map(Some).map_err(damaged)
 }

@@ -150,22 +150,22 @@ impl Model {
 
     /// The default model.
     pub fn embedded() -> Result<Self, ModelError> {
-        Self::EMBEDDED.first().and_then(|name| Self::named(name)).unwrap_or(Err(ModelError::NoneEmbedded))
+        let name = Self::EMBEDDED.first().ok_or(ModelError::NoneEmbedded)?;
+        Self::named(name)?.ok_or(ModelError::NoneEmbedded)
     }
 
     /// An embedded model by name; none if there is none of that name.
-    pub fn named(name: &str) -> Option<Result<Self, ModelError>> {
-        let onnx = Self::embedded_onnx(name)?;
-        Some(onnx.and_then(|onnx| Self::parse(name, &onnx)))
+    pub fn named(name: &str) -> Result<Option<Self>, ModelError> {
+        Self::embedded_onnx(name)?.map(|onnx| Self::parse(name, &onnx)).transpose()
     }
 
     /// The default model of a scale; none if there is none of that scale.
-    pub fn of_scale(scale: usize) -> Option<Result<Self, ModelError>> {
-        embedded::of_scale(scale).and_then(Self::named)
+    pub fn of_scale(scale: usize) -> Result<Option<Self>, ModelError> {
+        embedded::of_scale(scale).map_or(Ok(None), Self::named)
     }
 
     /// The file of an embedded model; none if there is none of that name.
-    pub fn embedded_onnx(name: &str) -> Option<Result<Vec<u8>, ModelError>> {
+    pub fn embedded_onnx(name: &str) -> Result<Option<Vec<u8>>, ModelError> {
         embedded::onnx(name)
     }
 

@@ -11,6 +11,6 @@ pub(super) fn of_scale(_scale: usize) -> Option<&'static str> {
 }
 
 /// None has any name.
-pub(super) fn onnx(_name: &str) -> Option<Result<Vec<u8>, ModelError>> {
-    None
+pub(super) fn onnx(_name: &str) -> Result<Option<Vec<u8>>, ModelError> {
+    Ok(None)
 }
