@@ -172,6 +172,10 @@ pub(super) fn plain(proto: &mut ModelProto) -> Result<(), String> {
         let (inputs, outputs) = (graph.input.len(), graph.output.len());
         return Err(format!("{inputs} inputs and {outputs} outputs; one of each is supported"));
     }
+    let output = &graph.output[0].name;
+    if !graph.node.iter().any(|n| n.output.contains(output)) && *output != graph.input[0].name {
+        return Err(format!("the output '{output}' is computed nowhere"));
+    }
     graph.value_info.clear();
     graph.doc_string.clear();
     single_precision(graph);

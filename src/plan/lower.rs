@@ -32,7 +32,11 @@ pub(super) fn lower(model: &Model, branches: Branches, level: Level) -> Result<P
             lowering.node(index).map_err(|e| named(&graph.tensors[node.output].name, e))?;
         }
     }
-    lowering.finish(model.metadata().window).map_err(|e| named("output", e))
+    let plan = lowering.finish(model.metadata().window).map_err(|e| named("output", e))?;
+    if plan.steps.is_empty() {
+        return Err(named("output", "nothing is computed: it is the picture itself".into()));
+    }
+    Ok(plan)
 }
 
 /// What one unit of a Step makes.

@@ -355,7 +355,7 @@ def old_constants():
 
 def constant_nodes():
     n = Net(20, opset=12, as_nodes=True)
-    n.prelu_first = n.conv(12)
+    n.conv(12)
     n.prelu(), n.to_pixels(2, mode="none")
     return n.model()
 
@@ -367,7 +367,7 @@ def resize_by_shape():
     part = n.op("Slice", shape, *(n.constant(np.array([v])) for v in (2, 4, 0)))
     channels = n.op("Slice", shape, *(n.constant(np.array([v])) for v in (0, 2, 0)))
     sizes = n.op("Concat", channels, n.op("Mul", part, n.constant(np.array([2, 2]))), axis=0)
-    n.op("Resize", "conv_3" if False else n.nodes[1].output[0], "", "", sizes, mode="linear",
+    n.op("Resize", n.nodes[1].output[0], "", "", sizes, mode="linear",
          coordinate_transformation_mode="half_pixel")
     n.c = 8
     n.conv(3)
