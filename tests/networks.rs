@@ -83,13 +83,15 @@ fn alpha_and_grey_pass_through_networks_of_three_colours() {
     let _alone = ALONE.lock();
     let model = named("compact-x2");
     let size = Size::new(30, 20);
-    let colours = upscale(&model, &Options::new(size, PixelFormat::Rgb8), &picture("towers.png", size, PixelFormat::Rgb8));
+    let colours =
+        upscale(&model, &Options::new(size, PixelFormat::Rgb8), &picture("towers.png", size, PixelFormat::Rgb8));
     let rows = picture("towers.png", size, PixelFormat::Rgba8);
     let with_alpha = upscale(&model, &Options::new(size, PixelFormat::Rgba8), &rows);
     let filtered = upscale(&tiny(), &Options::new(size, PixelFormat::Rgba8), &rows);
     let alike = |((a, b), c): ((&[u8], &[u8]), &[u8])| a[..3] == *b && a[3] == c[3];
     assert!(with_alpha.chunks(4).zip(colours.chunks(3)).zip(filtered.chunks(4)).all(alike));
-    let grey = upscale(&model, &Options::new(size, PixelFormat::Gray8), &picture("towers.png", size, PixelFormat::Gray8));
+    let grey =
+        upscale(&model, &Options::new(size, PixelFormat::Gray8), &picture("towers.png", size, PixelFormat::Gray8));
     let mean = |values: &[u8]| values.iter().map(|v| usize::from(*v)).sum::<usize>() / values.len();
     assert!(mean(&grey).abs_diff(mean(&colours)) < 8);
 }

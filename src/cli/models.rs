@@ -112,7 +112,8 @@ fn inspect(model: Option<&Path>, format: Format) -> Result<(), Failure> {
         m.weights_sha256
     );
     if let Some(f) = float {
-        text += &format!("\nno int8        {why_float}\nchannels       {}\nrange          {}", f.channels, f.range.name());
+        text +=
+            &format!("\nno int8        {why_float}\nchannels       {}\nrange          {}", f.channels, f.range.name());
         text += &f.order.map_or(String::new(), |order| format!("\norder          {}", order.name()));
         text += &format!("\nlayout         {}\nhalo           {} input pixels", f.layout.name(), f.halo);
         text += &format!("\ngrid           {}\nlost border    {}", f.step, f.margin);

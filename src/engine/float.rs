@@ -97,7 +97,13 @@ fn all(network: &FloatNetwork, options: &Options) -> Result<Vec<Choice>, Prepare
 }
 
 /// What `plan` prints of a choice.
-pub fn report(network: &FloatNetwork, options: &Options, model: &Model, choice: &Choice, least: Option<usize>) -> Report {
+pub fn report(
+    network: &FloatNetwork,
+    options: &Options,
+    model: &Model,
+    choice: &Choice,
+    least: Option<usize>,
+) -> Report {
     let whole = choice.tile == choice.frame;
     let macs = network.macs_per_pixel * choice.frame.area() as f64;
     Report {
@@ -371,7 +377,9 @@ mod tests {
 
     #[test]
     fn tiles_keep_every_pixel_once_and_have_their_halo() {
-        for (length, tile, halo, step) in [(100, 100, 18, 1), (100, 40, 18, 1), (128, 64, 10, 8), (37, 37, 400, 1), (64, 24, 8, 8)] {
+        for (length, tile, halo, step) in
+            [(100, 100, 18, 1), (100, 40, 18, 1), (128, 64, 10, 8), (37, 37, 400, 1), (64, 24, 8, 8)]
+        {
             let cuts = cuts(length, tile, halo, step);
             let mut at = 0;
             for cut in &cuts {

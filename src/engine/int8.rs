@@ -85,7 +85,12 @@ impl Int8 {
         if self.bands.is_none() { self.strip(row, copies, emit) } else { self.tiles(row, copies, emit) }
     }
 
-    fn strip<E>(&mut self, row: Row<'_>, copies: usize, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    fn strip<E>(
+        &mut self,
+        row: Row<'_>,
+        copies: usize,
+        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Self { runner, tables, shown, .. } = self;
         let Row { bytes: row, colour, out, height, .. } = row;
         let rows = runner.plan().scale * height;
@@ -100,7 +105,12 @@ impl Int8 {
     }
 
     /// Keeps the luma of the row; makes each band of tiles whose rows are all there.
-    fn tiles<E>(&mut self, row: Row<'_>, copies: usize, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    fn tiles<E>(
+        &mut self,
+        row: Row<'_>,
+        copies: usize,
+        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let (grid, width) = (self.grid, self.grid.frame.width);
         for copy in 0..copies {
             let y = row.y + copy;

@@ -116,7 +116,9 @@ impl Colour {
         let (channels, samples) = (self.format.channels(), self.scale * self.width);
         self.filter(y, channels - 1);
         let alpha = &self.fine[(channels - 1) * samples..][..samples];
-        out.chunks_exact_mut(channels).zip(alpha).for_each(|(pixel, a)| pixel[channels - 1] = round_sample((*a).into()));
+        out.chunks_exact_mut(channels)
+            .zip(alpha)
+            .for_each(|(pixel, a)| pixel[channels - 1] = round_sample((*a).into()));
     }
 
     /// Filters output row `y` of a plane.

@@ -6,10 +6,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tract_onnx::tract_core::framework::Framework as _;
-use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, type_proto};
+use tract_onnx::tract_core::framework::Framework as _;
 
 /// Larger files are refused.
 pub(super) const LARGEST_FILE: usize = 64 << 20;
@@ -131,14 +131,19 @@ fn check(tensor: &TensorProto) -> Result<(), String> {
         return Err(format!("constant '{}' has a type that is not supported", tensor.name));
     };
     if tensor.data_location == Some(1) || !tensor.external_data.is_empty() {
-        return Err(format!("constant '{}' is in another file; only files that hold their weights are read", tensor.name));
+        return Err(format!(
+            "constant '{}' is in another file; only files that hold their weights are read",
+            tensor.name
+        ));
     }
     let count = tensor.dims.iter().try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
     let Some(count) = count.filter(|n| *n <= LARGEST_TENSOR && tensor.dims.len() <= MOST_AXES) else {
         return Err(format!("constant '{}' is too large", tensor.name));
     };
     let held = match kind {
-        _ if !tensor.raw_data.is_empty() => tensor.raw_data.len().is_multiple_of(size).then(|| tensor.raw_data.len() / size),
+        _ if !tensor.raw_data.is_empty() => {
+            tensor.raw_data.len().is_multiple_of(size).then(|| tensor.raw_data.len() / size)
+        }
         DataType::Float => Some(tensor.float_data.len()),
         DataType::Double => Some(tensor.double_data.len()),
         DataType::Int64 => Some(tensor.int64_data.len()),
@@ -384,4 +389,3 @@ fn integers(tensor: &TensorProto) -> Vec<f32> {
         false => tensor.raw_data.iter().map(|&b| value(b)).collect(),
     }
 }
-

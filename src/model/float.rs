@@ -84,7 +84,10 @@ impl std::str::FromStr for Range {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|r| r.name() == text).ok_or_else(|| format!("'{text}' is not one of 0..1, 0..255, -1..1"))
+        Self::ALL
+            .into_iter()
+            .find(|r| r.name() == text)
+            .ok_or_else(|| format!("'{text}' is not one of 0..1, 0..255, -1..1"))
     }
 }
 
@@ -219,7 +222,10 @@ pub struct FloatNetwork {
 impl fmt::Debug for FloatNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { channels, scale, halo, step, range, .. } = self;
-        write!(f, "FloatNetwork {{ channels: {channels}, scale: {scale}, halo: {halo}, step: {step}, range: {range:?} }}")
+        write!(
+            f,
+            "FloatNetwork {{ channels: {channels}, scale: {scale}, halo: {halo}, step: {step}, range: {range:?} }}"
+        )
     }
 }
 
@@ -272,7 +278,9 @@ impl FloatNetwork {
         let candidates: Vec<(Layout, usize)> = match (picture(a), picture(c)) {
             (true, false) => vec![(Layout::Nchw, a.unwrap_or(3))],
             (false, true) => vec![(Layout::Nhwc, c.unwrap_or(3))],
-            _ if a.is_some_and(|n| n > 4) => return Err(format!("an input of {} channels is not a picture", a.unwrap_or(0))),
+            _ if a.is_some_and(|n| n > 4) => {
+                return Err(format!("an input of {} channels is not a picture", a.unwrap_or(0)));
+            }
             _ => vec![(Layout::Nchw, 3), (Layout::Nchw, 1), (Layout::Nhwc, 3), (Layout::Nhwc, 1)],
         };
         let mut first = None;
@@ -621,7 +629,8 @@ impl Executor {
         for (pixel, out) in output.chunks_exact_mut(channels).enumerate() {
             for (channel, out) in out.iter_mut().enumerate() {
                 let from = self.of_network(channel);
-                *out = byte(if self.layouts[1] == Layout::Nchw { from * plane + pixel } else { pixel * channels + from });
+                *out =
+                    byte(if self.layouts[1] == Layout::Nchw { from * plane + pixel } else { pixel * channels + from });
             }
         }
     }

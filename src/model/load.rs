@@ -130,7 +130,10 @@ impl Wiring {
     /// The picture, in the type that the file declares.
     fn input(&self, node: &InferenceNode, shape: Shape) -> TractResult<TypedFact> {
         let kind = node.outputs[0].fact.datum_type.concretize().unwrap_or(f32::datum_type());
-        ensure!([f32::datum_type(), u8::datum_type()].contains(&kind), "an input of type {kind:?}; f32 and u8 are supported");
+        ensure!(
+            [f32::datum_type(), u8::datum_type()].contains(&kind),
+            "an input of type {kind:?}; f32 and u8 are supported"
+        );
         Ok(kind.fact(shape))
     }
 
@@ -216,7 +219,9 @@ impl Wiring {
             return Ok(());
         }
         for constant in facts.iter().filter_map(|f| f.konst.as_ref()) {
-            if constant.volume() > 2 * MOST_AXES || !constant.datum_type().is_number() && !constant.datum_type().is_tdim() {
+            if constant.volume() > 2 * MOST_AXES
+                || !constant.datum_type().is_number() && !constant.datum_type().is_tdim()
+            {
                 continue;
             }
             let amounts = constant.cast_to::<f32>()?.into_owned();

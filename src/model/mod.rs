@@ -1,10 +1,10 @@
 //! ONNX, through tract's typed graph, to [`Graph`] for the int8 plan or to a [`FloatNetwork`] for tract's executor. The
 //! only module that names tract, and the only one that knows ONNX.
 
-mod file;
-mod float;
 #[cfg_attr(not(feature = "models"), path = "none.rs")]
 mod embedded;
+mod file;
+mod float;
 mod graph;
 mod load;
 mod moves;

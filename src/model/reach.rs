@@ -156,17 +156,16 @@ fn through(model: &TypedModel, node: &TypedNode, inputs: &[Option<&Extent>]) -> 
         || op.is::<TypedConcat>()
         || op.is::<Pad>()
         || matches!(&*op.name(), "StridedSlice" | "Gather" | "GatherNd" | "GatherElements" | "DynSlice" | "ScatterNd");
-    if moves
-        && let Some(extents) = moved(model, node, inputs)?
-    {
+    if moves && let Some(extents) = moved(model, node, inputs)? {
         return Ok(extents);
     }
     let element_wise = op.is::<ElementWiseOp>()
         || op.is::<TypedBinOp>()
-        || matches!(&*op.name(), "Cast" | "Iff" | "DequantizeLinearF32" | "QuantizeLinearU8" | "QuantizeLinearI8" | "Identity");
-    if (element_wise || op.name().starts_with("Comp"))
-        && shapes.len() == 1
-    {
+        || matches!(
+            &*op.name(),
+            "Cast" | "Iff" | "DequantizeLinearF32" | "QuantizeLinearU8" | "QuantizeLinearI8" | "Identity"
+        );
+    if (element_wise || op.name().starts_with("Comp")) && shapes.len() == 1 {
         let known: Vec<&Extent> = inputs.iter().copied().flatten().collect();
         return one(joined(&known, shape)?);
     }
@@ -178,10 +177,8 @@ fn everything(inputs: &[Option<&Extent>], shapes: &[TVec<usize>]) -> TractResult
     let known = || inputs.iter().copied().flatten();
     let low = known().flat_map(|e| e.low.iter()).copied().fold(NONE.0, f32::min);
     let high = known().flat_map(|e| e.high.iter()).copied().fold(NONE.1, f32::max);
-    let filled = |shape: &TVec<usize>| Extent {
-        low: ArrayD::from_elem(&**shape, low),
-        high: ArrayD::from_elem(&**shape, high),
-    };
+    let filled =
+        |shape: &TVec<usize>| Extent { low: ArrayD::from_elem(&**shape, low), high: ArrayD::from_elem(&**shape, high) };
     Ok(shapes.iter().map(filled).collect())
 }
 
@@ -233,7 +230,9 @@ fn pooled(spec: &PoolSpec, x: &Extent, shape: &[usize], joins: bool) -> TractRes
                 for k in 0..kernel {
                     let at = (o * stride + k * dilation) as isize - before;
                     if (0..length).contains(&at) {
-                        Zip::from(&mut row).and(values.index_axis(Axis(axis), at as usize)).for_each(|a, b| *a = best(*a, *b));
+                        Zip::from(&mut row)
+                            .and(values.index_axis(Axis(axis), at as usize))
+                            .for_each(|a, b| *a = best(*a, *b));
                     }
                 }
             }
@@ -271,7 +270,9 @@ fn spread(op: &Deconv, x: &Extent, shape: &[usize]) -> TractResult<Extent> {
                 for k in 0..kernel {
                     let to = (at * stride + k * dilation) as isize - before;
                     if (0..outputs as isize).contains(&to) {
-                        Zip::from(out.index_axis_mut(Axis(axis), to as usize)).and(&row).for_each(|a, b| *a = best(*a, *b));
+                        Zip::from(out.index_axis_mut(Axis(axis), to as usize))
+                            .and(&row)
+                            .for_each(|a, b| *a = best(*a, *b));
                     }
                 }
             }
@@ -300,7 +301,8 @@ fn product(op: &EinSum, inputs: &[Option<&Extent>], shape: &[usize]) -> TractRes
         let extremes = reduced(input, &summed);
         let place = |values: &ArrayD<f32>| -> ArrayD<f32> {
             // Axes of the output in order, then those that were summed; the output's own axes of length 1 are put in.
-            let kept: Vec<usize> = order.iter().copied().filter(|a| *a != usize::MAX).chain(summed.iter().copied()).collect();
+            let kept: Vec<usize> =
+                order.iter().copied().filter(|a| *a != usize::MAX).chain(summed.iter().copied()).collect();
             let mut view = values.view().permuted_axes(kept);
             for _ in &summed {
                 let last = Axis(view.ndim() - 1);
@@ -352,24 +354,25 @@ fn resized(x: &Extent, shape: &[usize]) -> TractResult<Extent> {
 /// The operation itself, done to positions; none where it cannot be done to them.
 fn moved(model: &TypedModel, node: &TypedNode, inputs: &[Option<&Extent>]) -> TractResult<Option<Vec<Extent>>> {
     let mut op = node.op.clone();
-    let run = |op: &dyn TypedOp, bound: fn(&Extent) -> &ArrayD<f32>, none: f32| -> TractResult<Option<Vec<ArrayD<f32>>>> {
-        let mut values: TVec<TValue> = tvec!();
-        for (slot, input) in inputs.iter().enumerate() {
-            let fact = model.outlet_fact(node.inputs[slot])?;
-            values.push(match input {
-                Some(extent) => Tensor::from(bound(extent).clone()).into_tvalue(),
-                // What is chosen by is read as it is; other data that does not depend on the picture is none.
-                None if fact.datum_type.is_integer() || fact.datum_type.is_tdim() => {
-                    let Some(konst) = fact.konst.clone() else { return Ok(None) };
-                    konst.into_tvalue()
-                }
-                None => Tensor::from(ArrayD::from_elem(&*concrete(fact)?, none)).into_tvalue(),
-            });
-        }
-        let Ok(Some(made)) = op.eval_out_of_plan(values) else { return Ok(None) };
-        let array = |v: TValue| Ok(v.to_plain_array_view::<f32>()?.to_owned());
-        made.into_iter().map(array).collect::<TractResult<Vec<_>>>().map(Some)
-    };
+    let run =
+        |op: &dyn TypedOp, bound: fn(&Extent) -> &ArrayD<f32>, none: f32| -> TractResult<Option<Vec<ArrayD<f32>>>> {
+            let mut values: TVec<TValue> = tvec!();
+            for (slot, input) in inputs.iter().enumerate() {
+                let fact = model.outlet_fact(node.inputs[slot])?;
+                values.push(match input {
+                    Some(extent) => Tensor::from(bound(extent).clone()).into_tvalue(),
+                    // What is chosen by is read as it is; other data that does not depend on the picture is none.
+                    None if fact.datum_type.is_integer() || fact.datum_type.is_tdim() => {
+                        let Some(konst) = fact.konst.clone() else { return Ok(None) };
+                        konst.into_tvalue()
+                    }
+                    None => Tensor::from(ArrayD::from_elem(&*concrete(fact)?, none)).into_tvalue(),
+                });
+            }
+            let Ok(Some(made)) = op.eval_out_of_plan(values) else { return Ok(None) };
+            let array = |v: TValue| Ok(v.to_plain_array_view::<f32>()?.to_owned());
+            made.into_iter().map(array).collect::<TractResult<Vec<_>>>().map(Some)
+        };
     let padded = |none: f32| {
         let pad = node.op.downcast_ref::<Pad>()?;
         let PadMode::Constant(_) = pad.mode else { return None };

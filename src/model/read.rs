@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::array::{MultiBroadcastTo, Pad, PadMode, Slice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::change_axes::AxisOp;
@@ -14,12 +16,10 @@ use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8, QuantizeLinearU8};
-use tract_onnx::pb::ModelProto;
-use tract_onnx::prelude::*;
 
 use super::UNSUPPORTED;
-use super::graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor as Activation, TensorId, View};
 use super::float::declared;
+use super::graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor as Activation, TensorId, View};
 use super::load::{self, Loaded, Quantised, unchecked_f32};
 use super::moves::{Link, Move, recognise};
 

@@ -3,8 +3,8 @@
 use tract_onnx::prelude::*;
 
 use super::ModelError;
-use super::load::{fenced, reason, typed, unchecked_f32};
 use super::file;
+use super::load::{fenced, reason, typed, unchecked_f32};
 
 /// Upscaled luma of one frame as tract evaluates an ONNX file in f32, both branches, unoptimised: what every plan is
 /// compared with. `luma` is `width * height` bytes, both multiples of the window grid.
