@@ -363,7 +363,7 @@ fn static_quantisation(graph: &mut GraphProto) -> Result<(), String> {
                     name: called.clone(),
                     dims: weights.dims.clone(),
                     data_type: SINGLE,
-                    raw_data: real.into(),
+                    raw_data: real,
                     ..TensorProto::default()
                 });
                 node.op_type = if node.op_type == "ConvInteger" { "Conv" } else { "MatMul" }.into();
@@ -377,7 +377,7 @@ fn static_quantisation(graph: &mut GraphProto) -> Result<(), String> {
 }
 
 fn scalar(name: &str, kind: DataType, raw: Vec<u8>) -> TensorProto {
-    TensorProto { name: name.into(), data_type: kind.into(), raw_data: raw.into(), ..TensorProto::default() }
+    TensorProto { name: name.into(), data_type: kind.into(), raw_data: raw, ..TensorProto::default() }
 }
 
 /// The values of an 8-bit constant.

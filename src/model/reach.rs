@@ -126,10 +126,8 @@ fn through(model: &TypedModel, node: &TypedNode, inputs: &[Option<&Extent>]) -> 
             _ => everything(inputs, &shapes),
         };
     }
-    if let Some(pool) = op.downcast_ref::<MaxPool>() {
-        if let ([Some(x)], 1) = (inputs, shapes.len()) {
-            return one(pooled(&pool.pool_spec, x, shape, false)?);
-        }
+    if let (Some(pool), [Some(x)], 1) = (op.downcast_ref::<MaxPool>(), inputs, shapes.len()) {
+        return one(pooled(&pool.pool_spec, x, shape, false)?);
     }
     if let (Some(pool), [Some(x)]) = (op.downcast_ref::<SumPool>(), inputs) {
         return one(pooled(&pool.pool_spec, x, shape, false)?);
