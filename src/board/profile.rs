@@ -5,6 +5,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::parse::{FileError, parse, text};
+use crate::kernels::isa;
 use crate::memory::Budget;
 
 /// A board: what it is made of, what suits it, and where its sensors are.
@@ -43,7 +44,7 @@ pub struct Processor {
     #[serde(default, deserialize_with = "cores")]
     pub cores: Option<usize>,
     /// Best kernels that it can run.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "level")]
     pub level: Option<String>,
     /// First-level data cache of a core, in bytes.
     #[serde(default, deserialize_with = "text")]
@@ -159,6 +160,12 @@ fn celsius<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D:
     } else {
         Err(D::Error::custom(format!("{degrees} °C is not from 0 to 150")))
     }
+}
+
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    isa::known(&name).map_err(D::Error::custom)?;
+    Ok(Some(name))
 }
 
 fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

@@ -170,6 +170,12 @@ impl Level {
     }
 }
 
+/// Refuses a name that no level has.
+pub fn known(name: &str) -> Result<(), String> {
+    let names = || TABLE.iter().map(|isa| isa.name).collect::<Vec<_>>().join(", ");
+    if Isa::named(name).is_some() { Ok(()) } else { Err(format!("'{name}' is not one of {}", names())) }
+}
+
 impl Isa {
     /// The level of this name.
     pub fn named(name: &str) -> Option<&'static Self> {

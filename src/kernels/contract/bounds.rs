@@ -31,6 +31,7 @@ pub struct ConvRow<'a> {
 
 impl<'a> ConvRow<'a> {
     #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
     pub(in crate::kernels) fn new(
         taps: &'a [Tap],
         run: usize,
@@ -124,6 +125,7 @@ impl<'a> DepthwiseRow<'a> {
 /// Bytes of a row that `pixels` pixels touch, `step` apart, each from `start` over `length`; none without pixels.
 ///
 /// Saturates, so that a distance beyond memory fails the comparison with a slice's length instead of wrapping.
+#[inline]
 fn reach(pixels: usize, step: usize, start: usize, length: usize) -> usize {
     match pixels.checked_sub(1) {
         None => 0,
@@ -142,6 +144,7 @@ pub(super) fn assert_weights(weights: &Weights) {
 }
 
 /// What both convolutions share: what is written, and what is added to it.
+#[inline]
 fn assert_output(epilogue: &Epilogue, outputs: usize, output: &Output) {
     let Output { ref bytes, step, pixels } = *output;
     let want = reach(pixels, step, 0, outputs);

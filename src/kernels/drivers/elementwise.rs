@@ -104,8 +104,16 @@ fn shared_gate<V: Vectors>(gate: &Gate, x: &[u8], g: &[u8], out: &mut [u8]) {
     }
     // The gate again and again, so that a block may begin at any channel.
     let mut pattern = [0; MOST_CHANNELS + 64];
-    for part in pattern[..channels + V::BLOCK].chunks_mut(channels) {
-        part.copy_from_slice(&g[..part.len()]);
+    if channels.is_multiple_of(8) {
+        let mut from = 0;
+        for part in pattern[..channels + V::BLOCK].chunks_exact_mut(8) {
+            part.copy_from_slice(&g[from..from + 8]);
+            from = if from + 8 == channels { 0 } else { from + 8 };
+        }
+    } else {
+        for part in pattern[..channels + V::BLOCK].chunks_mut(channels) {
+            part.copy_from_slice(&g[..part.len()]);
+        }
     }
     let rule = V::rule(gate.clamp);
     let mut phases: heapless::Vec<V::Reals, MOST_PHASES> = heapless::Vec::new();
