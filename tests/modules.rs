@@ -8,7 +8,8 @@ use std::path::Path;
 const UNSAFE: &[&str] = &["kernels/", "memory/", "io/sys/"];
 
 /// Folders whose files still form a circle. One that has none any more must leave the list.
-const CIRCULAR: &[&str] = &["cli", "cli/bench", "io", "kernels", "kernels/neon", "kernels/vnni"];
+const CIRCULAR: &[&str] =
+    &["cli", "cli/bench", "io", "kernels/arch/avx512vnni", "kernels/arch/neon", "kernels/contract"];
 
 type Edges = BTreeMap<String, BTreeSet<String>>;
 

@@ -165,6 +165,7 @@ impl Level {
     }
 
     /// Its row of the table.
+    #[doc(hidden)]
     pub fn isa(self) -> &'static Isa {
         self.isa
     }
