@@ -189,7 +189,10 @@ fn messages_on_standard_output_do_not_get_between_the_frames_of_a_jetson() {
     // Where the program of Raspberry Pi is installed, that would be taken.
     let other = Command::new("sh").args(["-c", "command -v rpicam-vid libcamera-vid"]).output().unwrap();
     if !other.stdout.is_empty() || Path::new("/proc/device-tree/compatible").exists() {
-        scope::skip("csi:// by a Jetson's own program", "this machine has the program of a Raspberry Pi, or is a board");
+        scope::skip(
+            "csi:// by a Jetson's own program",
+            "this machine has the program of a Raspberry Pi, or is a board",
+        );
         return;
     }
     let uri = format!("csi://2?{size}&fps=30000/1001");

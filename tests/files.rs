@@ -102,6 +102,7 @@ fn links_are_followed_and_never_replaced() {
 }
 
 /// A run that waits for the rest of its picture, once its temporary file is there.
+#[expect(clippy::zombie_processes, reason = "who calls it waits for the child")]
 fn half_done(folder: &Path) -> (Child, PathBuf) {
     let mut child = command(&["upscale", "-q", "-", folder.join("out.png").to_str().unwrap()])
         .stdin(Stdio::piped())

@@ -157,7 +157,7 @@ fn a_longer_measurement_allocates_no_more() {
         let schedule = Schedule { warmup: 1, runs: usize::MAX, limit, profile: true };
         let before = calls();
         let runs = bench::measure(&mut engine, &sensors, &pixels, 3 * 48, schedule);
-        (calls() - before, runs.timeline.whole().temperature.count())
+        (calls() - before, runs.unwrap().timeline.whole().temperature.count())
     };
     let (short, long) = (calls(50), calls(900));
     assert!(long.1 > short.1, "sensors were read: {short:?} {long:?}");

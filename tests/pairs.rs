@@ -32,12 +32,12 @@ fn no_pair_of_weights_saturates() {
     for name in Model::EMBEDDED {
         let model = Model::named(name).unwrap().unwrap();
         let mut convolutions = 0;
-        for node in &model.graph().nodes {
+        for node in &model.graph().unwrap().nodes {
             if let Op::Conv(weights) = &node.op {
                 convolutions += 1;
                 let sum = pair(weights);
                 if sum > MOST {
-                    found.push(format!("{name}, {}: {sum}", model.graph().tensors[node.output].name));
+                    found.push(format!("{name}, {}: {sum}", model.graph().unwrap().tensors[node.output].name));
                 }
             }
         }

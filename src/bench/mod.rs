@@ -87,9 +87,17 @@ impl Latency {
 
 /// Runs whole frames of `pixels`, rows of `row_bytes`, and looks at the sensors between them. While frames are
 /// measured nothing is allocated here.
-pub fn measure(engine: &mut Engine, sensors: &Sensors, pixels: &[u8], row_bytes: usize, schedule: Schedule) -> Runs {
+///
+/// The error is that of a network that runs in floats.
+pub fn measure(
+    engine: &mut Engine,
+    sensors: &Sensors,
+    pixels: &[u8],
+    row_bytes: usize,
+    schedule: Schedule,
+) -> Result<Runs, String> {
     for _ in 0..schedule.warmup {
-        run(engine, pixels, row_bytes);
+        run(engine, pixels, row_bytes)?;
     }
     if schedule.profile {
         engine.start_profile();
@@ -103,7 +111,7 @@ pub fn measure(engine: &mut Engine, sensors: &Sensors, pixels: &[u8], row_bytes:
     let (begin, mut glance) = (Instant::now(), Duration::ZERO);
     while frames.count() == 0 || (frames.count() < schedule.runs as u64 && begin.elapsed() < schedule.limit) {
         let frame = Instant::now();
-        run(engine, pixels, row_bytes);
+        run(engine, pixels, row_bytes)?;
         let (took, at) = (millis(frame.elapsed()), begin.elapsed());
         frames.add(took);
         timeline.frame(at, took);
@@ -118,21 +126,22 @@ pub fn measure(engine: &mut Engine, sensors: &Sensors, pixels: &[u8], row_bytes:
         }
     }
     let time = begin.elapsed();
-    Runs { frames, steps, timeline, time, before, after: sensors.read_all() }
+    Ok(Runs { frames, steps, timeline, time, before, after: sensors.read_all() })
 }
 
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn run(engine: &mut Engine, pixels: &[u8], row_bytes: usize) {
+fn run(engine: &mut Engine, pixels: &[u8], row_bytes: usize) -> Result<(), String> {
     for row in pixels.chunks_exact(row_bytes) {
-        let done: Result<(), Infallible> = engine.push_row(row, |out| {
+        let done = engine.push_row(row, |out| -> Result<(), Infallible> {
             black_box(out);
             Ok(())
         });
-        let Ok(()) = done;
+        done.map_err(|error| error.network())?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

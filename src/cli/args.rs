@@ -14,7 +14,7 @@ use crate::io::{Encoding, MAX_SIDE, parse_duration};
 use crate::kernels::Level;
 use crate::kernels::isa::TABLE;
 use crate::memory::Budget;
-use crate::model::Branches;
+use crate::model::{Branches, Order, Range};
 use crate::tile::Tile;
 
 /// Upscales pictures with a small neural network, inside a fixed memory budget.
@@ -233,7 +233,7 @@ pub(super) struct EngineArgs {
     #[arg(long, value_name = "SIZE")]
     pub(super) mem: Option<Budget>,
 
-    /// Tile in input pixels: auto, or at most N on a side; the result is the same bytes
+    /// Tile in input pixels: auto, or at most N on a side; the same bytes but for rounding of networks in floats
     #[arg(short, long, value_name = "auto|N", default_value = "auto")]
     pub(super) tile: Tile,
 
@@ -244,6 +244,14 @@ pub(super) struct EngineArgs {
     /// Branches of the network to run: both, cnn, transformer, or auto [default: both]
     #[arg(long, value_name = "BRANCHES")]
     pub(super) branches: Option<Branches>,
+
+    /// What the numbers of a network in floats mean: 0..1, 0..255 or -1..1 [default: what a probe finds]
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    pub(super) model_range: Option<Range>,
+
+    /// Order of colours of a network in floats: rgb or bgr [default: rgb]
+    #[arg(long, value_name = "ORDER")]
+    pub(super) model_order: Option<Order>,
 
     /// Kernels [default: the best of this processor]
     #[arg(long, value_name = "LEVEL", value_parser = level_parser())]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::engine::PrepareError;
+use crate::engine::{PrepareError, PushError};
 use crate::io::{Cause, CreateError, OpenError, ReadError, WriteError};
 use crate::model::ModelError;
 
@@ -24,15 +24,22 @@ pub(super) enum Code {
 pub(super) struct Failure {
     pub(super) code: Code,
     message: String,
+    /// A model that was read, and that cannot be run.
+    refused: bool,
 }
 
 impl Failure {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), refused: false }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::new(Code::Usage, message)
+    }
+
+    /// Is it about a model that was read, and that cannot be run?
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     pub(super) fn closed() -> Self {
@@ -109,9 +116,22 @@ impl From<PrepareError> for Failure {
     }
 }
 
+impl<E: Into<Failure>> From<PushError<E>> for Failure {
+    fn from(error: PushError<E>) -> Self {
+        match error {
+            PushError::Receiver(error) => error.into(),
+            PushError::Network(reason) => Self::new(Code::Failed, format!("the network failed: {reason}")),
+            PushError::RowLength { given, needed } => {
+                Self::new(Code::Failed, format!("a row of {given} bytes; the picture's have {needed}"))
+            }
+            PushError::WholeFrames => Self::new(Code::Failed, "rows for an engine of whole frames".to_string()),
+        }
+    }
+}
+
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
-        Self::usage(error.to_string())
+        Self { refused: matches!(error, ModelError::Parse { .. }), ..Self::usage(error.to_string()) }
     }
 }
 

@@ -253,6 +253,7 @@ impl From<LiveError> for Failure {
         match error {
             LiveError::Read(error) => error.into(),
             LiveError::Write(error) => error.into(),
+            LiveError::Network(_) => Self::new(Code::Failed, error.to_string()),
             other => Self::new(Code::Failed, other.to_string()),
         }
     }

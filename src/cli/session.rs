@@ -42,6 +42,14 @@ impl<'a> Session<'a> {
             },
             _ => load(named.or(machine.board.defaults.model.as_deref().map(Path::new)))?,
         };
+        let mut model = model;
+        model.read_as(args.model_range, args.model_order).map_err(Failure::usage)?;
+        if let Some(float) = model.float() {
+            let facts = float.facts();
+            let order = facts.order.map_or(String::new(), |order| format!(" {}", order.name()));
+            let (c, range, halo) = (facts.channels, facts.range.name(), facts.halo);
+            log::info!("the model runs in floats ({}): {c} channels{order} of {range}, halo {halo}", model.why_float());
+        }
         let (name, scale) = (&model.metadata().name, model.metadata().scale);
         match args.scale {
             Some(wanted) if wanted != scale => {

@@ -5,6 +5,8 @@
 
 mod chroma;
 mod exec;
+mod float;
+mod int8;
 mod layout;
 mod prepare;
 mod report;
@@ -15,14 +17,15 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use crate::frame::{Colour, PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
-use crate::geom::{MAX_SIDE, Size, Span};
+use crate::geom::{MAX_SIDE, Size};
 use crate::kernels::Level;
 use crate::memory::{Budget, display_bytes};
-use crate::model::{Branches, Model};
+use crate::model::{Branches, Model, ModelError};
 use crate::plan::{Plan, PlanError};
-use crate::tile::{Grid, MIN_TILE, Tile};
+use crate::tile::{MIN_TILE, Tile};
 use chroma::Chroma;
-use runner::Runner;
+use float::FloatRunner;
+use int8::{Int8, Row};
 
 pub use report::{BufferReport, Report, StepReport};
 
@@ -134,6 +137,9 @@ pub enum PrepareError {
     /// Too few or too many threads.
     #[error("{0} threads; 1 to {MOST_THREADS} are supported")]
     Threads(usize),
+    /// The model cannot be run at this size, or its branches not alone.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// The system gave no thread.
     #[error("cannot start a thread: {0}")]
     Spawn(#[from] std::io::Error),
@@ -154,15 +160,31 @@ pub enum PushError<E> {
     /// The engine is prepared for YUV frames, which have no rows of pixels.
     #[error("the engine takes whole YUV frames, not rows")]
     WholeFrames,
+    /// A network that runs in floats failed; the frame is forgotten.
+    #[error("the network failed: {0}")]
+    Network(String),
     /// What the receiver of a row said; the frame is forgotten.
     #[error(transparent)]
     Receiver(E),
 }
 
-/// Why a frame was not taken. Nothing was written then.
+impl PushError<Infallible> {
+    /// Why the network failed, to a receiver that cannot.
+    pub(crate) fn network(self) -> String {
+        match self {
+            Self::Network(reason) => reason,
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Why a frame was not taken. Nothing was written then, unless the network failed.
 #[non_exhaustive]
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
+    /// A network that runs in floats failed.
+    #[error("the network failed: {0}")]
+    Network(String),
     /// Another number of planes than the format has.
     #[error("{given} planes; the format has {needed}")]
     Planes {
@@ -195,12 +217,19 @@ pub enum FrameError {
 
 /// Plans without allocating for frames.
 pub fn survey(model: &Model, options: &Options) -> Result<Report, PrepareError> {
-    let plan = plan(model, options)?;
+    check(options)?;
+    if let Some(network) = model.float() {
+        model.zeroed(options.branches)?;
+        let choice = float::choose(network, options)?;
+        return Ok(float::report(network, options, model, &choice, Some(float::least(network, options)?)));
+    }
+    let plan = Plan::new(model, options.branches, options.level)?;
     let choice = prepare::choose(&plan, options)?;
     Ok(prepare::report(&plan, options, model, &choice, Some(prepare::least(&plan, options))))
 }
 
-fn plan(model: &Model, options: &Options) -> Result<Plan, PrepareError> {
+/// Are the options within what is supported?
+fn check(options: &Options) -> Result<(), PrepareError> {
     let Size { width, height } = options.size;
     if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
         return Err(PrepareError::Size(options.size));
@@ -216,7 +245,13 @@ fn plan(model: &Model, options: &Options) -> Result<Plan, PrepareError> {
     if !(1..=MOST_THREADS).contains(&options.threads) {
         return Err(PrepareError::Threads(options.threads));
     }
-    Ok(Plan::new(model, options.branches, options.level)?)
+    Ok(())
+}
+
+/// What runs the network.
+enum Path {
+    Int8(Box<Int8>),
+    Float(Box<FloatRunner>),
 }
 
 /// A prepared engine: rows or frames in, rows or frames out.
@@ -225,14 +260,11 @@ fn plan(model: &Model, options: &Options) -> Result<Plan, PrepareError> {
 pub struct Engine {
     options: Options,
     report: Report,
-    runner: Runner,
-    grid: Grid,
-    bands: Option<Bands>,
+    path: Path,
+    /// Output pixels for an input pixel, along one axis.
+    scale: usize,
     colour: Colour,
     chroma: Option<Chroma>,
-    tables: Tables,
-    /// Luma of an output row, where the network's tensor says it otherwise.
-    shown: Vec<u8>,
     /// One output row.
     out: Vec<u8>,
     /// Source rows of this frame that were pushed.
@@ -250,60 +282,37 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// Between bytes of the picture and of the network's tensors, where they differ.
-#[derive(Debug)]
-struct Tables {
-    input: Option<Box<[u8; 256]>>,
-    output: Option<Box<[u8; 256]>>,
-}
-
-/// Luma of a band of tiles with its halo, and what has been made of it.
-#[derive(Debug)]
-struct Bands {
-    /// Ring of input rows.
-    input: Vec<u8>,
-    /// Output rows of one band.
-    output: Vec<u8>,
-    /// Bands made.
-    made: usize,
-}
-
 impl Engine {
     /// PREPARE: plans, allocates, validates.
     pub fn prepare(model: &Model, options: &Options) -> Result<Self, PrepareError> {
-        let mut plan = plan(model, options)?;
-        let choice = prepare::choose(&plan, options)?;
-        let report = prepare::report(&plan, options, model, &choice, None);
-        let scale = plan.scale;
-        let tables = Tables { input: plan.input_table.take(), output: plan.output_table.take() };
-        let Size { width, height } = options.size;
-        let colour = Colour::new(options.format, width, height, scale, choice.kept, options.level);
-        let chroma = options.yuv.map(|format| Chroma::new(format, options.siting, options.size, scale, options.level));
-        let shown = vec![0; if tables.output.is_some() { scale * width } else { 0 }];
-        let out = vec![0; scale * width * options.format.channels()];
-        let bands =
-            choice.bands.map(|(input, output)| Bands { input: vec![0; input], output: vec![0; output], made: 0 });
-        let runner = Runner::new(plan, choice.layout, choice.grid.largest(), options.level, options.threads)?;
-        let mut engine = Self {
-            options: options.clone(),
-            report,
-            runner,
-            grid: choice.grid,
-            bands,
-            colour,
-            chroma,
-            tables,
-            shown,
-            out,
-            pushed: 0,
+        check(options)?;
+        let scale = model.metadata().scale;
+        let (path, report, kept) = match model.float() {
+            None => {
+                let plan = Plan::new(model, options.branches, options.level)?;
+                let choice = prepare::choose(&plan, options)?;
+                let (report, kept) = (prepare::report(&plan, options, model, &choice, None), choice.kept);
+                (Path::Int8(Box::new(Int8::new(plan, choice, options)?)), report, kept)
+            }
+            Some(network) => {
+                model.zeroed(options.branches)?;
+                let choice = float::choose(network, options)?;
+                let (report, kept) = (float::report(network, options, model, &choice, None), choice.kept_rows(options));
+                (Path::Float(Box::new(FloatRunner::new(network, choice, options)?)), report, kept)
+            }
         };
+        let Size { width, height } = options.size;
+        let colour = Colour::new(options.format, width, height, scale, kept, options.level);
+        let chroma = options.yuv.map(|format| Chroma::new(format, options.siting, options.size, scale, options.level));
+        let out = vec![0; scale * width * options.format.channels()];
+        let mut engine = Self { options: options.clone(), report, path, scale, colour, chroma, out, pushed: 0 };
         engine.reset();
         Ok(engine)
     }
 
     /// Size of the output frame.
     pub fn output_size(&self) -> Size {
-        self.options.size.scaled(self.runner.plan().scale)
+        self.options.size.scaled(self.scale)
     }
 
     /// The kernels in use.
@@ -318,22 +327,28 @@ impl Engine {
 
     /// Takes the time of each Step from now on; reads the clock twice for each.
     pub fn start_profile(&mut self) {
-        self.runner.profile();
+        if let Path::Int8(int8) = &mut self.path {
+            int8.runner_mut().profile();
+        }
     }
 
     /// Time that all threads together spent in each Step of [`Report::steps`] since [`Engine::start_profile`], without
     /// waits for each other; empty without it.
     pub fn profile(&self) -> impl Iterator<Item = Duration> + '_ {
-        self.runner.times()
+        let int8 = match &self.path {
+            Path::Int8(int8) => Some(int8),
+            Path::Float(_) => None,
+        };
+        int8.into_iter().flat_map(|int8| int8.runner().times())
     }
 
     /// Forgets a frame that was pushed in part.
     pub fn reset(&mut self) {
         self.pushed = 0;
         self.colour.reset();
-        match &mut self.bands {
-            None => self.runner.begin(self.grid.frame),
-            Some(bands) => bands.made = 0,
+        match &mut self.path {
+            Path::Int8(int8) => int8.reset(),
+            Path::Float(float) => float.reset(),
         }
     }
 
@@ -350,7 +365,7 @@ impl Engine {
         if row.len() != needed {
             return Err(PushError::RowLength { given: row.len(), needed });
         }
-        self.push_row(row, emit).map_err(PushError::Receiver)
+        self.push_row(row, emit)
     }
 
     /// Upscales a whole frame from and to memory of the caller's, read where it lies. `input` and `output` have the planes of
@@ -364,11 +379,12 @@ impl Engine {
         let (size, to, channels) = (self.options.size, self.output_size(), self.options.format.channels());
         let mut y = 0;
         for source in 0..size.height {
-            let Ok(()) = self.push_row(input[0].row(source, size.width * channels), |row| -> Result<(), Infallible> {
+            let done = self.push_row(input[0].row(source, size.width * channels), |row| -> Result<(), Infallible> {
                 output[0].row(y, to.width * channels).copy_from_slice(row);
                 y += 1;
                 Ok(())
             });
+            done.map_err(|error| FrameError::Network(error.network()))?;
         }
         if let Some(chroma) = &mut self.chroma {
             chroma.upscale(&input[1..], &mut output[1..]);
@@ -402,121 +418,23 @@ impl Engine {
     }
 
     /// [`Engine::push`] of a row that has the length of the frame's rows.
-    pub(crate) fn push_row<E>(&mut self, row: &[u8], mut emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let height = self.options.size.height;
-        self.colour.push(row);
-        self.pushed += 1;
-        let last = self.pushed == height;
-        // The frame is padded to the window grid by its last row, as each row is by its last pixel.
-        let copies = if last { self.grid.frame.height - height + 1 } else { 1 };
-        let done =
-            if self.bands.is_none() { self.strip(row, copies, &mut emit) } else { self.tiles(row, copies, &mut emit) };
-        if last || done.is_err() {
+    pub(crate) fn push_row<E>(
+        &mut self,
+        row: &[u8],
+        mut emit: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), PushError<E>> {
+        let Self { colour, out, options, pushed, .. } = self;
+        let height = options.size.height;
+        colour.push(row);
+        let row = Row { bytes: row, y: *pushed, height, colour, out };
+        *pushed += 1;
+        let done = match &mut self.path {
+            Path::Int8(int8) => int8.push(row, &mut emit).map_err(PushError::Receiver),
+            Path::Float(float) => float.push(row, options.format, &mut emit),
+        };
+        if self.pushed == height || done.is_err() {
             self.reset();
         }
         done
     }
-
-    fn strip<E>(&mut self, row: &[u8], copies: usize, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let Self { runner, colour, tables, shown, out, options, .. } = self;
-        let rows = runner.plan().scale * options.size.height;
-        for _ in 0..copies {
-            runner.push(|luma| fill_luma(colour, row, tables, luma));
-            runner.advance(|y, luma| match y < rows {
-                true => finish(colour, tables, y, luma, shown, out, emit),
-                false => Ok(()),
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Keeps the luma of the row; makes each band of tiles whose rows are all there.
-    fn tiles<E>(&mut self, row: &[u8], copies: usize, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let (grid, width) = (self.grid, self.grid.frame.width);
-        for copy in 0..copies {
-            let y = self.pushed - 1 + copy;
-            let Some(bands) = &mut self.bands else { return Ok(()) };
-            let rows = bands.input.len() / width;
-            fill_luma(&self.colour, row, &self.tables, &mut bands.input[y % rows * width..][..width]);
-            let mut made = bands.made;
-            while let Some(band) = grid.bands().nth(made).filter(|b| grid.outer_rows(*b).end == y + 1) {
-                self.band(band);
-                self.emit_band(band, emit)?;
-                made += 1;
-            }
-            if let Some(bands) = &mut self.bands {
-                bands.made = made;
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs the tiles of a band.
-    fn band(&mut self, band: Span) {
-        let Self { runner, grid, bands: Some(Bands { input, output, .. }), .. } = self else { return };
-        let (scale, width) = (runner.plan().scale, grid.frame.width);
-        let rows = input.len() / width;
-        for columns in grid.columns() {
-            let outer = grid.outer(columns, band);
-            runner.begin(outer.size());
-            let (first, last) = (scale * (band.start - outer.y.start), scale * (band.end - outer.y.start));
-            let left = scale * (columns.start - outer.x.start);
-            let bytes = scale * columns.len();
-            let mut keep = |y: usize, luma: &[u8]| -> Result<(), Infallible> {
-                if (first..last).contains(&y) {
-                    let at = (y - first) * scale * width + scale * columns.start;
-                    output[at..at + bytes].copy_from_slice(&luma[left..left + bytes]);
-                }
-                Ok(())
-            };
-            for y in outer.y.start..outer.y.end {
-                let row = &input[y % rows * width..][outer.x.start..outer.x.end];
-                runner.push(|luma| luma.copy_from_slice(row));
-                let Ok(()) = runner.advance(&mut keep);
-            }
-        }
-    }
-
-    fn emit_band<E>(&mut self, band: Span, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let Self { runner, grid, bands: Some(bands), colour, tables, shown, out, options, .. } = self else {
-            return Ok(());
-        };
-        let scale = runner.plan().scale;
-        for y in scale * band.start..scale * band.end.min(options.size.height) {
-            let luma = &bands.output[(y - scale * band.start) * scale * grid.frame.width..][..scale * grid.frame.width];
-            finish(colour, tables, y, luma, shown, out, emit)?;
-        }
-        Ok(())
-    }
-}
-
-/// Luma of the source row that `colour` has got last, continued by its last pixel to the width of the padded frame.
-fn fill_luma(colour: &Colour, row: &[u8], tables: &Tables, luma: &mut [u8]) {
-    let pixels = colour.width();
-    colour.luma(row, &mut luma[..pixels]);
-    let last = luma[pixels - 1];
-    luma[pixels..].fill(last);
-    if let Some(table) = &tables.input {
-        luma.iter_mut().for_each(|v| *v = table[usize::from(*v)]);
-    }
-}
-
-/// An output row from its luma, to `emit`.
-fn finish<E>(
-    colour: &mut Colour,
-    tables: &Tables,
-    y: usize,
-    luma: &[u8],
-    shown: &mut [u8],
-    out: &mut [u8],
-    emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
-    match &tables.output {
-        None => colour.row(y, luma, out),
-        Some(table) => {
-            shown.iter_mut().zip(luma).for_each(|(shown, v)| *shown = table[usize::from(*v)]);
-            colour.row(y, shown, out);
-        }
-    }
-    emit(out)
 }

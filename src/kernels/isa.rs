@@ -81,7 +81,7 @@ pub static TABLE: &[Isa] = &[
         name: "avxvnni",
         architecture: "x86_64",
         title: "x86-64 with 256-bit VNNI",
-        cpuinfo: &[&["avx2", "avx_vnni"], &["avx2", "avx512vl", "avx512_vnni"]],
+        cpuinfo: &[&["avx2", "avx_vnni"], &["avx2", "avx512f", "avx512vl", "avx512_vnni"]],
         forms: x86!(
             ["avx2", "avxvnni"] => arch::avxvnni::VEX,
             ["avx2", "avx512f", "avx512vl", "avx512vnni"] => arch::avxvnni::EVEX
@@ -211,5 +211,33 @@ impl Eq for Level {}
 impl Serialize for Level {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_name_the_level() {
+        let best = |features: &str| Isa::best_of(features).name;
+        assert_eq!(best("fpu sse2"), "scalar");
+        assert_eq!(best("fpu avx2 avx512f avx512bw avx512vl"), "avx2");
+        assert_eq!(best("fpu avx2 avx_vnni"), "avxvnni");
+        assert_eq!(best("fpu avx2 avx512f avx512bw avx512vl avx512_vnni"), "vnni");
+        assert_eq!(best("fp asimd evtstrm crc32"), "neon");
+        assert_eq!(best("fp asimd asimddp"), "dotprod");
+        assert_eq!(best("fp asimd asimddp i8mm bf16"), "i8mm");
+    }
+
+    #[test]
+    fn names_are_unique_and_levels_found() {
+        for (i, isa) in TABLE.iter().enumerate() {
+            assert_eq!((Isa::named(isa.name).map(Isa::rank), isa.rank()), (Some(i), i), "{}", isa.name);
+        }
+        for level in Level::all() {
+            assert_eq!(Level::named(level.name()).unwrap(), level);
+        }
+        assert!(Level::named("mmx").unwrap_err().to_string().contains("scalar"));
     }
 }

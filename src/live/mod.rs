@@ -78,6 +78,9 @@ pub enum LiveError {
     /// The sink failed.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// A network that runs in floats failed.
+    #[error("the network failed: {0}")]
+    Network(String),
     /// The system gave no thread.
     #[error("cannot start a thread: {0}")]
     Spawn(std::io::Error),
@@ -174,7 +177,7 @@ pub fn run(
     passed_on(infer);
     passed_on(show)?;
     capture.end();
-    shared.take_failure().map_or(Ok(()), |error| Err(LiveError::Read(error)))?;
+    shared.take_failure().map_or(Ok(()), Err)?;
     Ok(shared.meter.summary(shared.input.counts()))
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Shared {
     output: Queue<Frame>,
     output_spare: Queue<Frame>,
     pub(super) meter: Meter,
-    failure: Mutex<Option<ReadError>>,
+    failure: Mutex<Option<LiveError>>,
     /// Is what the sink was given not all that it should have been?
     torn: AtomicBool,
     /// Since when the sink has been busy with a frame.
@@ -91,7 +91,12 @@ impl Shared {
     }
 
     /// What the source died of.
-    pub(super) fn take_failure(&self) -> Option<ReadError> {
+    /// Keeps the first failure of a stage, which ends the run.
+    fn fail(&self, error: LiveError) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    pub(super) fn take_failure(&self) -> Option<LiveError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -140,7 +145,7 @@ pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, (policy, mo
             Ok(Some(at)) => at,
             Ok(None) => break,
             Err(error) => {
-                *shared.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                shared.fail(error.into());
                 break;
             }
         };
@@ -185,7 +190,10 @@ pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
         let Some(frame) = shared.input.pop() else { break };
         let begin = Instant::now();
         shared.meter.stage(Stage::Wait, begin - frame.captured);
-        upscaler.run(&frame.bytes, &mut out.bytes);
+        if let Err(reason) = upscaler.run(&frame.bytes, &mut out.bytes) {
+            shared.fail(LiveError::Network(reason));
+            break;
+        }
         upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
         out.captured = frame.captured;
         shared.meter.stage(Stage::Infer, begin.elapsed());

@@ -1,18 +1,23 @@
-//! ONNX to [`Graph`], through tract's typed graph. The only module that names tract or knows ONNX.
+//! ONNX, through tract's typed graph, to [`Graph`] for the int8 plan or to a [`FloatNetwork`] for tract's executor. The
+//! only module that names tract, and the only one that knows ONNX.
 
 #[cfg_attr(not(feature = "models"), path = "none.rs")]
 mod embedded;
+mod file;
+mod float;
 mod graph;
 mod load;
 mod moves;
-mod onnx;
+mod reach;
 mod read;
 mod reference;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
 
+pub use float::{Executor, FloatFacts, FloatNetwork, Layout, Order, Range};
 pub use graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
 pub use reference::evaluate;
 
@@ -26,7 +31,7 @@ pub fn panic_is_handled() -> bool {
     QUIET.with(Cell::get)
 }
 
-/// Why what is well formed is refused, where there is no more to say.
+/// Why what is well formed is not planned, where there is no more to say.
 const UNSUPPORTED: &str = "not supported here";
 
 /// Which branches run.
@@ -121,11 +126,20 @@ pub enum ModelError {
     },
 }
 
+/// The way that a network runs.
+#[derive(Clone, Debug)]
+enum Network {
+    /// Integers, by the plan.
+    Int8(Graph),
+    /// Floats, by tract; and why not by the plan.
+    Float(Box<FloatNetwork>, String),
+}
+
 /// A parsed model.
 #[derive(Clone, Debug)]
 pub struct Model {
     metadata: Metadata,
-    graph: Graph,
+    network: Network,
     zeroed: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -167,13 +181,14 @@ impl Model {
 
     /// Parses ONNX. `name` is for messages, and for a file that does not name itself.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
-        let loaded = load::load(name, bytes)?;
         let fail = |reason: String| ModelError::Parse { name: name.to_string(), reason };
-        let graph = load::quietly(|| read::read(&loaded))
-            .unwrap_or_else(|| Err("the parser failed on it".into()))
-            .map_err(|e| fail(load::shown(&e)))?;
-        let text = |key: &str| loaded.metadata.get(key).cloned().unwrap_or_default();
-        let zeroed = match loaded.metadata.get("branches") {
+        let (network, texts) = load::fenced(name, || network(bytes))?;
+        let text = |key: &str| texts.get(key).cloned().unwrap_or_default();
+        let scale = match &network {
+            Network::Int8(graph) => graph.scale,
+            Network::Float(network, _) => network.scale,
+        };
+        let zeroed = match texts.get("branches") {
             None => serde_json::Map::new(),
             Some(json) => {
                 serde_json::from_str(json).map_err(|_| fail("metadata 'branches' is not a JSON object".into()))?
@@ -181,13 +196,13 @@ impl Model {
         };
         let mut branches = vec![Branches::Both];
         branches.extend([Branches::Cnn, Branches::Transformer].into_iter().filter(|b| zeroed.contains_key(b.name())));
-        if loaded.metadata.get("scale").is_some_and(|s| s.parse() != Ok(graph.scale)) {
-            return Err(fail(format!("metadata says scale {}, the network's is {}", text("scale"), graph.scale)));
+        if texts.get("scale").is_some_and(|s| s.parse() != Ok(scale)) {
+            return Err(fail(format!("metadata says scale {}, the network's is {}", text("scale"), scale)));
         }
         let named = text("name");
         let metadata = Metadata {
             name: if named.is_empty() { name.to_string() } else { named },
-            scale: graph.scale,
+            scale,
             window: text("window").parse().unwrap_or(1),
             colour: if text("colour").is_empty() { "luma".into() } else { text("colour") },
             branches,
@@ -195,7 +210,7 @@ impl Model {
             training_data: text("training_data"),
             weights_sha256: text("weights_sha256"),
         };
-        Ok(Self { metadata, graph, zeroed })
+        Ok(Self { metadata, network, zeroed })
     }
 
     /// What the file says of itself.
@@ -203,10 +218,47 @@ impl Model {
         &self.metadata
     }
 
-    /// The network.
+    /// The network in integers, if the int8 plan takes it.
     #[doc(hidden)]
-    pub fn graph(&self) -> &Graph {
-        &self.graph
+    pub fn graph(&self) -> Option<&Graph> {
+        match &self.network {
+            Network::Int8(graph) => Some(graph),
+            Network::Float(..) => None,
+        }
+    }
+
+    /// The network in floats, if the int8 plan does not take it.
+    #[doc(hidden)]
+    pub fn float(&self) -> Option<&FloatNetwork> {
+        match &self.network {
+            Network::Int8(_) => None,
+            Network::Float(network, _) => Some(network),
+        }
+    }
+
+    /// Gives numbers of a network in floats another meaning than was found.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code))]
+    pub(crate) fn read_as(&mut self, range: Option<Range>, order: Option<Order>) -> Result<(), String> {
+        let network = match &mut self.network {
+            Network::Float(network, _) => network,
+            Network::Int8(_) if range.is_none() && order.is_none() => return Ok(()),
+            Network::Int8(_) => return Err("--model-range and --model-order are for networks in floats".into()),
+        };
+        if order.is_some() && network.channels == 1 {
+            return Err("--model-order: the network sees luma, not colours".into());
+        }
+        network.range = range.unwrap_or(network.range);
+        network.order = order.unwrap_or(network.order);
+        Ok(())
+    }
+
+    /// Why the int8 plan does not take the network; nothing if it does.
+    #[doc(hidden)]
+    pub fn why_float(&self) -> &str {
+        match &self.network {
+            Network::Int8(_) => "",
+            Network::Float(_, why) => why,
+        }
     }
 
     /// Names of the tensors that count as zero when only `branches` run.
@@ -226,8 +278,12 @@ impl Model {
             _ => 0,
         };
         let node = |n: &Node| size_of::<Node>() + n.inputs.len() * size_of::<Input>() + weights(n);
-        let nodes: usize = self.graph.nodes.iter().map(node).sum();
-        nodes + self.graph.tensors.iter().map(|t| size_of::<Tensor>() + t.name.len()).sum::<usize>()
+        let graph = match &self.network {
+            Network::Int8(graph) => graph,
+            Network::Float(network, _) => return network.held_bytes(),
+        };
+        let nodes: usize = graph.nodes.iter().map(node).sum();
+        nodes + graph.tensors.iter().map(|t| size_of::<Tensor>() + t.name.len()).sum::<usize>()
     }
 
     /// Weights and biases.
@@ -236,6 +292,26 @@ impl Model {
             Op::Conv(w) => w.data.len() + w.bias.len(),
             _ => 0,
         };
-        self.graph.nodes.iter().map(of).sum()
+        match &self.network {
+            Network::Int8(graph) => graph.nodes.iter().map(of).sum(),
+            Network::Float(network, _) => network.parameters(),
+        }
     }
+}
+
+/// The network of a file, and its metadata.
+fn network(bytes: &[u8]) -> Result<(Network, HashMap<String, String>), String> {
+    let mut proto = file::decode(bytes)?;
+    file::plain(&mut proto)?;
+    let texts = proto.metadata_props.iter().map(|p| (p.key.clone(), p.value.clone())).collect();
+    let quantised = proto.graph.iter().flat_map(|g| &g.node).any(|n| n.op_type == "QuantizeLinear");
+    let why = match quantised {
+        false => "its numbers are floats".to_string(),
+        true => match read::graph(&proto, bytes.len()) {
+            Ok(graph) => return Ok((Network::Int8(graph), texts)),
+            Err(why) => why,
+        },
+    };
+    let float = FloatNetwork::new(proto, bytes.len())?;
+    Ok((Network::Float(Box::new(float), why), texts))
 }

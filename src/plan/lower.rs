@@ -14,12 +14,12 @@ pub const MOST_ROWS: usize = 32;
 /// Plans the model.
 pub(super) fn lower(model: &Model, branches: Branches, level: Level) -> Result<Plan, PlanError> {
     let zeroed: HashSet<&str> = model.zeroed(branches)?.into_iter().collect();
-    let graph = model.graph();
     let named = |node: &str, reason: String| PlanError::Unsupported {
         model: model.metadata().name.clone(),
         node: node.to_string(),
         reason,
     };
+    let graph = model.graph().ok_or_else(|| named("input", model.why_float().to_string()))?;
     if let Some(missing) = zeroed.iter().find(|s| !graph.tensors.iter().any(|t| t.name == **s)) {
         return Err(named(
             missing,
@@ -32,7 +32,11 @@ pub(super) fn lower(model: &Model, branches: Branches, level: Level) -> Result<P
             lowering.node(index).map_err(|e| named(&graph.tensors[node.output].name, e))?;
         }
     }
-    lowering.finish(model.metadata().window).map_err(|e| named("output", e))
+    let plan = lowering.finish(model.metadata().window).map_err(|e| named("output", e))?;
+    if plan.steps.is_empty() {
+        return Err(named("output", "nothing is computed: it is the picture itself".into()));
+    }
+    Ok(plan)
 }
 
 /// What one unit of a Step makes.

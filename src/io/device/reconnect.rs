@@ -81,13 +81,8 @@ impl<T> Reconnect<T> {
         self.device = None;
         let pauses = self.pauses;
         let told = self.outage.is_some();
-        let outage = self.outage.get_or_insert_with(|| Outage {
-            since: now,
-            next: now,
-            pause: pauses.first,
-            told: false,
-            back: None,
-        });
+        let first = Outage { since: now, next: now, pause: pauses.first, told: false, back: None };
+        let outage = self.outage.get_or_insert(first);
         outage.back = None;
         outage.next = now + outage.pause;
         if told {

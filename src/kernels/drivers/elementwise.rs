@@ -13,7 +13,8 @@ pub fn add_row<V: Vectors>(add: &Add, a: &[u8], b: &[u8], out: &mut [u8]) {
     }
     let rule = V::rule(add.clamp);
     for at in blocks(length, V::BLOCK) {
-        sum::<V>(add, V::load(&a[at..]), V::load(&b[at..]), rule, &mut out[at..]);
+        let b = V::scale(V::centred(V::load(&b[at..]), add.zeros[1]), add.ratios[1]);
+        sum::<V>(add, V::load(&a[at..]), b, rule, &mut out[at..]);
     }
 }
 
@@ -26,15 +27,16 @@ pub fn add_spread_row<V: Vectors>(add: &Add, repeat: usize, a: &[u8], b: &[u8], 
     }
     let rule = V::rule(add.clamp);
     for at in blocks(length, V::BLOCK) {
-        sum::<V>(add, V::load(&a[at..]), V::load_spread(&b[at / 4..]), rule, &mut out[at..]);
+        let b = V::scaled_spread(&b[at / 4..], add.zeros[1], add.ratios[1]);
+        sum::<V>(add, V::load(&a[at..]), b, rule, &mut out[at..]);
     }
     scalar::add_spread_row(add, repeat, &a[length..], &b[length / 4..], &mut out[length..]);
 }
 
+/// A block of `a`, and one of `b` that is scaled.
 #[inline(always)]
-fn sum<V: Vectors>(add: &Add, a: V::Bytes, b: V::Bytes, rule: V::Rule, out: &mut [u8]) {
+fn sum<V: Vectors>(add: &Add, a: V::Bytes, b: V::Reals, rule: V::Rule, out: &mut [u8]) {
     let a = V::scale(V::centred(a, add.zeros[0]), add.ratios[0]);
-    let b = V::scale(V::centred(b, add.zeros[1]), add.ratios[1]);
     V::store(V::quantise(V::add(a, b), rule), out);
 }
 
@@ -45,9 +47,16 @@ pub fn shuffle_row<V: Vectors>(n: usize, y: usize, x: &[u8], out: &mut [u8]) {
     if n != 2 || length < V::BLOCK {
         return scalar::shuffle_row(n, y, x, out);
     }
-    for at in blocks(length, V::BLOCK) {
+    let (x, out) = (&x[..length * 2], &mut out[..length]);
+    if y == 0 { halves::<V, false>(x, out) } else { halves::<V, true>(x, out) }
+}
+
+/// [`shuffle_row`] by two, of a block or more.
+#[inline(always)]
+fn halves<V: Vectors, const UPPER: bool>(x: &[u8], out: &mut [u8]) {
+    for at in blocks(out.len(), V::BLOCK) {
         let pair = [V::load(&x[at * 2..]), V::load(&x[at * 2 + V::BLOCK..])];
-        V::store(V::halves(pair, y > 0), &mut out[at..]);
+        V::store(V::halves::<UPPER>(pair), &mut out[at..]);
     }
 }
 

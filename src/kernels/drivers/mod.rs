@@ -27,15 +27,15 @@ pub trait Vectors {
     fn load(bytes: &[u8]) -> Self::Bytes;
     /// Writes it to the beginning of `out`.
     fn store(block: Self::Bytes, out: &mut [u8]);
-    /// The first quarter of a block, each byte four times.
-    fn load_spread(bytes: &[u8]) -> Self::Bytes;
-    /// Of every four bytes of two blocks the first two or, with `upper`, the last two.
-    fn halves(blocks: [Self::Bytes; 2], upper: bool) -> Self::Bytes;
+    /// Of every four bytes of two blocks the first two or, if `UPPER`, the last two.
+    fn halves<const UPPER: bool>(blocks: [Self::Bytes; 2]) -> Self::Bytes;
     /// `x - zero`, which f32 holds exactly.
     fn centred(block: Self::Bytes, zero: u8) -> Self::Reals;
     fn add(a: Self::Reals, b: Self::Reals) -> Self::Reals;
     fn multiply(a: Self::Reals, b: Self::Reals) -> Self::Reals;
     fn scale(a: Self::Reals, factor: f32) -> Self::Reals;
+    /// `(x - zero) * factor` for a quarter of a block, each value four times.
+    fn scaled_spread(bytes: &[u8], zero: u8, factor: f32) -> Self::Reals;
     fn rule(clamp: Clamp) -> Self::Rule;
     /// The contract's `quantise` for a block.
     fn quantise(values: Self::Reals, rule: Self::Rule) -> Self::Bytes;

@@ -91,92 +91,119 @@ impl MultiplyAdd for Wide {
 /// Weights as [`Weights::data`] has them, for [`conv_row`].
 #[derive(Debug)]
 pub struct Quads<M> {
+    /// Taps whose bytes follow one another, as one tap each.
+    taps: Vec<(Tap, usize)>,
     weights: Vec<i8>,
     multiply_add: PhantomData<M>,
 }
 
 impl<M: MultiplyAdd> Quads<M> {
     pub fn new(weights: &Weights) -> Self {
-        Self { weights: weights.data.to_vec(), multiply_add: PhantomData }
+        Self { taps: weights.merged(), weights: weights.data.to_vec(), multiply_add: PhantomData }
     }
 }
 
 impl<M: MultiplyAdd> ConvKernel for Quads<M> {
     fn row(&self, row: ConvRow) {
-        conv_row::<M>(&self.weights, row);
+        conv_row::<M>(&self.taps, &self.weights, row);
     }
 
     fn bytes(&self) -> usize {
-        self.weights.len()
+        size_of_val(&*self.taps) + self.weights.len()
     }
 }
 
-/// One row, with weights as [`Weights::data`] has them.
-pub fn conv_row<M: MultiplyAdd>(weights: &[i8], mut row: ConvRow) {
-    assert!(weights.len() >= row.taps.len() * row.run * row.padded(), "fewer weights than the row has");
+/// A matrix product, of one tap, with weights that nothing has prepared.
+pub fn product<M: MultiplyAdd>(weights: &[i8], row: ConvRow) {
+    let taps = [(row.taps[0], row.run)];
+    conv_row::<M>(&taps, weights, row);
+}
+
+/// One row, with weights as [`Weights::data`] has them. `taps` are the row's, those that follow one another as one.
+fn conv_row<M: MultiplyAdd>(taps: &[(Tap, usize)], weights: &[i8], mut row: ConvRow) {
+    let bytes: usize = taps.iter().map(|(_, run)| run).sum();
+    assert!(bytes == row.taps.len() * row.run && weights.len() >= bytes * row.padded(), "weights of another row");
     let out = row.take_out();
-    let row = Row::<M> { row, weights, out, multiply_add: PhantomData };
+    let row = Row::<M> { row, taps, weights, out, multiply_add: PhantomData };
     // SAFETY: the row has been checked (see `ConvRow`), and so have the weights; the level is there (see `arch`).
-    unsafe { row.run() }
+    unsafe { if row.row.epilogue.residual.is_some() { row.run::<true>() } else { row.run::<false>() } }
 }
 
 /// The arguments of [`conv_row`].
 struct Row<'a, M> {
     row: ConvRow<'a>,
+    taps: &'a [(Tap, usize)],
     weights: &'a [i8],
     out: *mut u8,
     multiply_add: PhantomData<M>,
 }
 
 impl<M: MultiplyAdd> Row<'_, M> {
-    /// All strips of outputs. Twelve sums, two weights, a broadcast and a constant fill the 16 registers.
+    /// All strips of outputs. `R`: there is a residual. Twelve sums, two weights, a broadcast and a constant fill the 16
+    /// registers.
     ///
     /// # Safety
     ///
     /// There are as many weights as the row has.
     #[target_feature(enable = "avx2")]
-    unsafe fn run(&self) {
+    unsafe fn run<const R: bool>(&self) {
         let (padded, pixels) = (self.row.padded(), self.row.pixels);
         if self.row.outputs == 4 && pixels >= 8 {
             for x in blocks(pixels, 8) {
                 // SAFETY: there are 4 outputs, and `x + 8` is at most the row's pixels.
-                unsafe { self.narrow_block(x) };
+                unsafe { self.narrow_block::<R>(x) };
             }
             return;
         }
         for output in (0..padded).step_by(16) {
             // SAFETY: the strip begins at a multiple of 8 and ends at `padded` at most.
             unsafe {
-                match (M::TWELVE, padded - output >= 16) {
-                    (true, true) => self.strip::<2, 6>(output),
-                    (true, false) => self.strip::<1, 12>(output),
-                    (false, true) => self.strip::<2, 4>(output),
-                    (false, false) => self.strip::<1, 8>(output),
+                match (padded - output >= 16, self.row.outputs - output) {
+                    (true, 16..) => self.strip::<R, true, 2>(output),
+                    (true, _) => self.strip::<R, false, 2>(output),
+                    (false, 8) => self.strip::<R, true, 1>(output),
+                    (false, _) => self.strip::<R, false, 1>(output),
                 }
             }
         }
     }
 
-    /// All pixels of `V * 8` outputs, in blocks of `P`; only rows shorter than a block need smaller ones.
+    /// All pixels of `V * 8` outputs, in blocks of as many as the registers take. `F`: the outputs are all real.
     ///
     /// # Safety
     ///
     /// As for [`Row::run`], and `output + V * 8` is at most the padded number of outputs.
     #[target_feature(enable = "avx2")]
-    unsafe fn strip<const V: usize, const P: usize>(&self, output: usize) {
+    unsafe fn strip<const R: bool, const F: bool, const V: usize>(&self, output: usize) {
+        // SAFETY: passes on what the caller has promised.
+        unsafe {
+            match (M::TWELVE, V) {
+                (true, 2) => self.strip_of::<R, F, V, 6>(output),
+                (true, _) => self.strip_of::<R, F, V, 12>(output),
+                (false, 2) => self.strip_of::<R, F, V, 4>(output),
+                (false, _) => self.strip_of::<R, F, V, 8>(output),
+            }
+        }
+    }
+
+    /// [`Row::strip`] in blocks of `P`; only rows shorter than a block need smaller ones.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Row::strip`].
+    #[target_feature(enable = "avx2")]
+    unsafe fn strip_of<const R: bool, const F: bool, const V: usize, const P: usize>(&self, output: usize) {
         let pixels = self.row.pixels;
         // SAFETY: the outputs are there, and each block's pixels are below `pixels`.
         unsafe {
             if pixels >= P {
                 for x in blocks(pixels, P) {
-                    self.block::<V, P>(output, x);
+                    self.block::<R, F, V, P>(output, x);
                 }
-            } else if pixels >= 2 {
-                for x in blocks(pixels, 2) {
-                    self.block::<V, 2>(output, x);
+            } else {
+                for x in 0..pixels {
+                    self.block::<R, F, V, 1>(output, x);
                 }
-            } else if pixels > 0 {
-                self.block::<V, 1>(output, 0);
             }
         }
     }
@@ -188,8 +215,7 @@ impl<M: MultiplyAdd> Row<'_, M> {
     /// As for [`Row::run`]; `x + P` is at most the row's pixels, and `output + V * 8` at most the padded number of outputs.
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn block<const V: usize, const P: usize>(&self, output: usize, x: usize) {
-        let ConvRow { taps, run, .. } = self.row;
+    unsafe fn block<const R: bool, const F: bool, const V: usize, const P: usize>(&self, output: usize, x: usize) {
         let line = self.row.padded() * 4;
         let mut sums = [[_mm256_setzero_si256(); V]; P];
         for v in 0..V {
@@ -201,7 +227,7 @@ impl<M: MultiplyAdd> Row<'_, M> {
         }
         // SAFETY: `output` is below the padded number, and a line has four weights for each of them.
         let mut weights = unsafe { self.weights.as_ptr().add(output * 4) };
-        for &Tap { row, offset, step } in taps {
+        for &(Tap { row, offset, step }, run) in self.taps {
             // SAFETY: the tap's row reaches past the run of the last pixel, and `x` is not behind that pixel.
             let mut bytes = unsafe { self.row.rows[row].as_ptr().add(x * step + offset) };
             for _ in 0..run / 4 {
@@ -216,7 +242,7 @@ impl<M: MultiplyAdd> Row<'_, M> {
             }
         }
         // SAFETY: passes on what the caller has promised.
-        unsafe { self.finish(&sums, output, x) };
+        unsafe { self.finish::<R, F, V, P>(&sums, output, x) };
     }
 
     /// The 8 pixels from `x`, 4 outputs each. Of a pixel's next eight bytes the first four go into the lower half of a
@@ -227,13 +253,12 @@ impl<M: MultiplyAdd> Row<'_, M> {
     /// As for [`Row::run`]; there are 4 outputs, and `x + 8` is at most the row's pixels.
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn narrow_block(&self, x: usize) {
-        let ConvRow { taps, run, .. } = self.row;
+    unsafe fn narrow_block<const R: bool>(&self, x: usize) {
         const LINE: usize = 32;
         let halves = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
         let mut sums = [[_mm256_setzero_si256()]; 8];
         let mut weights = self.weights.as_ptr();
-        for &Tap { row, offset, step } in taps {
+        for &(Tap { row, offset, step }, run) in self.taps {
             // SAFETY: the tap's row reaches past the run of the last pixel, and `x` is not behind that pixel.
             let mut bytes = unsafe { self.row.rows[row].as_ptr().add(x * step + offset) };
             for _ in 0..run / 8 {
@@ -270,8 +295,7 @@ impl<M: MultiplyAdd> Row<'_, M> {
             let sum = _mm256_add_epi32(sum, _mm256_broadcastsi128_si256(bias));
             let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier);
             match &self.row.epilogue.residual {
-                None => value,
-                Some(r) => {
+                Some(r) if R => {
                     let from = r.skip.as_ptr().wrapping_add((x + pair * 2) * r.skip_step);
                     // SAFETY: the addend has 4 bytes at each of the two pixels.
                     let skip = unsafe {
@@ -279,6 +303,7 @@ impl<M: MultiplyAdd> Row<'_, M> {
                     };
                     finish::add_residual(value, self.row.epilogue.clamp, r, skip)
                 }
+                _ => value,
             }
         };
         let clamp = self.row.epilogue.last_clamp();
@@ -300,10 +325,14 @@ impl<M: MultiplyAdd> Row<'_, M> {
     /// As for [`Row::block`].
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn finish<const V: usize, const P: usize>(&self, sums: &[[__m256i; V]; P], output: usize, x: usize) {
+    unsafe fn finish<const R: bool, const F: bool, const V: usize, const P: usize>(
+        &self,
+        sums: &[[__m256i; V]; P],
+        output: usize,
+        x: usize,
+    ) {
         // Groups of 8 outputs, four of them at a time; past the end the last one again, which is not stored.
         let groups = V * P;
-        let full = output + V * 8 <= self.row.outputs;
         let clamp = self.row.epilogue.last_clamp();
         for group in (0..groups).step_by(4) {
             let value = |i: usize| {
@@ -313,14 +342,14 @@ impl<M: MultiplyAdd> Row<'_, M> {
                 let multiplier = unsafe { _mm256_loadu_ps(self.row.multiplier.as_ptr().add(output + v * 8)) };
                 let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[p][v]), multiplier);
                 match &self.row.epilogue.residual {
-                    None => value,
-                    Some(r) => {
+                    Some(r) if R => {
                         let first = output + v * 8;
                         let from = r.skip.as_ptr().wrapping_add((x + p) * r.skip_step + first);
                         // SAFETY: the addend has `outputs` bytes at every pixel, and `count` stays within them.
-                        let skip = unsafe { finish::load(from, if full { 8 } else { self.count(first) }) };
+                        let skip = unsafe { finish::load(from, if F { 8 } else { self.count(first) }) };
                         finish::add_residual(value, self.row.epilogue.clamp, r, skip)
                     }
+                    _ => value,
                 }
             };
             let bytes = finish::quantise([value(0), value(1), value(2), value(3)], clamp);
@@ -334,10 +363,10 @@ impl<M: MultiplyAdd> Row<'_, M> {
                 // SAFETY: groups below `groups` belong to pixels of the row, where `out` has `outputs` bytes: all
                 // that the strip has when it is full, and else `count` of each group.
                 unsafe {
-                    if full && V == 2 {
+                    if F && V == 2 {
                         _mm_storeu_si128(to(first).cast(), bytes);
                     } else {
-                        let count = |i: usize| if full { 8 } else { self.count(output + i % V * 8) };
+                        let count = |i: usize| if F { 8 } else { self.count(output + i % V * 8) };
                         finish::store(bytes, to(first), count(first));
                         if second < groups {
                             finish::store(_mm_unpackhi_epi64(bytes, bytes), to(second), count(second));

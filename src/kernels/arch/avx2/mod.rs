@@ -36,7 +36,7 @@ impl Kernels for Avx2 {
     }
 
     fn product(&self, weights: &[i8], row: ConvRow) {
-        conv::conv_row::<Wide>(weights, row);
+        conv::product::<Wide>(weights, row);
     }
 
     fn depthwise_row(&self, row: DepthwiseRow) {

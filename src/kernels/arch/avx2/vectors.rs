@@ -40,25 +40,15 @@ impl Vectors for Registers {
     }
 
     #[inline(always)]
-    fn load_spread(bytes: &[u8]) -> __m256i {
-        // SAFETY: eight bytes, as just cut; the level is there.
-        unsafe {
-            let eight = _mm256_broadcastq_epi64(_mm_loadl_epi64(bytes[..8].as_ptr().cast()));
-            let order = _mm256_setr_epi8(
-                0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7,
-            );
-            _mm256_shuffle_epi8(eight, order)
-        }
-    }
-
-    #[inline(always)]
-    fn halves([a, b]: [__m256i; 2], upper: bool) -> __m256i {
+    fn halves<const UPPER: bool>([a, b]: [__m256i; 2]) -> __m256i {
         // SAFETY: the level is there.
         unsafe {
-            let shift = _mm_cvtsi32_si128(if upper { 16 } else { 0 });
             let mask = _mm256_set1_epi32(0xffff);
-            let a = _mm256_and_si256(_mm256_srl_epi32(a, shift), mask);
-            let b = _mm256_and_si256(_mm256_srl_epi32(b, shift), mask);
+            let [a, b] = if UPPER {
+                [_mm256_srli_epi32::<16>(a), _mm256_srli_epi32::<16>(b)]
+            } else {
+                [_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)]
+            };
             // Packing works within 128-bit halves.
             _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(a, b))
         }
@@ -100,6 +90,21 @@ impl Vectors for Registers {
     fn scale(a: [__m256; 4], factor: f32) -> [__m256; 4] {
         // SAFETY: the level is there.
         Self::multiply(a, [unsafe { _mm256_set1_ps(factor) }; 4])
+    }
+
+    #[inline(always)]
+    fn scaled_spread(bytes: &[u8], zero: u8, factor: f32) -> [__m256; 4] {
+        // SAFETY: eight bytes, as just cut; the level is there.
+        unsafe {
+            let x = finish::scaled(_mm_loadl_epi64(bytes[..8].as_ptr().cast()), zero, factor);
+            // In the order of `centred`: all of a half of vector `v` share value `v` of the half.
+            [
+                _mm256_permute_ps::<0b00_00_00_00>(x),
+                _mm256_permute_ps::<0b01_01_01_01>(x),
+                _mm256_permute_ps::<0b10_10_10_10>(x),
+                _mm256_permute_ps::<0b11_11_11_11>(x),
+            ]
+        }
     }
 
     #[inline(always)]

@@ -41,21 +41,11 @@ impl Vectors for Registers {
     }
 
     #[inline(always)]
-    fn load_spread(bytes: &[u8]) -> __m512i {
-        // SAFETY: 16 bytes, as just cut; the level is there.
-        unsafe {
-            let words = _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes[..16].as_ptr().cast()));
-            _mm512_mullo_epi32(words, _mm512_set1_epi32(0x0101_0101))
-        }
-    }
-
-    #[inline(always)]
-    fn halves([a, b]: [__m512i; 2], upper: bool) -> __m512i {
+    fn halves<const UPPER: bool>([a, b]: [__m512i; 2]) -> __m512i {
         // SAFETY: the level is there.
         unsafe {
-            let shift = _mm_cvtsi32_si128(if upper { 16 } else { 0 });
-            let (a, b) =
-                (_mm512_cvtepi32_epi16(_mm512_srl_epi32(a, shift)), _mm512_cvtepi32_epi16(_mm512_srl_epi32(b, shift)));
+            let [a, b] = if UPPER { [_mm512_srli_epi32::<16>(a), _mm512_srli_epi32::<16>(b)] } else { [a, b] };
+            let (a, b) = (_mm512_cvtepi32_epi16(a), _mm512_cvtepi32_epi16(b));
             _mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b)
         }
     }
@@ -86,6 +76,23 @@ impl Vectors for Registers {
     fn scale(a: [__m512; 4], factor: f32) -> [__m512; 4] {
         // SAFETY: the level is there.
         Self::multiply(a, [unsafe { _mm512_set1_ps(factor) }; 4])
+    }
+
+    #[inline(always)]
+    fn scaled_spread(bytes: &[u8], zero: u8, factor: f32) -> [__m512; 4] {
+        // SAFETY: 16 bytes, as just cut; the level is there.
+        unsafe {
+            let x = _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes[..16].as_ptr().cast()));
+            let x = _mm512_cvtepi32_ps(_mm512_sub_epi32(x, _mm512_set1_epi32(zero.into())));
+            let x = _mm512_mul_ps(x, _mm512_set1_ps(factor));
+            // In the order of `centred`: all of a lane of vector `v` share value `v` of the lane.
+            [
+                _mm512_permute_ps::<0b00_00_00_00>(x),
+                _mm512_permute_ps::<0b01_01_01_01>(x),
+                _mm512_permute_ps::<0b10_10_10_10>(x),
+                _mm512_permute_ps::<0b11_11_11_11>(x),
+            ]
+        }
     }
 
     #[inline(always)]

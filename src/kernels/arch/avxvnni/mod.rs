@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 use std::sync::Arc;
 
 use super::avx2::Avx2;
-use super::avx2::conv::{MultiplyAdd, Quads, conv_row};
+use super::avx2::conv::{MultiplyAdd, Quads, product};
 use crate::kernels::contract::{ConvKernel, ConvRow, Kernels, Scratch, Weights, WindowAttention};
 use crate::kernels::drivers::attention;
 
@@ -30,7 +30,7 @@ impl<const IS_VEX: bool> Kernels for AvxVnni<IS_VEX> {
     }
 
     fn product(&self, weights: &[i8], row: ConvRow) {
-        conv_row::<Dot<IS_VEX>>(weights, row);
+        product::<Dot<IS_VEX>>(weights, row);
     }
 
     fn attention_window(

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::finish::{CLAMPED, Rule};
+use super::finish::{self, CLAMPED, Rule};
 use crate::kernels::contract::{Clamp, Epilogue};
 use crate::kernels::drivers::Vectors;
 
@@ -38,21 +38,11 @@ impl Vectors for Registers {
     }
 
     #[inline(always)]
-    fn load_spread(bytes: &[u8]) -> uint8x16_t {
-        // SAFETY: four bytes, as just cut; the level is there.
-        unsafe {
-            let four = vreinterpretq_u8_u32(vdupq_n_u32(bytes[..4].as_ptr().cast::<u32>().read_unaligned()));
-            let twice = vzip1q_u8(four, four);
-            vzip1q_u8(twice, twice)
-        }
-    }
-
-    #[inline(always)]
-    fn halves([a, b]: [uint8x16_t; 2], upper: bool) -> uint8x16_t {
+    fn halves<const UPPER: bool>([a, b]: [uint8x16_t; 2]) -> uint8x16_t {
         // SAFETY: the level is there.
         unsafe {
             let (a, b) = (vreinterpretq_u16_u8(a), vreinterpretq_u16_u8(b));
-            vreinterpretq_u8_u16(if upper { vuzp2q_u16(a, b) } else { vuzp1q_u16(a, b) })
+            vreinterpretq_u8_u16(if UPPER { vuzp2q_u16(a, b) } else { vuzp1q_u16(a, b) })
         }
     }
 
@@ -88,6 +78,17 @@ impl Vectors for Registers {
     fn scale(a: [float32x4_t; 4], factor: f32) -> [float32x4_t; 4] {
         // SAFETY: the level is there.
         Self::multiply(a, [unsafe { vdupq_n_f32(factor) }; 4])
+    }
+
+    #[inline(always)]
+    fn scaled_spread(bytes: &[u8], zero: u8, factor: f32) -> [float32x4_t; 4] {
+        // SAFETY: four bytes, as just cut; the level is there.
+        unsafe {
+            let four = bytes[..4].as_ptr().cast::<u32>().read_unaligned();
+            let x = finish::centred(vcreate_u8(four.into()), zero)[0];
+            let x = vmulq_f32(x, vdupq_n_f32(factor));
+            [vdupq_laneq_f32::<0>(x), vdupq_laneq_f32::<1>(x), vdupq_laneq_f32::<2>(x), vdupq_laneq_f32::<3>(x)]
+        }
     }
 
     #[inline(always)]
