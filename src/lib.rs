@@ -61,7 +61,7 @@
 //! | `sync` | atomics and locks, which loom replaces in its tests | - |
 //! | `frame` | pixel formats, views of the caller's memory, luma, colour | kernels, geom |
 //! | `memory` | budget, slots shared by live range, arena with its borrow table | sync |
-//! | `model` | ONNX to `Graph`, through tract's typed graph; the only module that names tract | - |
+//! | `model` | ONNX to `Graph`, through tract's typed graph; the only module that names tract | geom |
 //! | `kernels` | the kernel contract, `Level` and the table of levels; `scalar` defines the result, the others are fast | - |
 //! | `plan` | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
 //! | `tile` | how a frame is cut, and what cutting costs | geom |

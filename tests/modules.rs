@@ -8,7 +8,7 @@ use std::path::Path;
 const UNSAFE: &[&str] = &["kernels/", "memory/", "io/sys/"];
 
 /// Folders whose files still form a circle. One that has none any more must leave the list.
-const CIRCULAR: &[&str] = &["cli", "cli/bench", "io", "kernels", "kernels/neon", "kernels/vnni"];
+const CIRCULAR: &[&str] = &["cli/bench", "kernels", "kernels/arch/avx512vnni", "kernels/arch/neon", "kernels/contract"];
 
 type Edges = BTreeMap<String, BTreeSet<String>>;
 
@@ -141,8 +141,8 @@ fn files_of_a_module_form_no_circle() {
         let parent = code(parent);
         let mut owner: BTreeMap<String, String> = children.iter().map(|c| (c.clone(), c.clone())).collect();
         for child in &children {
-            for name in names_after(&parent, &format!("{child}::")) {
-                owner.insert(name, child.clone());
+            for name in names_after(&parent, &format!("use {child}::")) {
+                owner.entry(name).or_insert(child.clone());
             }
         }
         let mut edges = Edges::new();
