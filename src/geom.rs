@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// Longest side of a frame, in pixels. Its rows, times scale and channels, stay far from overflow on 32 bits.
+pub const MAX_SIDE: usize = 1 << 16;
+
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Size {

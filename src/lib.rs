@@ -4,24 +4,33 @@
 //! attention that sees structure, fused by learnt weights. The network is an ordinary int8 ONNX file in QDQ form.
 //!
 //! ```
-//! use bifocal::engine::{Engine, Options};
-//! use bifocal::frame::PixelFormat;
-//! use bifocal::geom::Size;
-//! use bifocal::memory::Budget;
-//! use bifocal::model::Model;
+//! use bifocal::{Budget, Engine, Model, Options, PixelFormat, Size};
 //!
-//! let model = Model::embedded()?;
-//! let mut options = Options::new(Size::new(40, 30), PixelFormat::Rgb8);
-//! options.budget = Budget::mib(4);
+//! let model = Model::open("models/ctnet-tiny-x2.onnx".as_ref())?;
+//! let options = Options::new(Size::new(40, 30), PixelFormat::Rgb8).with_budget(Budget::mib(4));
 //! let mut engine = Engine::prepare(&model, &options)?; // plans, allocates, validates
+//! drop(model); // the engine has what it needs
 //! let mut upscaled = Vec::new();
 //! for _ in 0..30 {
 //!     let row = [128; 3 * 40];
-//!     engine.push(&row, |out| Ok::<(), std::io::Error>(upscaled.extend_from_slice(out)))?; // allocates nothing
+//!     engine.push(&row, |out| Ok::<(), std::io::Error>(upscaled.extend_from_slice(out)))?; // allocates nothing itself
 //! }
 //! assert_eq!(upscaled.len(), 80 * 60 * 3);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Rows go in and come out with [`Engine::push`]; [`Engine::upscale`] takes whole frames in the caller's memory, strided and
+//! planar ones too, and writes to memory of the caller's. `examples/` has a program for each.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `cli` (default) | the `bifocal` program: files, cameras and displays, live video, benchmarks, reports |
+//! | `models` (default) | the networks of `models/`, inside the binary: [`Model::embedded`], [`Model::named`] |
+//! | `v4l2`, `drm`, `spi` (default) | drivers of the program; each implies `cli` |
+//!
+//! Without any of them the library reads models from files or memory, and upscales.
 //!
 //! # The way of a frame
 //!
@@ -37,46 +46,119 @@
 //! needs, so nothing is computed twice and memory does not grow with the height. When a budget is too small for
 //! rings of the frame's full width, the frame is cut into tiles with a halo, and each runs like a small frame.
 //!
-//! With several threads each runs a pass of its own, one behind the other: a pass takes a Step when the pass before is
-//! far enough ahead, which a counter tells, and the memory plan knows which rows are alive then.
+//! With several threads each runs a pass of its own, as a wavefront: a pass takes a Step when the pass before is far
+//! enough ahead, which a counter tells, and the memory plan knows which rows are alive then.
 //!
 //! Whatever the network does beyond a few pixels is defined on a fixed grid of windows of the frame, never on the
 //! tile, and every number is an integer or one IEEE single operation with a defined rounding. Hence the result is
 //! the same bytes for every tile, thread count, budget and instruction set.
 //!
-//! # The rooms
+//! # The modules
 //!
-//! | room | what it is for | may use |
+//! | module | what it is for | may use |
 //! | --- | --- | --- |
-//! | [`geom`] | sizes, spans, rectangles; integers, pixels | - |
-//! | [`frame`] | pixel formats, luma, colour | kernels, geom |
-//! | [`memory`] | budget, sharing by lifetime, arena | - |
-//! | [`model`] | ONNX to `Graph`, through tract's typed graph; the only room that names tract | geom |
-//! | [`kernels`] | the kernel contract, `Level` and the table of levels; `scalar` the truth, the others the speed | geom |
-//! | [`plan`] | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
-//! | [`tile`] | how a frame is cut, and what cutting costs | geom, memory |
-//! | [`engine`] | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model |
-//! | [`io`] | sources and sinks: pictures and video; files, pipes, cameras, displays, panels | frame, geom |
-//! | [`live`] | capture, upscale, show: queues, drop policy, statistics | engine, io, frame, geom |
-//! | [`board`] | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | geom, kernels, memory |
-//! | [`mod@bench`] | measured runs | engine, board, frame, geom |
+//! | `geom` | sizes, spans, rectangles; integers, pixels | - |
+//! | `sync` | atomics and locks, which loom replaces in its tests | - |
+//! | `frame` | pixel formats, views of the caller's memory, luma, colour | kernels, geom |
+//! | `memory` | budget, slots shared by live range, arena with its borrow table | sync |
+//! | `model` | ONNX to `Graph`, through tract's typed graph; the only module that names tract | geom |
+//! | `kernels` | the kernel contract, `Level` and the table of levels; `scalar` defines the result, the others are fast | - |
+//! | `plan` | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
+//! | `tile` | how a frame is cut, and what cutting costs | geom |
+//! | `engine` | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model, sync |
+//! | `io` | sources and sinks: `image` photos, `video` frames, `device` drivers, `uri` text to specs | frame, geom |
+//! | `live` | capture, upscale, show: queues, drop policy, statistics | engine, io, frame, geom |
+//! | `board` | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | kernels, memory |
+//! | `bench` | measured runs | engine, board |
 //! | `boot` | the first process of a card image: mounts, modules, card; Linux only | - |
-//! | [`cli`] | arguments, progress, printing, exit codes | all |
+//! | `cli` | arguments, progress, printing, exit codes | bench, board, engine, frame, geom, io, kernels, live, memory, model, plan, tile |
 //!
-//! `tests/rooms.rs` holds the same table and fails when a room reaches where it may not.
+//! `tests/modules.rs` reads this table and fails when a module uses what it may not, or when modules form a circle.
+//!
+//! # Words of our own
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | PREPARE, FRAME | everything before the first row, which may allocate and fail; everything after, which does neither |
+//! | level | an instruction set with its kernels, from `scalar` up; all give the same bytes |
+//! | branch | one of the two halves of the network, `cnn` or `transformer`; either can run alone |
+//! | Step | an operation of the plan, with what is fused into it |
+//! | unit | what a Step computes at once: a row, some rows, or a row of attention windows |
+//! | pass | one visit to every Step; it adds a strip of rows to the frame |
+//! | strip | rows of full width that a pass works on: with strips nothing is computed twice |
+//! | grid | the fixed grid of attention windows, in input pixels, that frames are padded to |
+//! | ring | the rows of a slot that a tensor cycles through |
+//! | carried | of a tensor: rows of it stay alive from one pass to the next |
 
-pub mod bench;
-pub mod board;
-#[cfg(target_os = "linux")]
-pub mod boot;
-pub mod cli;
-pub mod engine;
-pub mod frame;
-pub mod geom;
-pub mod io;
-pub mod kernels;
-pub mod live;
-pub mod memory;
-pub mod model;
-pub mod plan;
-pub mod tile;
+#[cfg(feature = "cli")]
+mod bench;
+#[cfg(feature = "cli")]
+mod board;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod boot;
+#[cfg(feature = "cli")]
+mod cli;
+mod engine;
+mod frame;
+mod geom;
+#[cfg(feature = "cli")]
+mod io;
+mod kernels;
+#[cfg(feature = "cli")]
+mod live;
+mod memory;
+mod model;
+mod plan;
+mod sync;
+mod tile;
+
+pub use engine::{
+    BufferReport, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report, StepReport, survey,
+};
+pub use frame::{PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
+pub use geom::{MAX_SIDE, Size};
+pub use kernels::{Level, Unavailable};
+pub use memory::{BadBudget, Budget};
+pub use model::{Branches, Metadata, Model, ModelError};
+pub use plan::PlanError;
+pub use tile::Tile;
+
+/// The `bifocal` command; as the first process of a card image, everything between the kernel and the picture.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub fn command() -> std::process::ExitCode {
+    #[cfg(target_os = "linux")]
+    if boot::wanted() {
+        boot::main();
+    }
+    cli::main()
+}
+
+/// What the tests and benches of this package reach for. It promises nothing and changes without notice.
+#[doc(hidden)]
+pub mod internals {
+    /// Modules of the program, item by item.
+    macro_rules! modules {
+        ($($(#[$attribute:meta])* $module:ident),+ $(,)?) => {
+            $($(#[$attribute])* pub mod $module { pub use crate::$module::*; })+
+        };
+    }
+    modules! {
+        #[cfg(feature = "cli")]
+        bench,
+        #[cfg(feature = "cli")]
+        board,
+        engine,
+        frame,
+        geom,
+        #[cfg(feature = "cli")]
+        io,
+        kernels,
+        #[cfg(feature = "cli")]
+        live,
+        memory,
+        model,
+        plan,
+        tile,
+    }
+}

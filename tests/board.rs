@@ -5,10 +5,10 @@ mod tree;
 
 use std::process::{Command, Output, Stdio};
 
-use bifocal::board::{self, Board, Causes, Config, Known, Machine, Sensors, Throttling};
-use bifocal::io::{SinkUri, SourceUri};
-use bifocal::memory::Budget;
-use bifocal::model::Model;
+use bifocal::internals::board::{self, Board, Causes, Config, Known, Machine, Sensors, Throttling};
+use bifocal::internals::io::{SinkUri, SourceUri};
+use bifocal::internals::memory::Budget;
+use bifocal::internals::model::Model;
 use serde_json::Value;
 use tree::{CLOCK, PI4_WORD, PI5_WORD, Tree, ZONE0, nano, orin, pi4, pi5};
 
@@ -336,7 +336,7 @@ fn defaults_of_the_board_act() {
     assert_eq!(plan(&["--root", tree.path()])["budget_bytes"], 64 << 20);
     assert_eq!(plan(&["--board", "rpi-zero-2w"])["budget_bytes"], 16 << 20);
     assert_eq!(plan(&["--board", "rpi-zero-2w", "--mem", "20MiB"])["budget_bytes"], 20 << 20);
-    let own = bifocal::kernels::Level::best().name();
+    let own = bifocal::internals::kernels::Level::best().name();
     let expected = if cfg!(target_arch = "aarch64") { "neon" } else { own };
     assert_eq!(plan(&["--board", "rpi4"])["level"], expected, "of the board where the processor has it");
     assert_eq!(plan(&["--board", "rpi4", "--level", "scalar"])["level"], "scalar");

@@ -4,6 +4,8 @@
 
 #[path = "support/counting.rs"]
 mod counting;
+#[path = "support/scope.rs"]
+mod scope;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use bifocal::io::{FrameSource, SourceUri};
+use bifocal::internals::io::{FrameSource, SourceUri};
 use counting::own_calls;
 
 /// A folder with programs in it, on the path before all others.
@@ -187,6 +189,10 @@ fn messages_on_standard_output_do_not_get_between_the_frames_of_a_jetson() {
     // Where the program of Raspberry Pi is installed, that would be taken.
     let other = Command::new("sh").args(["-c", "command -v rpicam-vid libcamera-vid"]).output().unwrap();
     if !other.stdout.is_empty() || Path::new("/proc/device-tree/compatible").exists() {
+        scope::skip(
+            "csi:// by a Jetson's own program",
+            "this machine has the program of a Raspberry Pi, or is a board",
+        );
         return;
     }
     let uri = format!("csi://2?{size}&fps=30000/1001");

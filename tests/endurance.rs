@@ -2,6 +2,8 @@
 
 #[path = "support/counting.rs"]
 mod counting;
+#[path = "support/scope.rs"]
+mod scope;
 #[path = "support/live.rs"]
 mod support;
 
@@ -10,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bifocal::engine::{self, Engine};
-use bifocal::frame::{FrameFormat, Layout};
-use bifocal::geom::Size;
-use bifocal::io::{Arrival, Clip, FrameSource, ReadError, SinkUri, SourceUri, read_counter};
-use bifocal::live::{self, DropPolicy, Options, Upscaler, Wish};
-use bifocal::model::Model;
+use bifocal::internals::engine::{self, Engine};
+use bifocal::internals::frame::{FrameFormat, Layout};
+use bifocal::internals::geom::Size;
+use bifocal::internals::io::{Arrival, Clip, FrameSource, ReadError, SinkUri, SourceUri, read_counter};
+use bifocal::internals::live::{self, DropPolicy, Options, Upscaler, Wish};
+use bifocal::internals::model::Model;
 use counting::{calls, held};
 use support::{Look, OPTIONS, alone, bifocal, expected, frames_of, prepare, y4m};
 
@@ -48,15 +50,15 @@ impl FrameSource for Paced {
 }
 
 #[test]
-fn ten_thousand_frames_into_a_slow_sink_stay_bounded() {
+fn thousands_of_frames_into_a_slow_sink_stay_bounded() {
     let _alone = alone();
-    const FRAMES: usize = 10_000;
+    let frames: usize = scope::size(2000, 10_000);
     for (queue, drop) in [(1, DropPolicy::Oldest), (3, DropPolicy::Newest)] {
         let options = Options { queue, drop, ..OPTIONS };
-        let source = format!("test://bars?width=44&height=4&fps=0&frames={FRAMES}&format=gray");
+        let source = format!("test://bars?width=44&height=4&fps=0&frames={frames}&format=gray");
         let source = source.parse::<SourceUri>().unwrap().open().unwrap();
         let from = source.clip().format;
-        let handed: Handed = (0..FRAMES).map(|_| AtomicUsize::new(usize::MAX)).collect();
+        let handed: Handed = (0..frames).map(|_| AtomicUsize::new(usize::MAX)).collect();
         let shown = Arc::new(AtomicUsize::new(0));
         let pace = Duration::from_micros(100);
         let source = Paced { source, pace, handed: Arc::clone(&handed), shown: Arc::clone(&shown), given: 0 };
@@ -74,7 +76,7 @@ fn ten_thousand_frames_into_a_slow_sink_stay_bounded() {
                 own[1].fetch_add(1, Ordering::SeqCst);
             }
             // Threads whose work is done free what is theirs before the last frames are shown.
-            if done > 50 && number + 50 < FRAMES {
+            if done > 50 && number + 50 < frames {
                 let memory = (calls(), held());
                 let changed = *first.get_or_insert(memory) != memory;
                 own[2].fetch_add(usize::from(changed), Ordering::SeqCst);
@@ -83,10 +85,10 @@ fn ten_thousand_frames_into_a_slow_sink_stay_bounded() {
         let sink = Box::new(Look(look, Duration::from_millis(1)));
         let stats = live::run(&options, upscaler, Box::new(source), sink, |_| Wish::Run).unwrap();
         let [latency, compared, changes] = marks.each_ref().map(|mark| mark.load(Ordering::SeqCst));
-        assert_eq!(stats.captured, FRAMES as u64);
+        assert_eq!(stats.captured, frames as u64);
         assert_eq!(stats.shown, shown.load(Ordering::SeqCst) as u64);
         assert_eq!((stats.shown + stats.dropped.total(), stats.dropped.ended), (stats.captured, 0));
-        assert!(stats.dropped.total() > FRAMES as u64 / 4, "the sink is slower: {stats}");
+        assert!(stats.dropped.total() > frames as u64 / 4, "the sink is slower: {stats}");
         assert!(compared as u64 > stats.shown / 2, "{compared} of {stats}");
         assert!((2..=queue + 2).contains(&latency), "{drop:?} {queue}: {latency} frame times");
         assert_eq!(changes, 0, "memory is constant");
@@ -148,7 +150,7 @@ fn every_frame_passes_between_two_ffmpegs() {
         command
     };
     if ffmpeg(&["-version"]).output().is_err() {
-        eprintln!("ffmpeg is missing (apt-get install ffmpeg); skipped");
+        scope::skip("live between two ffmpegs", "ffmpeg is missing (apt-get install ffmpeg)");
         return;
     }
     let model = Model::embedded().unwrap();

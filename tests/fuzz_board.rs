@@ -4,7 +4,7 @@
 #[path = "support/dice.rs"]
 mod dice;
 
-use bifocal::board::{self, Board, Config, Throttling, recognise};
+use bifocal::internals::board::{self, Board, Config, Throttling, recognise};
 use dice::Dice;
 
 /// Characters that mean something.

@@ -6,7 +6,7 @@ mod dice;
 
 use std::io::Cursor;
 
-use bifocal::io::open_stream;
+use bifocal::internals::io::open_stream;
 use dice::Dice;
 use image::{DynamicImage, ImageFormat};
 
@@ -96,7 +96,7 @@ fn drain(name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
 fn silence_fenced_panics() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if !bifocal::io::decoding() {
+        if !bifocal::internals::io::decoding() {
             default(info);
         }
     }));

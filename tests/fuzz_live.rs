@@ -3,9 +3,9 @@
 #[path = "support/dice.rs"]
 mod dice;
 
-use bifocal::frame::{FrameFormat, Layout};
-use bifocal::geom::Size;
-use bifocal::io::{MjpgDecoder, SinkUri, SourceUri};
+use bifocal::internals::frame::{FrameFormat, Layout};
+use bifocal::internals::geom::Size;
+use bifocal::internals::io::{MjpegDecoder, SinkUri, SourceUri};
 use dice::Dice;
 
 const URIS: [&str; 13] = [
@@ -66,7 +66,7 @@ fn motion_jpeg() {
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut whole, 80).encode_image(&picture).unwrap();
     let format = FrameFormat::picture(Size::new(width as usize, height as usize), Layout::Yuv444);
     let mut frame = vec![0; format.bytes()];
-    let mut decoder = MjpgDecoder::new(format);
+    let mut decoder = MjpegDecoder::new(format);
     decoder.decode(&whole, &mut frame).unwrap();
     let sound = frame.clone();
     let mut dice = Dice(11);

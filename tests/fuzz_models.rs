@@ -2,26 +2,15 @@
 
 mod support;
 
-use bifocal::engine::{Engine, Options};
-use bifocal::frame::PixelFormat;
-use bifocal::geom::Size;
-use bifocal::kernels::Level;
-use bifocal::model::Model;
-use support::{picture, run};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use bifocal::{Engine, Level, Model, Options, PixelFormat, Size};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use support::{picture, run, scope};
 
 const MODEL: &[u8] = include_bytes!("../models/ctnet-tiny-x2.onnx");
-
-/// A small generator: xorshift64*.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % below
-    }
-}
 
 /// Loads, plans and runs; says how far it came.
 fn attempt(bytes: &[u8]) -> &'static str {
@@ -33,7 +22,7 @@ fn attempt(bytes: &[u8]) -> &'static str {
             return "refused";
         }
     };
-    let options = Options { level: Level::SCALAR, ..Options::new(Size::new(5, 3), PixelFormat::Gray8) };
+    let options = Options::new(Size::new(5, 3), PixelFormat::Gray8).with_level(Level::SCALAR);
     let rows = picture("towers.png", options.size, options.format);
     match Engine::prepare(&model, &options) {
         Ok(mut engine) => {
@@ -47,36 +36,50 @@ fn attempt(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// Damage to a file: bits that flip. Half of them hit the structure, which is dense at the front.
+fn flips() -> impl Strategy<Value = Vec<(usize, u8)>> {
+    let anywhere = prop_oneof![0..MODEL.len(), 0..MODEL.len() / 3];
+    prop::collection::vec((anywhere, 0..8u8), 1..=4)
+}
+
+/// Reproducible, and shrinks to the bits that matter.
+fn runner(cases: u32) -> TestRunner {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
+fn emulated() -> bool {
+    std::env::var_os("BIFOCAL_EMULATED").is_some()
+}
+
 #[test]
 fn flipped_bits() {
     std::panic::set_hook(Box::new(|info| {
-        if !bifocal::model::panic_is_handled() {
+        if !bifocal::internals::model::panic_is_handled() {
             eprintln!("{info}");
         }
     }));
-    let rounds = if std::env::var_os("BIFOCAL_EMULATED").is_some() { 5 } else { 800 };
-    let mut rng = Rng(7);
-    let mut outcomes = std::collections::BTreeMap::new();
-    for round in 0..rounds {
+    let rounds = if emulated() { 5 } else { scope::size(120, 800) };
+    let outcomes = RefCell::new(BTreeMap::new());
+    let result = runner(rounds).run(&flips(), |flips| {
         let mut bytes = MODEL.to_vec();
-        for _ in 0..1 + rng.next(4) {
-            // Half of the flips hit the structure, which is dense at the front.
-            let at = if rng.next(2) == 0 { rng.next(bytes.len()) } else { rng.next(bytes.len() / 3) };
-            bytes[at] ^= 1 << rng.next(8);
-        }
-        let outcome = std::panic::catch_unwind(|| attempt(&bytes)).unwrap_or_else(|_| panic!("round {round} panicked"));
-        *outcomes.entry(outcome).or_insert(0) += 1;
-    }
-    assert!(rounds < 100 || (outcomes["refused"] > rounds / 20 && outcomes["ran"] > rounds / 20), "{outcomes:?}");
+        flips.iter().for_each(|(at, bit)| bytes[*at] ^= 1 << bit);
+        *outcomes.borrow_mut().entry(attempt(&bytes)).or_insert(0) += 1;
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+    let outcomes = outcomes.into_inner();
+    let common = |outcome: &str| outcomes.get(outcome).is_some_and(|count| *count > rounds / 20);
+    assert!(emulated() || (common("refused") && common("ran")), "{outcomes:?}");
 }
 
 #[test]
 fn cut_short() {
-    let mut rng = Rng(3);
-    for _ in 0..40 {
-        let length = rng.next(MODEL.len());
-        assert_ne!(attempt(&MODEL[..length]), "ran", "{length} of {} bytes", MODEL.len());
-    }
+    let result = runner(40).run(&(0..MODEL.len()), |length| {
+        prop_assert_ne!(attempt(&MODEL[..length]), "ran", "{} of {} bytes", length, MODEL.len());
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(attempt(&[]), "refused");
     assert_eq!(attempt(b"not a model at all"), "refused");
 }
@@ -109,8 +112,8 @@ fn unsupported_operators_are_named() {
 fn absurd_scales() {
     let model = Model::parse("whole", MODEL).unwrap();
     let (mut refused, mut same) = (0, 0);
-    let every = if std::env::var_os("BIFOCAL_EMULATED").is_some() { 9 } else { 1 };
-    for tensor in model.graph().tensors.iter().step_by(every) {
+    let every = if emulated() { 9 } else { 1 };
+    for tensor in model.graph().unwrap().tensors.iter().step_by(every) {
         for factor in [1e-30_f32, 1e-3, 1e3, 1e9] {
             let mut bytes = MODEL.to_vec();
             let (from, to) = (tensor.scale.to_le_bytes(), (tensor.scale * factor).to_le_bytes());
@@ -121,7 +124,7 @@ fn absurd_scales() {
             let base = Options::new(Size::new(9, 11), PixelFormat::Gray8);
             let rows = picture("towers.png", base.size, base.format);
             let mut made = Level::all().into_iter().map(|level| {
-                let options = Options { level, ..base.clone() };
+                let options = base.clone().with_level(level);
                 Engine::prepare(&model, &options).map(|mut engine| run(&mut engine, &options, &rows))
             });
             match made.next().unwrap() {

@@ -3,7 +3,7 @@
 #[path = "support/dice.rs"]
 mod dice;
 
-use bifocal::io::{FrameSource, Y4mSource};
+use bifocal::internals::io::{FrameSource, Y4mSource};
 use dice::Dice;
 
 fn original(kind: &str) -> Vec<u8> {
@@ -53,7 +53,8 @@ fn sound_and_cut() {
         assert_eq!(read(&bytes), Ok(3), "{kind}");
         let frame = (bytes.len() - bytes.iter().position(|b| *b == b'\n').unwrap() - 1) / 3;
         for end in 0..bytes.len() {
-            let whole = (bytes.len() - end).is_multiple_of(frame) && (bytes.len() - end) / frame <= 3;
+            // A header alone is no video.
+            let whole = (bytes.len() - end).is_multiple_of(frame) && (bytes.len() - end) / frame < 3;
             assert_eq!(read(&bytes[..end]).is_ok(), whole, "{kind}: {end} of {}", bytes.len());
         }
     }

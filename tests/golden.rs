@@ -6,13 +6,7 @@
 
 mod support;
 
-use bifocal::engine::{Engine, Options, PrepareError, survey};
-use bifocal::frame::PixelFormat;
-use bifocal::geom::Size;
-use bifocal::kernels::Level;
-use bifocal::memory::Budget;
-use bifocal::model::{Branches, Model};
-use bifocal::tile::Tile;
+use bifocal::{Branches, Budget, Engine, Level, Model, Options, PixelFormat, PrepareError, Size, Tile, survey};
 use sha2::{Digest, Sha256};
 use support::{picture, run, upscale};
 
@@ -29,7 +23,7 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 fn options(size: Size, format: PixelFormat) -> Options {
-    Options { budget: Budget::mib(256), ..Options::new(size, format) }
+    Options::new(size, format).with_budget(Budget::mib(256))
 }
 
 /// Frames of the golden file, with the name of each.
@@ -41,7 +35,7 @@ fn frames() -> Vec<(String, Options, Vec<u8>)> {
         for branches in [Branches::Both, Branches::Cnn, Branches::Transformer] {
             let rows = picture("towers.png", size, PixelFormat::Gray8);
             let name = format!("{size} grey {}", branches.name());
-            frames.push((name, Options { branches, ..options(size, PixelFormat::Gray8) }, rows));
+            frames.push((name, options(size, PixelFormat::Gray8).with_branches(branches), rows));
         }
     }
     for format in [PixelFormat::GrayAlpha8, PixelFormat::Rgb8, PixelFormat::Rgba8] {
@@ -71,7 +65,7 @@ fn every_level_gives_the_golden_bytes() {
     for (model, name, options, rows) in cases {
         let mut hashes: Vec<_> = Level::all()
             .into_iter()
-            .map(|level| hash(&upscale(model, &Options { level, ..options.clone() }, &rows)))
+            .map(|level| hash(&upscale(model, &options.clone().with_level(level), &rows)))
             .collect();
         lines += &format!("{} {name}\n", hashes[0]);
         hashes.dedup();
@@ -96,16 +90,14 @@ fn tiles_threads_and_budgets_cannot_be_seen() {
         let expected = hash(&upscale(&model, &base, &rows));
         let mut variants: Vec<Options> = Vec::new();
         for tile in [Tile::Fixed(16), Tile::Fixed(33), Tile::Fixed(64), Tile::Fixed(200)] {
-            variants.push(Options { tile, ..base.clone() });
+            variants.push(base.clone().with_tile(tile));
         }
         for threads in 2..=4 {
-            variants.push(Options { threads, ..base.clone() });
-            variants.push(Options { threads, tile: Tile::Fixed(64), ..base.clone() });
+            variants.push(base.clone().with_threads(threads));
+            variants.push(base.clone().with_threads(threads).with_tile(Tile::Fixed(64)));
         }
         let least = survey(&model, &base).unwrap().min_budget_bytes.unwrap();
-        variants.extend(
-            [0, 10, 25, 60, 120].map(|more| Options { budget: Budget(least + least * more / 100), ..base.clone() }),
-        );
+        variants.extend([0, 10, 25, 60, 120].map(|more| base.clone().with_budget(Budget(least + least * more / 100))));
         for options in variants {
             let got = hash(&upscale(&model, &options, &rows));
             let what = (options.tile, options.threads, options.budget);
@@ -120,9 +112,9 @@ fn the_least_budget_is_the_least() {
     for (size, tile) in
         [(Size::new(67, 49), Tile::Auto), (Size::new(300, 20), Tile::Auto), (Size::new(300, 200), Tile::Fixed(64))]
     {
-        let base = Options { tile, ..options(size, PixelFormat::Rgb8) };
+        let base = options(size, PixelFormat::Rgb8).with_tile(tile);
         let least = survey(&model, &base).unwrap().min_budget_bytes.unwrap();
-        let fits = |bytes| Engine::prepare(&model, &Options { budget: Budget(bytes), ..base.clone() });
+        let fits = |bytes| Engine::prepare(&model, &base.clone().with_budget(Budget(bytes)));
         assert!(fits(least).is_ok(), "{size} {tile:?}: {least} is said to be enough");
         match fits(least - 1) {
             Err(PrepareError::Budget { needed, given }) => assert_eq!((needed, given), (least, least - 1)),
@@ -135,7 +127,7 @@ fn the_least_budget_is_the_least() {
 fn frames_do_not_influence_each_other() {
     let model = Model::embedded().unwrap();
     for tile in [Tile::Auto, Tile::Fixed(16)] {
-        let options = Options { tile, ..options(Size::new(40, 35), PixelFormat::Rgb8) };
+        let options = options(Size::new(40, 35), PixelFormat::Rgb8).with_tile(tile);
         let (a, b) =
             (picture("balcony.png", options.size, options.format), picture("towers.png", options.size, options.format));
         let mut engine = Engine::prepare(&model, &options).unwrap();

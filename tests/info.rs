@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bifocal::engine::{self, Engine};
-use bifocal::frame::FrameFormat;
-use bifocal::io::{FrameSink, Shown, SourceUri, WriteError};
-use bifocal::live::{self, DropPolicy, Options, Upscaler, Wish};
-use bifocal::model::Model;
+use bifocal::internals::engine::{self, Engine};
+use bifocal::internals::frame::FrameFormat;
+use bifocal::internals::io::{FrameSink, Shown, SourceUri, WriteError};
+use bifocal::internals::live::{self, DropPolicy, Options, Upscaler, Wish};
+use bifocal::internals::model::Model;
 use counting::calls;
 
 /// The counter is everybody's: one test at a time.

@@ -3,10 +3,8 @@
 
 mod support;
 
-use bifocal::engine::Options;
-use bifocal::frame::PixelFormat;
-use bifocal::geom::Size;
-use bifocal::model::Model;
+use bifocal::internals::model::evaluate;
+use bifocal::{Model, Options, PixelFormat, Size};
 use support::{picture, upscale};
 use tract_onnx::prelude::*;
 
@@ -22,12 +20,17 @@ fn agrees_with_tract() {
     }
 }
 
+fn onnx(name: &str) -> Vec<u8> {
+    Model::embedded_onnx(name).unwrap().unwrap()
+}
+
 fn agrees(model: &Model) {
     for (name, width, height) in [("balcony.png", 64, 48), ("towers.png", 80, 96)] {
         let options = Options::new(Size::new(width, height), PixelFormat::Gray8);
         let luma = picture(name, options.size, options.format);
         let ours = upscale(model, &options, &luma);
-        let theirs = model.evaluate(width, height, &luma).unwrap();
+        let model = &model.metadata().name;
+        let theirs = evaluate(model, &onnx(model), width, height, &luma).unwrap();
         assert_eq!(ours.len(), theirs.len());
         let differences: Vec<u8> = ours.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).collect();
         let worst = *differences.iter().max().unwrap();
@@ -45,7 +48,7 @@ fn reads_what_tract_reads() {
     let size = Size::new(48, 32);
     let luma = picture("balcony.png", size, PixelFormat::Gray8);
     for name in Model::EMBEDDED {
-        let ours = Model::named(name).unwrap().unwrap().evaluate(size.width, size.height, &luma).unwrap();
+        let ours = evaluate(name, &onnx(name), size.width, size.height, &luma).unwrap();
         assert!(ours == read_by_tract(name, size, &luma).unwrap(), "{name}");
     }
 }

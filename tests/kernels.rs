@@ -7,8 +7,8 @@
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bifocal::kernels::isa::Isa;
-use bifocal::kernels::{
+use bifocal::internals::kernels::isa::Isa;
+use bifocal::internals::kernels::{
     Add, Clamp, Depthwise, Epilogue, FilterPhase, Gate, Level, Output, Pool, Residual, Scratch, Tap, Weights,
     WindowAttention,
 };

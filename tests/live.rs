@@ -2,6 +2,8 @@
 
 #[path = "support/counting.rs"]
 mod counting;
+#[path = "support/scope.rs"]
+mod scope;
 #[path = "support/live.rs"]
 mod support;
 
@@ -11,13 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bifocal::frame::{FrameFormat, Layout};
-use bifocal::geom::Size;
-use bifocal::io::{
+use bifocal::internals::frame::{FrameFormat, Layout};
+use bifocal::internals::geom::Size;
+use bifocal::internals::io::{
     Arrival, Clip, FrameSink, FrameSource, ReadError, Shown, SinkUri, SourceUri, WriteError, Y4mSource, read_counter,
 };
-use bifocal::live::{self, DropPolicy, Options, Wish};
-use bifocal::model::Model;
+use bifocal::internals::live::{self, DropPolicy, Options, Wish};
+use bifocal::internals::model::Model;
 use counting::{calls, held};
 use support::{Look, OPTIONS, alone, bifocal, expected, frames_of, prepare, run, y4m};
 
@@ -142,14 +144,12 @@ fn frames_allocate_nothing() {
     steady(source, null, to, false, 300);
 }
 
-/// Runs where there are devices: in the emulated machine of `tests/hardware`, which names them.
 #[test]
+#[ignore = "needs devices: tests/hardware runs it in an emulated machine, and names them"]
 fn frames_of_devices_allocate_nothing() {
     let _alone = alone();
-    let (Ok(source), Ok(sink)) = (std::env::var("BIFOCAL_TEST_SOURCE"), std::env::var("BIFOCAL_TEST_SINK")) else {
-        eprintln!("BIFOCAL_TEST_SOURCE and BIFOCAL_TEST_SINK name no devices; skipped");
-        return;
-    };
+    let [source, sink] = ["BIFOCAL_TEST_SOURCE", "BIFOCAL_TEST_SINK"]
+        .map(|name| std::env::var(name).unwrap_or_else(|_| panic!("{name} names no device")));
     let source = source.parse::<SourceUri>().unwrap().open().unwrap();
     let clip = *source.clip();
     let uri: SinkUri = sink.parse().unwrap();
@@ -280,7 +280,7 @@ fn q_ends_cleanly_and_the_terminal_is_as_before() {
     let mut script = Command::new("script");
     script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let Ok(mut child) = script.spawn() else {
-        eprintln!("script is missing; skipped");
+        scope::skip("live at a terminal", "the command 'script' is missing (apt-get install bsdutils)");
         return;
     };
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());

@@ -3,21 +3,15 @@
 #[path = "support/counting.rs"]
 mod counting;
 mod support;
+#[cfg(feature = "cli")]
 #[path = "support/tree.rs"]
 mod tree;
 
 use std::sync::Mutex;
 
-use bifocal::bench::{self, Schedule};
-use bifocal::board::Machine;
-use bifocal::engine::{Engine, Options};
-use bifocal::frame::PixelFormat;
-use bifocal::geom::Size;
-use bifocal::memory::Budget;
-use bifocal::model::Model;
-use bifocal::tile::Tile;
+use bifocal::{Budget, Engine, Options, PixelFormat, Plane, PlaneMut, Size, Tile, YuvFormat, survey};
 use counting::{calls, held};
-use support::picture;
+use support::{picture, tiny};
 
 /// The counters are the process's: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -30,7 +24,7 @@ fn cases() -> Vec<Options> {
     let mut cases = Vec::new();
     for &(threads, tile) in shapes {
         for (size, format) in [(wide, PixelFormat::Rgb8), (Size::new(33, 70), PixelFormat::Gray8)] {
-            cases.push(Options { threads, tile, budget: Budget::mib(64), ..Options::new(size, format) });
+            cases.push(Options::new(size, format).with_threads(threads).with_tile(tile).with_budget(Budget::mib(64)));
         }
     }
     cases
@@ -52,7 +46,7 @@ fn frame(engine: &mut Engine, options: &Options, rows: &[u8]) -> usize {
 #[test]
 fn frames_allocate_nothing() {
     let _alone = ALONE.lock();
-    let model = Model::embedded().unwrap();
+    let model = tiny();
     for options in cases() {
         let rows = picture("towers.png", options.size, options.format);
         let mut engine = Engine::prepare(&model, &options).unwrap();
@@ -70,7 +64,7 @@ fn frames_allocate_nothing() {
 #[test]
 fn the_engine_holds_no_more_than_it_says() {
     let _alone = ALONE.lock();
-    let model = Model::embedded().unwrap();
+    let model = tiny();
     for options in cases() {
         let before = held();
         let rows = picture("towers.png", options.size, options.format);
@@ -91,10 +85,10 @@ fn the_engine_holds_no_more_than_it_says() {
 #[test]
 fn memory_does_not_grow_with_the_height() {
     let _alone = ALONE.lock();
-    let model = Model::embedded().unwrap();
+    let model = tiny();
     let total = |height| {
         let options = Options::new(Size::new(640, height), PixelFormat::Rgb8);
-        bifocal::engine::survey(&model, &options).unwrap()
+        survey(&model, &options).unwrap()
     };
     let (low, high) = (total(720), total(65_536));
     assert_eq!((low.arena_bytes, low.total_bytes), (high.arena_bytes, high.total_bytes));
@@ -103,29 +97,67 @@ fn memory_does_not_grow_with_the_height() {
 #[test]
 fn the_arena_does_not_grow_unnoticed() {
     let _alone = ALONE.lock();
-    let model = Model::embedded().unwrap();
+    let model = tiny();
     for (width, height, threads, most) in [(640, 360, 1, 3 << 20), (640, 360, 2, 4 << 20), (1920, 1080, 2, 12 << 20)] {
-        let options = Options { threads, ..Options::new(Size::new(width, height), PixelFormat::Rgb8) };
-        let report = bifocal::engine::survey(&model, &options).unwrap();
+        let options = Options::new(Size::new(width, height), PixelFormat::Rgb8).with_threads(threads);
+        let report = survey(&model, &options).unwrap();
         assert!(report.arena_bytes <= most, "{width}x{height}, {threads} threads: {} bytes", report.arena_bytes);
         assert!(report.mac_overhead <= 1.05, "{width}x{height}: {}", report.mac_overhead);
     }
 }
 
+/// Whole frames, in memory of the caller's that is made beforehand.
+#[test]
+fn whole_frames_allocate_nothing_and_are_counted() {
+    let _alone = ALONE.lock();
+    let model = tiny();
+    let size = Size::new(67, 49);
+    let before = held();
+    let options = Options::yuv(size, YuvFormat::Nv12);
+    let mut engine = Engine::prepare(&model, &options).unwrap();
+    let (kept, said) = (held() - before, engine.report().total_bytes);
+    assert!(kept <= said, "{kept} held, {said} said");
+    let (luma, chroma) = (vec![90; 80 * 49], vec![120; 80 * 25]);
+    let (mut out, mut out_chroma) = (vec![0; 134 * 98], vec![0; 134 * 49]);
+    let mut frame = || {
+        let before = calls();
+        let input = [Plane::new(&luma, 80), Plane::new(&chroma, 80)];
+        engine.upscale(&input, &mut [PlaneMut::new(&mut out, 134), PlaneMut::new(&mut out_chroma, 134)]).unwrap();
+        calls() - before
+    };
+    frame();
+    assert_eq!(frame(), 0);
+}
+
+/// The file is not kept: a model holds its weights once, and says how much that is.
+#[test]
+fn a_model_holds_what_it_says() {
+    let _alone = ALONE.lock();
+    let before = held();
+    let model = tiny();
+    let kept = held() - before;
+    let said = survey(&model, &Options::new(Size::new(64, 48), PixelFormat::Gray8)).unwrap().model_bytes;
+    assert!(said == model.bytes() && kept >= said && kept <= said + said / 2 + (16 << 10), "{kept} held, {said} said");
+}
+
+#[cfg(feature = "cli")]
 #[test]
 fn a_longer_measurement_allocates_no_more() {
+    use bifocal::internals::bench::{self, Schedule};
+    use bifocal::internals::board::Machine;
+
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let tree = tree::orin();
     let sensors = Machine::look(tree.root(), None).unwrap().sensors();
     let options = Options::new(Size::new(48, 32), PixelFormat::Rgb8);
-    let mut engine = Engine::prepare(&Model::embedded().unwrap(), &options).unwrap();
+    let mut engine = Engine::prepare(&tiny(), &options).unwrap();
     let pixels = bench::scene(48, 32);
     let mut calls = |millis| {
         let limit = std::time::Duration::from_millis(millis);
         let schedule = Schedule { warmup: 1, runs: usize::MAX, limit, profile: true };
         let before = calls();
         let runs = bench::measure(&mut engine, &sensors, &pixels, 3 * 48, schedule);
-        (calls() - before, runs.timeline.whole().temperature.count())
+        (calls() - before, runs.unwrap().timeline.whole().temperature.count())
     };
     let (short, long) = (calls(50), calls(900));
     assert!(long.1 > short.1, "sensors were read: {short:?} {long:?}");

@@ -10,9 +10,9 @@ use std::convert::Infallible;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bifocal::frame::{Fit, Fitter, FrameFormat, Layout, Packer, PixelBits};
-use bifocal::geom::Size;
-use bifocal::io::{Controller, FrameSink, PanelSink, PanelSpec, Turn, Wires};
+use bifocal::internals::frame::{Fit, Fitter, FrameFormat, Layout, Packer, PixelBits};
+use bifocal::internals::geom::Size;
+use bifocal::internals::io::{Controller, FrameSink, PanelSink, PanelSpec, Turn, Wires};
 use counting::own_calls;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::{self, OutputPin};

@@ -4,11 +4,8 @@ mod support;
 
 use std::time::Instant;
 
-use bifocal::engine::{Engine, Options};
-use bifocal::frame::PixelFormat;
-use bifocal::geom::Size;
-use bifocal::model::Model;
-use support::{picture, run};
+use bifocal::{Engine, Options, PixelFormat, Size};
+use support::{picture, run, tiny};
 
 /// Of the pace of two engines side by side that know nothing of each other; one thread alone would reach 0.5.
 /// Measured on two quiet cores: 0.7 to 0.93.
@@ -16,8 +13,8 @@ const LEAST: f64 = 0.6;
 
 #[test]
 fn two_threads_are_worth_two_engines() {
-    let model = Model::embedded().unwrap();
-    let options = |threads| Options { threads, ..Options::new(Size::new(640, 360), PixelFormat::Gray8) };
+    let model = tiny();
+    let options = |threads| Options::new(Size::new(640, 360), PixelFormat::Gray8).with_threads(threads);
     let rows = picture("towers.png", options(1).size, PixelFormat::Gray8);
     let engine = |threads| Engine::prepare(&model, &options(threads)).unwrap();
     let (mut shared, mut left, mut right) = (engine(2), engine(1), engine(1));

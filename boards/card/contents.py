@@ -17,11 +17,11 @@ FIRMWARE_SUITE = "trixie"
 class Contents:
     """The files of a card by name, and the packages that they came from."""
 
-    def __init__(self, card: Card, program: bytes, cache: pathlib.Path, update: bool):
+    def __init__(self, card: Card, program: bytes, update: bool):
         self.card = card
         self.packages: list[pathlib.Path] = []
         self.suites: dict[str, Suite] = {}
-        self.cache, self.update = cache, update
+        self.update = update
         suite = self.suite(card.kernel)
         self.kernel = Kernel([suite.unpack(p, self.packages) for p in suite.kernel_packages()])
         self.files = {
@@ -38,7 +38,7 @@ class Contents:
 
     def suite(self, name: str) -> Suite:
         if name not in self.suites:
-            self.suites[name] = Suite(name, self.cache)
+            self.suites[name] = Suite(name)
             if self.update:
                 self.suites[name].update()
         return self.suites[name]

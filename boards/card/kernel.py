@@ -24,8 +24,8 @@ class Kernel:
             raise KernelError(f"no kernel modules in {', '.join(map(str, folders))}")
         self.version = homes[0].name
         self.image = self._one([f / "boot" / f"vmlinuz-{self.version}" for f in folders] + [h / "vmlinuz" for h in homes])
-        self.trees = self._one(
-            [f / "usr/lib" / f"linux-image-{self.version}" for f in folders] + [h / "dtb" for h in homes])
+        # PCs have no device trees.
+        self.trees = [f / "usr/lib" / f"linux-image-{self.version}" for f in folders] + [h / "dtb" for h in homes]
         builtin = self._one([h / "modules.builtin" for h in homes]).read_text().split()
         self.builtin = {plain(pathlib.Path(line).stem) for line in builtin}
         files = (file for home in homes for file in home.glob("kernel/**/*.ko*"))
@@ -63,15 +63,15 @@ class Kernel:
             ordered[name] = data
 
         for name in wanted:
-            visit(plain(name), "named by the board")
+            visit(plain(name), "asked for")
         return ordered
 
     def tree(self, path: str) -> pathlib.Path:
         """A device tree such as `broadcom/bcm2711-rpi-4-b.dtb`."""
-        file = self.trees / path
-        if not file.exists():
-            raise KernelError(f"Linux {self.version} has no device tree '{path}'")
-        return file
+        for trees in self.trees:
+            if (trees / path).exists():
+                return trees / path
+        raise KernelError(f"Linux {self.version} has no device tree '{path}'")
 
 
 def depends(module: bytes) -> list[str]:

@@ -10,6 +10,8 @@ from .resize import downscale, resize, u8
 
 Image.MAX_IMAGE_PIXELS = None
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+FLAT_BATCH = 2
+FLAT_SIDES = (16, 32, 48, 64)  # opposite borders of small pictures are seen together
 
 
 def pictures(folder):
@@ -51,6 +53,19 @@ def balance(x, y, scale, squared=False):
     if squared:
         return 0.03 / (3e-5 + (y - bicubic).square().mean((1, 2, 3)))
     return 0.03 / (0.002 + (y - bicubic).abs().mean((1, 2, 3)))
+
+
+def flat(rng, scale, hard=()):
+    """Pictures of one grey each, and the large ones that should become of them: flat too, up to the border.
+
+    `hard`: greys of which every second one is, if there are any.
+    """
+    side = int(rng.choice(FLAT_SIDES))
+    greys = rng.integers(256, size=FLAT_BATCH)
+    if len(hard):
+        greys[::2] = rng.choice(hard, size=len(greys[::2]))
+    greys = torch.from_numpy(greys).float().view(-1, 1, 1, 1) / 255
+    return greys.expand(-1, -1, side, side), greys.expand(-1, -1, scale * side, scale * side)
 
 
 class Crops:

@@ -17,7 +17,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from .layers import WINDOW, untied
+from .layers import PAIR, WINDOW, pairs, untied
 from .family import NAMES, build
 from .ties import choose
 
@@ -68,7 +68,10 @@ class OnnxOps:
         w, b = (t.detach() for t in layer.effective(factor))
         s = untied(layer.scales(w).double(), self.scales[x] / self._scale(q_out))
         name = name or self._name("conv")
-        q = torch.clamp(torch.round(w / s.view(-1, 1, 1, 1)), -127, 127).to(torch.int8).numpy()
+        q = torch.clamp(torch.round(w / s.view(-1, 1, 1, 1)), -127, 127)
+        if (most := max(float(sums.max()) for sums in pairs(q))) > PAIR:
+            raise ValueError(f"{name}: neighbouring weights sum to {most:.0f}, which may saturate 16 bits; the most is {PAIR}")
+        q = q.to(torch.int8).numpy()
         bias_scale = (s.numpy() * self.scales[x]).astype(np.float32)
         s = s.numpy().astype(np.float32)
         bias = np.round(b.double().numpy() / bias_scale).astype(np.int32)

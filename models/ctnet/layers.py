@@ -12,6 +12,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 WINDOW = 8  # tokens on a side: 16 input pixels, since the Transformer branch runs at half resolution
+PAIR = 128  # the most that two neighbouring weights sum to: see `pairs`
 
 
 class Round(torch.autograd.Function):
@@ -83,25 +84,25 @@ class Quantiser(nn.Module):
         return FakeQuantise.apply(x, self.log_scale.exp(), -self.zero_point, 255 - self.zero_point)
 
 
-def weight_scales(w):
-    """One scale per output channel: |w| <= 127, and |w0| + |w1| <= 128 for neighbours in the kernels' order.
+def pairs(w):
+    """|w0| + |w1| of all neighbours, output by output, at any alignment: with channels innermost, and with taps innermost.
 
-    Pairs that sum to at most 128 cannot saturate an 8-bit multiply-add: 255 * 128 < 32768. The order is
-    channels within a tap; with a single input channel it is the taps of a row. Depth-wise weights are
-    multiplied in 16 bits and need no such care.
+    Processors without 8-bit dot products add u8 x s8 in pairs in 16 bits, and engines lay weights out in either order. Pairs of
+    at most `PAIR` fit, since 255 * 128 < 32768; others may saturate, and the picture would depend on the processor.
     """
+    orders = (w.abs().permute(0, 2, 3, 1).flatten(1), w.abs().flatten(1))
+    return tuple(order[:, :-1] + order[:, 1:] for order in orders)
+
+
+def weight_scales(w, steps=127):
+    """One scale per output channel: `pairs` fit, and |w|, alone and in the pairs that our kernels multiply, is at most `steps`."""
     w = w.detach()
-    largest = w.abs().flatten(1).amax(1)
-    runs = w if w.shape[1] == 1 else w.permute(0, 2, 3, 1)  # last axis: neighbours in memory
-    if runs.shape[-1] % 2:
-        runs = F.pad(runs, (0, 1))
-    pairs = runs.abs().reshape(w.shape[0], -1, 2).sum(-1).amax(1)
-    # Rounding may add half a step to each of the two, hence 127 for the sum.
-    return torch.maximum(largest / 127, pairs / 127).clamp_min(1e-8)
-
-
-def depthwise_scales(w):
-    return (w.detach().abs().flatten(1).amax(1) / 127).clamp_min(1e-8)
+    ours, other = pairs(w)
+    # Rounding may add half a step to each of the two, hence not quite `PAIR`.
+    limits = [(w.flatten(1), steps), (ours, PAIR - 1), (other, PAIR - 1)]
+    if w.shape[1] > 1:
+        limits.append((ours[:, ::2], steps))
+    return torch.stack([sums.abs().amax(1) / most for sums, most in limits]).amax(0).clamp_min(1e-8)
 
 
 def untied(scales, ratio):
@@ -129,8 +130,7 @@ class Conv(nn.Module):
         return self.dilation * (self.kernel // 2)
 
     def scales(self, weight):
-        scales = depthwise_scales(weight) if self.groups > 1 else weight_scales(weight)
-        scales = scales * (127 / self.steps)
+        scales = weight_scales(weight, self.steps)
         return untied(scales, self.ratio) if self.ratio else scales
 
     def effective(self, factor=None):

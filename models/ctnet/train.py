@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from .critic import Critic
-from .data import Crops, balance
+from .data import FLAT_SIDES, Crops, balance, flat
 from .evaluate import mean_psnr
 from .layers import TorchOps
 from .family import NAMES, build, degradation
@@ -76,6 +76,8 @@ SETTLED = Stage("settled", 0.15, 5e-4, MIXED, guarded=GUARDED, leak=0.0, quantis
 
 WARM = 1000  # steps until the rate is reached: SOAP's first ones, in a basis that knows little, can undo a training
 EXCESS = 0.08  # weight of what goes beyond the bound
+FLAT = 2e4  # weight of a flat picture's squared distance from flat: no pixel may be half a step off
+HARD_EVERY = 500  # steps, after which the greys that are not flat yet are looked for
 PRECISE_FROM = 0.8  # of a stage: its last steps are small, and multiply whole floats
 EXCESS_EVERY = 4  # steps: it costs a fifth of a step
 
@@ -110,6 +112,9 @@ class Run:
         self.optimiser = None
         self.started = False  # with another run's weights?
         self.settled = False  # are scales those of the exported file?
+        # What flat pictures are learnt with: all but the last roundings, which would hide how near a value is to the next step.
+        self.inner = frozenset(self.net.modules()) - {self.net.q_tail, self.net.q_picture}
+        self.hard = []  # greys that are not flat yet
         self.critic = Critic(len(crops.pairs)) if name.endswith("-photo") else None
 
     def new_optimiser(self, stage):
@@ -123,7 +128,7 @@ class Run:
         return NativeSoap(moving, stage.rate, self.native.library) if self.native else Soap(moving, lr=stage.rate)
 
     def save(self):
-        state = {"step": self.step, "seconds": self.seconds}
+        state = {"step": self.step, "seconds": self.seconds, "hard": self.hard}
         state |= {"net": self.net.state_dict(), "average": self.average.state_dict()}
         state["optimiser"] = self.optimiser.state_dict() if self.optimiser else None
         if self.critic:
@@ -140,7 +145,7 @@ class Run:
                 print(f"the eye names {right:.0%} of the crops", flush=True)
             return
         state = torch.load(self.path, weights_only=True)
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.hard = state["step"], state["seconds"], state["hard"]
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         if self.critic:
@@ -187,6 +192,17 @@ class Run:
                 q.settle()
         self.average.load_state_dict(self.net.state_dict())
 
+    def not_flat(self):
+        """Greys that the average does not leave alone."""
+        found = set()
+        with torch.no_grad():
+            for side in (FLAT_SIDES[0], FLAT_SIDES[-1]):
+                for greys in torch.arange(256).view(-1, 16, 1, 1, 1):
+                    picture = self.average(TorchOps(True), (greys / 255).expand(-1, -1, side, side))
+                    off = ((picture * 255).round() != greys).flatten(1).any(1)
+                    found.update(greys.flatten()[off].tolist())
+        return sorted(found)
+
     def _step(self, stage, quantised, first, last):
         """`quantised`: everything, nothing, or what rounds already."""
         at = (self.step - first) / (last - first)
@@ -196,20 +212,29 @@ class Run:
         bound = stage.bound if self.step % EXCESS_EVERY == 0 else 0.0
         leak = stage.leak * max(0.0, 1 - at / 0.25)
         choices, chances = zip(*stage.branches.items())
-        branches = str(np.random.default_rng((self.seed, self.step, 1)).choice(choices, p=chances))
+        rng = np.random.default_rng((self.seed, self.step, 1))
+        branches = str(rng.choice(choices, p=chances))
         if stage.quantised and at >= stage.settled and not self.settled:
             settle(self.net, self.average)
             self.settled = True
+        if self.settled and self.step % HARD_EVERY == 0:
+            self.hard = self.not_flat()
         x, y = self.crops(self.step)
         weights = balance(x, y, self.net.config.scale, self.net.squared)
         self.optimiser.zero_grad(set_to_none=True)
         if self.native:
             self.native.precise = at > PRECISE_FROM
             self.native(x, y, branches, quantised, leak, bound, EXCESS, weights)
+            if stage.quantised:
+                x, y = flat(rng, self.net.config.scale, self.hard)
+                self.native(x, y, branches, self.inner, weights=[FLAT] * len(x), squared=True)
         else:
             ops = TorchOps(quantised, leak=leak, bound=bound)
             picture = self.net(ops, x, branches) if self.critic else None
             loss = self.critic.losses(picture, y) if self.critic else self.net.losses(ops, x, y, branches, weights)
+            if stage.quantised:
+                x, grey = flat(rng, self.net.config.scale, self.hard)
+                loss = loss + FLAT * (self.net(TorchOps(self.inner), x, branches) - grey).square().mean()
             (loss + EXCESS * ops.excess).backward()
         guarded = stage.guarded if branches != "transformer" else ()
         if guarded or self.settled:

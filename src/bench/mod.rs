@@ -33,7 +33,7 @@ pub struct Schedule {
     pub runs: usize,
     /// No frame is begun once the measured ones took this long together.
     pub limit: Duration,
-    /// Also take the time of each Step, which costs two looks at the clock for every Step of a pass.
+    /// Also take the time of each Step, which costs two readings of the clock for every Step of a pass.
     pub profile: bool,
 }
 
@@ -87,23 +87,31 @@ impl Latency {
 
 /// Runs whole frames of `pixels`, rows of `row_bytes`, and looks at the sensors between them. While frames are
 /// measured nothing is allocated here.
-pub fn measure(engine: &mut Engine, sensors: &Sensors, pixels: &[u8], row_bytes: usize, schedule: Schedule) -> Runs {
+///
+/// The error is that of a network that runs in floats.
+pub fn measure(
+    engine: &mut Engine,
+    sensors: &Sensors,
+    pixels: &[u8],
+    row_bytes: usize,
+    schedule: Schedule,
+) -> Result<Runs, String> {
     for _ in 0..schedule.warmup {
-        run(engine, pixels, row_bytes);
+        run(engine, pixels, row_bytes)?;
     }
     if schedule.profile {
         engine.start_profile();
     }
     let mut totals: Vec<Duration> = engine.profile().collect();
     let mut frames = Reservoir::new(KEPT.min(schedule.runs));
-    // Not cloned: a clone has no room.
+    // Not cloned: a clone has no spare capacity.
     let mut steps: Vec<Reservoir> = totals.iter().map(|_| Reservoir::new(KEPT_OF_STEP.min(schedule.runs))).collect();
     let mut timeline = Timeline::default();
     let before = sensors.read_all();
     let (begin, mut glance) = (Instant::now(), Duration::ZERO);
     while frames.count() == 0 || (frames.count() < schedule.runs as u64 && begin.elapsed() < schedule.limit) {
         let frame = Instant::now();
-        run(engine, pixels, row_bytes);
+        run(engine, pixels, row_bytes)?;
         let (took, at) = (millis(frame.elapsed()), begin.elapsed());
         frames.add(took);
         timeline.frame(at, took);
@@ -118,21 +126,22 @@ pub fn measure(engine: &mut Engine, sensors: &Sensors, pixels: &[u8], row_bytes:
         }
     }
     let time = begin.elapsed();
-    Runs { frames, steps, timeline, time, before, after: sensors.read_all() }
+    Ok(Runs { frames, steps, timeline, time, before, after: sensors.read_all() })
 }
 
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn run(engine: &mut Engine, pixels: &[u8], row_bytes: usize) {
+fn run(engine: &mut Engine, pixels: &[u8], row_bytes: usize) -> Result<(), String> {
     for row in pixels.chunks_exact(row_bytes) {
-        let done: Result<(), Infallible> = engine.push(row, |out| {
+        let done = engine.push_row(row, |out| -> Result<(), Infallible> {
             black_box(out);
             Ok(())
         });
-        let Ok(()) = done;
+        done.map_err(|error| error.network())?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

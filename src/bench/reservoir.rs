@@ -8,20 +8,28 @@ pub const KEPT: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct Reservoir {
     kept: Vec<f64>,
-    room: usize,
+    capacity: usize,
     count: u64,
     sum: f64,
     min: f64,
     max: f64,
-    dice: u64,
+    random: u64,
 }
 
 impl Reservoir {
-    /// Keeps at most `room` values, at least one.
-    pub fn new(room: usize) -> Self {
-        let room = room.max(1);
+    /// Keeps at most `capacity` values, at least one.
+    pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.max(1);
         let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
-        Self { kept: Vec::with_capacity(room), room, count: 0, sum: 0.0, min, max, dice: 0x9e37_79b9_7f4a_7c15 }
+        Self {
+            kept: Vec::with_capacity(capacity),
+            capacity,
+            count: 0,
+            sum: 0.0,
+            min,
+            max,
+            random: 0x9e37_79b9_7f4a_7c15,
+        }
     }
 
     /// Adds a value.
@@ -29,15 +37,15 @@ impl Reservoir {
         self.count += 1;
         self.sum += value;
         (self.min, self.max) = (self.min.min(value), self.max.max(value));
-        if self.kept.len() < self.room {
+        if self.kept.len() < self.capacity {
             self.kept.push(value);
             return;
         }
         // xorshift64*: the same choice in every run.
-        self.dice ^= self.dice >> 12;
-        self.dice ^= self.dice << 25;
-        self.dice ^= self.dice >> 27;
-        let at = self.dice.wrapping_mul(0x2545_f491_4f6c_dd1d) % self.count;
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        let at = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) % self.count;
         if let Some(slot) = usize::try_from(at).ok().and_then(|at| self.kept.get_mut(at)) {
             *slot = value;
         }

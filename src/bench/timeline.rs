@@ -182,13 +182,13 @@ mod tests {
     #[test]
     fn any_length_fits() {
         let mut timeline = Timeline::default();
-        let room = timeline.slots.capacity();
+        let capacity = timeline.slots.capacity();
         for second in 0..100_000_u64 {
             let at = Duration::from_secs(second);
             timeline.frame(at, second as f64);
             timeline.reading(at, &Reading { temperature_c: Some(50.0), ..Reading::default() });
         }
-        assert!(timeline.slots.len() <= SLOTS && timeline.slots.capacity() == room);
+        assert!(timeline.slots.len() <= SLOTS && timeline.slots.capacity() == capacity);
         let whole = timeline.whole();
         assert_eq!(
             (whole.latency.count(), whole.latency.min(), whole.latency.max()),

@@ -14,7 +14,7 @@ use crate::io::{Encoding, MAX_SIDE, parse_duration};
 use crate::kernels::Level;
 use crate::kernels::isa::TABLE;
 use crate::memory::Budget;
-use crate::model::Branches;
+use crate::model::{Branches, Order, Range};
 use crate::tile::Tile;
 
 /// Upscales pictures with a small neural network, inside a fixed memory budget.
@@ -132,10 +132,10 @@ Examples:
   ssh camera rpicam-vid --codec yuv420 -t 0 --width 640 --height 360 -o - |
     bifocal live '-?format=yuv420p&range=full&width=640&height=360' - | ffplay -
 
-Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yu12|yuyv|uyvy|mjpg|grey&input=), csi://0 (the
+Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yuv420p|yuyv|uyvy|mjpeg|gray&input=), csi://0 (the
 board's own camera; ?width=&height=&fps=&stride=&command=, which comes last, is all the rest and writes planes of YUV
-4:2:0), test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuyv|gray|rgb24&width=&height=), numbered
-pictures. Options: fps=, matrix=bt601|bt709, range=limited|full.
+4:2:0), test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuv422p|yuv444p|yuyv|uyvy|gray|rgb24&width=
+&height=), numbered pictures. Options: fps=, matrix=bt601|bt709, range=limited|full.
 Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
 desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), spi://0.0 (?panel=ili9341|st7735|st7789&dc=LINE; more:
 reset=LINE, backlight=LINE, chip=gpiochip0, speed=HZ, rotate=90|180|270, fit=, width=, height=, offset=X,Y,
@@ -233,7 +233,7 @@ pub(super) struct EngineArgs {
     #[arg(long, value_name = "SIZE")]
     pub(super) mem: Option<Budget>,
 
-    /// Tile in input pixels: auto, or at most N on a side; the result is the same bytes
+    /// Tile in input pixels: auto, or at most N on a side; the same bytes but for rounding of networks in floats
     #[arg(short, long, value_name = "auto|N", default_value = "auto")]
     pub(super) tile: Tile,
 
@@ -244,6 +244,14 @@ pub(super) struct EngineArgs {
     /// Branches of the network to run: both, cnn, transformer, or auto [default: both]
     #[arg(long, value_name = "BRANCHES")]
     pub(super) branches: Option<Branches>,
+
+    /// What the numbers of a network in floats mean: 0..1, 0..255 or -1..1 [default: what a probe finds]
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    pub(super) model_range: Option<Range>,
+
+    /// Order of colours of a network in floats: rgb or bgr [default: rgb]
+    #[arg(long, value_name = "ORDER")]
+    pub(super) model_order: Option<Order>,
 
     /// Kernels [default: the best of this processor]
     #[arg(long, value_name = "LEVEL", value_parser = level_parser())]

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::engine::PrepareError;
-use crate::io::{CreateError, OpenError, ReadError, WriteError};
+use crate::engine::{PrepareError, PushError};
+use crate::io::{Cause, CreateError, OpenError, ReadError, WriteError};
 use crate::model::ModelError;
 
 /// Exit codes that scripts rely on.
@@ -24,15 +24,22 @@ pub(super) enum Code {
 pub(super) struct Failure {
     pub(super) code: Code,
     message: String,
+    /// A model that was read, and that cannot be run.
+    refused: bool,
 }
 
 impl Failure {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), refused: false }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::new(Code::Usage, message)
+    }
+
+    /// Is it about a model that was read, and that cannot be run?
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     pub(super) fn closed() -> Self {
@@ -51,9 +58,21 @@ impl std::fmt::Display for Failure {
     }
 }
 
+/// Is the command line wrong, which names what cannot be had, or did the system fail?
+fn code_of(cause: Cause) -> Code {
+    match cause {
+        Cause::Absent | Cause::Permission | Cause::Busy | Cause::NotBuilt => Code::Usage,
+        _ => Code::Failed,
+    }
+}
+
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        Self::usage(error.to_string())
+        let code = match &error {
+            OpenError::Unavailable { cause, .. } => code_of(*cause),
+            _ => Code::Usage,
+        };
+        Self::new(code, error.to_string())
     }
 }
 
@@ -61,7 +80,7 @@ impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         let code = match error {
             ReadError::Io { .. } => Code::Failed,
-            ReadError::Corrupt { .. } => Code::Usage,
+            _ => Code::Usage,
         };
         Self::new(code, error.to_string())
     }
@@ -72,6 +91,7 @@ impl From<CreateError> for Failure {
         let code = match error {
             CreateError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => Code::Closed,
             CreateError::Io { .. } => Code::Failed,
+            CreateError::Unavailable { cause, .. } => code_of(cause),
             _ => Code::Usage,
         };
         Self::new(code, error.to_string())
@@ -87,14 +107,31 @@ impl From<WriteError> for Failure {
 
 impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
-        let code = if is_budget(&error) { Code::Budget } else { Code::Usage };
+        let code = match error {
+            _ if is_budget(&error) => Code::Budget,
+            PrepareError::Spawn(_) => Code::Failed,
+            _ => Code::Usage,
+        };
         Self::new(code, error.to_string())
+    }
+}
+
+impl<E: Into<Failure>> From<PushError<E>> for Failure {
+    fn from(error: PushError<E>) -> Self {
+        match error {
+            PushError::Receiver(error) => error.into(),
+            PushError::Network(reason) => Self::new(Code::Failed, format!("the network failed: {reason}")),
+            PushError::RowLength { given, needed } => {
+                Self::new(Code::Failed, format!("a row of {given} bytes; the picture's have {needed}"))
+            }
+            PushError::WholeFrames => Self::new(Code::Failed, "rows for an engine of whole frames".to_string()),
+        }
     }
 }
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
-        Self::usage(error.to_string())
+        Self { refused: matches!(error, ModelError::Parse { .. }), ..Self::usage(error.to_string()) }
     }
 }
 

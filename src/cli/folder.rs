@@ -1,19 +1,19 @@
 //! `bifocal upscale` on a folder: every picture, whatever happens to the others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::args::{Format, Upscale};
 use super::failure::{Code, Failure};
+use super::picture::{Done, Failed, Summary, inside, picture};
 use super::progress::Progress;
 use super::session::Session;
-use super::upscale::{Done, Failed, Summary, inside, picture};
 use super::{print, report};
-use crate::io::{Output, Place, is_picture_name, same_file};
+use crate::io::{FileIdentity, Location, Output, is_picture_name, same_file};
 
-pub(super) fn run(args: &Upscale, input: &Path, output: &Place, progress: Progress) -> Result<(), Failure> {
-    let Place::File(output) = output else {
+pub(super) fn run(args: &Upscale, input: &Path, output: &Location, progress: Progress) -> Result<(), Failure> {
+    let Location::File(output) = output else {
         return Err(Failure::usage("a folder of pictures cannot go to a pipe; name an output folder"));
     };
     let pictures = pictures(input)?;
@@ -26,10 +26,11 @@ pub(super) fn run(args: &Upscale, input: &Path, output: &Place, progress: Progre
     })?;
 
     let (mut images, mut failed) = (Vec::new(), Vec::new());
-    let mut taken = HashMap::new();
+    let originals = pictures.iter().filter_map(|path| FileIdentity::of(path)).collect();
+    let mut targets = Targets { folder: output, originals, taken: HashMap::new() };
     for (number, path) in pictures.iter().enumerate() {
         let label = format!("{}/{} {}", number + 1, pictures.len(), file_name(path));
-        match one(args, &mut session, path, output, &mut taken, &label, progress) {
+        match one(args, &mut session, path, &mut targets, &label, progress) {
             Ok(done) => images.push(done),
             Err(failure) => {
                 report::line(&failure.to_string());
@@ -48,25 +49,43 @@ pub(super) fn run(args: &Upscale, input: &Path, output: &Place, progress: Progre
     Ok(())
 }
 
+/// Where pictures go, and what must not be written over.
+struct Targets<'a> {
+    folder: &'a Path,
+    /// All pictures that are read: a link in the output folder may lead to one of them.
+    originals: HashSet<FileIdentity>,
+    /// Each target with the picture that it is made from.
+    taken: HashMap<PathBuf, PathBuf>,
+}
+
+impl Targets<'_> {
+    fn take(&mut self, path: &Path, args: &Upscale) -> Result<PathBuf, Failure> {
+        let target = inside(self.folder, path, args);
+        let (from, name) = (path.display(), target.display().to_string());
+        // With one format for all, a.jpg and a.bmp lead to the same name.
+        if let Some(first) = self.taken.get(&target) {
+            return Err(Failure::usage(format!("{from}: {name} is already made from {}", file_name(first))));
+        }
+        if FileIdentity::of(&target).is_some_and(|target| self.originals.contains(&target)) {
+            return Err(Failure::usage(format!("{from}: {name} is one of the pictures that are read; it is kept")));
+        }
+        self.taken.insert(target.clone(), path.to_path_buf());
+        Ok(target)
+    }
+}
+
 fn one(
     args: &Upscale,
     session: &mut Session<'_>,
     path: &Path,
-    folder: &Path,
-    taken: &mut HashMap<PathBuf, PathBuf>,
+    targets: &mut Targets,
     label: &str,
     progress: Progress,
 ) -> Result<Done, Failure> {
-    let target = inside(folder, path, args);
-    // With one format for all, a.jpg and a.bmp lead to the same name.
-    if let Some(first) = taken.insert(target.clone(), path.to_path_buf()) {
-        let name = target.display().to_string();
-        taken.insert(target, first.clone());
-        return Err(Failure::usage(format!("{}: {name} is already made from {}", path.display(), file_name(&first))));
-    }
+    let target = targets.take(path, args)?;
     let name = target.display().to_string();
-    let output = Output::new(Place::File(target), args.format_out)?;
-    picture(session, &Place::File(path.to_path_buf()), &output, name, |rows| progress.bar(label, rows))
+    let output = Output::new(Location::File(target), args.format_out)?;
+    picture(session, &Location::File(path.to_path_buf()), &output, name, |rows| progress.bar(label, rows))
 }
 
 /// Picture files of a folder, sorted by name; folders inside are not entered.
@@ -75,8 +94,14 @@ pub(super) fn pictures(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut pictures = Vec::new();
     for entry in fs::read_dir(folder).map_err(wrong)? {
         let path = entry.map_err(wrong)?.path();
-        if is_picture_name(&path) && !path.is_dir() {
+        if !is_picture_name(&path) || path.is_dir() {
+            continue;
+        }
+        // A named pipe would be waited for, perhaps for ever.
+        if path.is_file() {
             pictures.push(path);
+        } else {
+            log::warn!("{}: no file but a pipe or device, or a link to nothing; left out", path.display());
         }
     }
     pictures.sort();

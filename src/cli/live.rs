@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::args::{Compare, Format, Live as Args, Policy};
 use super::failure::{Code, Failure};
+#[cfg(unix)]
+use super::interrupt::ending_signals;
 use super::list;
 use super::report;
 use super::session::Session;
@@ -162,8 +164,7 @@ struct Control {
 #[cfg(unix)]
 impl Control {
     fn new(source: &SourceUri) -> Result<Self, Failure> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+        let signals = signal_hook::iterator::Signals::new(ending_signals())
             .map_err(|error| Failure::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
         let keys = if source.is_pipe() { None } else { Keys::open() };
         Ok(Self { signals, keys, asked: 0 })
@@ -252,6 +253,7 @@ impl From<LiveError> for Failure {
         match error {
             LiveError::Read(error) => error.into(),
             LiveError::Write(error) => error.into(),
+            LiveError::Network(_) => Self::new(Code::Failed, error.to_string()),
             other => Self::new(Code::Failed, other.to_string()),
         }
     }

@@ -1,6 +1,5 @@
 //! `bifocal models`.
 
-use std::convert::Infallible;
 use std::path::Path;
 
 use serde::Serialize;
@@ -8,14 +7,14 @@ use serde::Serialize;
 use super::args::{Format, Models, ModelsCommand};
 use super::failure::{Code, Failure};
 use super::print;
-use super::session::load;
+use super::session::{load, onnx};
 use crate::bench::scene;
 use crate::engine::{Engine, Options};
 use crate::frame::{PixelFormat, luma_row};
 use crate::geom::Size;
 use crate::kernels::Level;
 use crate::memory::Budget;
-use crate::model::{Metadata, Model};
+use crate::model::{FloatFacts, FloatNetwork, Metadata, Model, evaluate};
 use crate::tile::Tile;
 
 /// A frame that no grid divides, so that borders and partial tiles take part.
@@ -31,6 +30,13 @@ struct Inspected<'a> {
     #[serde(flatten)]
     metadata: &'a Metadata,
     parameters: usize,
+    /// How it runs: `int8` or `float`.
+    path: &'static str,
+    /// Why not in integers.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    why_float: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    float: Option<FloatFacts>,
 }
 
 #[derive(Serialize)]
@@ -54,32 +60,48 @@ pub(super) fn run(args: &Models) -> Result<(), Failure> {
 }
 
 fn list(format: Format) -> Result<(), Failure> {
-    let models: Vec<Model> = Model::EMBEDDED.iter().filter_map(|name| Model::named(name)).collect::<Result<_, _>>()?;
+    let models: Vec<Model> =
+        Model::EMBEDDED.iter().filter_map(|name| Model::named(name).transpose()).collect::<Result<_, _>>()?;
     let models: Vec<Inspected> = models.iter().map(inspected).collect();
     if format == Format::Json {
         return print::json(&Listed { models });
     }
     let mut text = format!("{:<20} {:>5} {:>11}  licence\n", "model", "scale", "parameters");
-    for Inspected { metadata: m, parameters } in models {
+    for Inspected { metadata: m, parameters, .. } in models {
         text += &format!("{:<20} {:>5} {parameters:>11}  {}\n", m.name, m.scale, m.licence);
     }
     print::text(&text)
 }
 
 fn inspected(model: &Model) -> Inspected<'_> {
-    Inspected { metadata: model.metadata(), parameters: model.parameters() }
+    Inspected {
+        metadata: model.metadata(),
+        parameters: model.parameters(),
+        path: if model.float().is_some() { "float" } else { "int8" },
+        why_float: model.why_float(),
+        float: model.float().map(FloatNetwork::facts),
+    }
 }
 
 fn inspect(model: Option<&Path>, format: Format) -> Result<(), Failure> {
-    let model = load(model)?;
-    let Inspected { metadata: m, parameters } = inspected(&model);
+    let model = match load(model) {
+        Err(failure) if failure.is_refused() => {
+            match format {
+                Format::Json => print::json(&serde_json::json!({ "path": "refused", "reason": failure.to_string() }))?,
+                Format::Text => print::text(&format!("path           refused: {failure}"))?,
+            }
+            return Err(failure);
+        }
+        loaded => loaded?,
+    };
+    let Inspected { metadata: m, parameters, path, why_float, float } = inspected(&model);
     if format == Format::Json {
         return print::json(&inspected(&model));
     }
     let branches: Vec<&str> = m.branches.iter().map(|b| b.name()).collect();
-    print::text(&format!(
+    let mut text = format!(
         "name           {}\nscale          {}\nparameters     {parameters}\nwindow         {} input pixels\n\
-         colour         {}\nbranches       {}\nlicence        {}\ntraining data  {}\nweights sha256 {}",
+         colour         {}\nbranches       {}\nlicence        {}\ntraining data  {}\nweights sha256 {}\npath           {path}",
         m.name,
         m.scale,
         m.window,
@@ -88,14 +110,28 @@ fn inspect(model: Option<&Path>, format: Format) -> Result<(), Failure> {
         m.licence,
         m.training_data,
         m.weights_sha256
-    ))
+    );
+    if let Some(f) = float {
+        text +=
+            &format!("\nno int8        {why_float}\nchannels       {}\nrange          {}", f.channels, f.range.name());
+        text += &f.order.map_or(String::new(), |order| format!("\norder          {}", order.name()));
+        text += &format!("\nlayout         {}\nhalo           {} input pixels", f.layout.name(), f.halo);
+        text += &format!("\ngrid           {}\nlost border    {}", f.step, f.margin);
+        text += &f.fixed.map_or(String::new(), |size| format!("\ninput size     {size} only"));
+        text += &f.whole.map_or(String::new(), |node| format!("\nwhole picture  seen by {node}: a frame is one tile"));
+    }
+    print::text(&text)
 }
 
 /// Every level of this processor, in one tile and in small ones, must give the bytes of the plain kernels, and
 /// these must agree with tract's evaluation of the file.
 fn verify(model: Option<&Path>, format: Format) -> Result<(), Failure> {
-    let model = load(model)?;
+    let file = model;
+    let model = load(file)?;
     let name = model.metadata().name.clone();
+    if model.float().is_some() {
+        return Err(Failure::usage(format!("{name} runs in floats, by tract itself: there is no plan to verify")));
+    }
     let expected = output(&model, Level::SCALAR, Tile::Auto)?;
     let mut compared = Vec::new();
     for level in Level::all() {
@@ -108,7 +144,7 @@ fn verify(model: Option<&Path>, format: Format) -> Result<(), Failure> {
             compared.push(what);
         }
     }
-    let share = agreement(&model)?;
+    let share = agreement(&model, &onnx(file)?)?;
     compared.push(format!("tract's evaluation in f32: {:.2} % equal, none beyond {MOST_APART}", 100.0 * share));
     match format {
         Format::Json => print::json(&Verified { model: &name, ok: true, compared }),
@@ -117,11 +153,11 @@ fn verify(model: Option<&Path>, format: Format) -> Result<(), Failure> {
 }
 
 /// The share of bytes that are those of tract's evaluation of the file; an error if any is too far away.
-fn agreement(model: &Model) -> Result<f64, Failure> {
+fn agreement(model: &Model, onnx: &[u8]) -> Result<f64, Failure> {
     let size = JUDGED_SIZE;
     let mut luma = vec![0; size.area()];
     luma_row(PixelFormat::Rgb8, &scene(size.width, size.height), &mut luma);
-    let judged = model.evaluate(size.width, size.height, &luma)?;
+    let judged = evaluate(&model.metadata().name, onnx, size.width, size.height, &luma)?;
     let options = Options { level: Level::SCALAR, ..Options::new(size, PixelFormat::Gray8) };
     let ours = frame(model, &options, &luma)?;
     let apart = |limit: u8| ours.iter().zip(&judged).filter(|(a, b)| a.abs_diff(**b) > limit).count();
@@ -141,11 +177,10 @@ fn frame(model: &Model, options: &Options, pixels: &[u8]) -> Result<Vec<u8>, Fai
     let mut engine = Engine::prepare(model, options)?;
     let mut bytes = Vec::new();
     for row in pixels.chunks_exact(options.format.channels() * options.size.width) {
-        let done: Result<(), Infallible> = engine.push(row, |out| {
+        engine.push_row(row, |out| {
             bytes.extend_from_slice(out);
-            Ok(())
-        });
-        let Ok(()) = done;
+            Ok::<_, Failure>(())
+        })?;
     }
     Ok(bytes)
 }

@@ -5,15 +5,12 @@ use std::path::Path;
 use super::args::EngineArgs;
 use super::failure::{Failure, is_budget};
 use crate::board::Machine;
-use crate::engine::{self, Engine, Options, PrepareError, Report};
+use crate::engine::{self, Engine, MOST_THREADS, Options, PrepareError, Report};
 use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::kernels::Level;
 use crate::memory::Budget;
 use crate::model::{Branches, Model};
-
-/// Threads beyond this help no network this small.
-const MAX_THREADS: usize = 16;
 
 /// A model, the machine, how to run it, and the engine of the last frame size.
 pub(super) struct Session<'a> {
@@ -37,14 +34,22 @@ impl<'a> Session<'a> {
         log::info!("board {} ({})", machine.board.name, machine.model.as_deref().unwrap_or(&machine.board.title));
         let named = args.model.model.as_deref();
         let model = match (named, args.scale) {
-            (None, Some(scale)) => match Model::of_scale(scale) {
-                Some(model) => model?,
+            (None, Some(scale)) => match Model::of_scale(scale)? {
+                Some(model) => model,
                 None => {
                     return Err(Failure::usage(format!("no built-in model has scale {scale}; choose another with -m")));
                 }
             },
             _ => load(named.or(machine.board.defaults.model.as_deref().map(Path::new)))?,
         };
+        let mut model = model;
+        model.read_as(args.model_range, args.model_order).map_err(Failure::usage)?;
+        if let Some(float) = model.float() {
+            let facts = float.facts();
+            let order = facts.order.map_or(String::new(), |order| format!(" {}", order.name()));
+            let (c, range, halo) = (facts.channels, facts.range.name(), facts.halo);
+            log::info!("the model runs in floats ({}): {c} channels{order} of {range}, halo {halo}", model.why_float());
+        }
         let (name, scale) = (&model.metadata().name, model.metadata().scale);
         match args.scale {
             Some(wanted) if wanted != scale => {
@@ -95,7 +100,7 @@ impl<'a> Session<'a> {
         format: PixelFormat,
         prepare: impl Fn(&Options) -> Result<T, PrepareError>,
     ) -> Result<(Options, T), Failure> {
-        let processors = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS));
+        let processors = std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_THREADS));
         let usual = self.machine.board.defaults.threads.map_or(processors, |threads| threads.min(processors));
         let mut threads = self.args.threads.map_or(usual, usize::from);
         loop {
@@ -127,15 +132,24 @@ impl<'a> Session<'a> {
     }
 }
 
+/// The ONNX file of a model that [`load`] takes.
+pub(super) fn onnx(model: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let name = model.map_or_else(|| Model::EMBEDDED.first().copied(), Path::to_str);
+    if let Some(onnx) = name.map_or(Ok(None), Model::embedded_onnx)? {
+        return Ok(onnx);
+    }
+    Ok(Model::read(model.unwrap_or(Path::new("")))?)
+}
+
 /// A model by name or path; the default without either.
 pub(super) fn load(model: Option<&Path>) -> Result<Model, Failure> {
     let Some(path) = model else { return Ok(Model::embedded()?) };
-    if let Some(model) = path.to_str().and_then(Model::named) {
-        return Ok(model?);
+    if let Some(model) = path.to_str().map_or(Ok(None), Model::named)? {
+        return Ok(model);
     }
     let looks_like_name = path.components().count() == 1 && path.extension().is_none();
     if looks_like_name && !path.exists() {
-        let names = Model::EMBEDDED.join(", ");
+        let names = if Model::EMBEDDED.is_empty() { "none".into() } else { Model::EMBEDDED.join(", ") };
         return Err(Failure::usage(format!(
             "there is no model '{}'; built in are {names}; anything else is the path of an ONNX file",
             path.display()

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use super::layout::Layout;
 use crate::kernels::{self, Epilogue, Level, Output, Residual};
-use crate::memory::{Arena, Claim, MOST_READS, Reads, Seat, Writes};
+use crate::memory::{Arena, Borrower, MOST_READS, ReadRows, RingRows, WriteRows};
 use crate::plan::{Attention, Buffer, Conv, Depthwise, Fused, Kind, MOST_ROWS, Plan, Step};
 
 type Rows<'a> = heapless::Vec<&'a [u8], MOST_ROWS>;
 
-/// What a thread needs to run units of Steps.
-pub struct Site<'a> {
+/// What a thread runs units of Steps with.
+pub struct StepRunner<'a> {
     pub plan: &'a Plan,
     pub layout: &'a Layout,
     pub arena: &'a Arena,
@@ -22,7 +22,7 @@ pub struct Site<'a> {
     pub height: usize,
 }
 
-/// A thread's own memory, made in PREPARE.
+/// A thread's scratch memory, made in PREPARE.
 #[derive(Debug, Default)]
 pub struct Scratch {
     query: Vec<u8>,
@@ -58,21 +58,22 @@ fn grow<T: Clone + Default>(v: &mut Vec<T>, n: usize) {
     }
 }
 
-impl<'a> Site<'a> {
+impl<'a> StepRunner<'a> {
     /// Runs units of the Step: those whose inputs the thread's pass finds made.
-    pub fn run(&self, step: &Step, units: Range<usize>, seat: &mut Seat, scratch: &mut Scratch) {
-        let mut claims: heapless::Vec<Claim, MOST_READS> = heapless::Vec::new();
-        for read in &step.reads {
-            let inside = |row: isize| row.clamp(0, self.rows_of(read.buffer) as isize - 1) as usize;
-            let (first, last) = (read.span(units.start).0, read.span(units.end - 1).1);
+    pub fn run(&self, step: &Step, units: Range<usize>, borrower: &mut Borrower, scratch: &mut Scratch) {
+        let mut read: heapless::Vec<RingRows, MOST_READS> = heapless::Vec::new();
+        for from in &step.reads {
+            let inside = |row: isize| row.clamp(0, self.rows_of(from.buffer) as isize - 1) as usize;
+            let (first, last) = (from.span(units.start).0, from.span(units.end - 1).1);
             // PREPARE has checked that there are no more reads than this takes.
-            let _ = claims.push(self.layout.claim(self.thread, read.buffer, inside(first)..inside(last) + 1));
+            let _ = read.push(self.layout.ring_rows(self.thread, from.buffer, inside(first)..inside(last) + 1));
         }
-        let _ = claims.push(self.layout.blank());
+        let _ = read.push(self.layout.padding());
         let rows = self.rows_of(step.write);
         let written = step.rows_done(units.start, rows)..step.rows_done(units.end, rows);
-        let mut held = self.arena.hold(seat, &claims, &self.layout.claim(self.thread, step.write, written));
-        let (reads, writes) = held.split();
+        let write = self.layout.ring_rows(self.thread, step.write, written);
+        let mut borrow = self.arena.borrow(borrower, &read, &write);
+        let (reads, writes) = borrow.split();
         match &step.kind {
             Kind::Conv(conv) => units.for_each(|unit| self.conv(step, conv, unit, reads, writes)),
             Kind::Depthwise(depthwise) => units.for_each(|unit| self.depthwise(step, depthwise, unit, reads, writes)),
@@ -89,8 +90,8 @@ impl<'a> Site<'a> {
         self.buffer(id).rows.of(self.height)
     }
 
-    /// Adds the rows of the Step's read of this number; those outside the frame are blank.
-    fn collect<'r>(&self, rows: &mut Rows<'r>, step: &Step, number: usize, unit: usize, reads: &'r Reads) {
+    /// Adds the rows of the Step's read of this number; those outside the frame are padding.
+    fn collect<'r>(&self, rows: &mut Rows<'r>, step: &Step, number: usize, unit: usize, reads: &'r ReadRows) {
         let read = &step.reads[number];
         let (base, count) = (read.base(unit), self.rows_of(read.buffer) as isize);
         for offset in &read.offsets {
@@ -99,15 +100,15 @@ impl<'a> Site<'a> {
                 reads.row(number, row as usize)
             } else {
                 let zero = self.buffer(read.buffer).zero;
-                let blank = self.layout.blanks.iter().position(|b| *b == zero).unwrap_or(0);
-                reads.row(step.reads.len(), blank)
+                let row = self.layout.padding_values.iter().position(|value| *value == zero).unwrap_or(0);
+                reads.row(step.reads.len(), row)
             };
             // PREPARE has checked that all rows of a unit fit.
             let _ = rows.push(row);
         }
     }
 
-    fn conv(&self, step: &Step, conv: &Conv, unit: usize, reads: &Reads, writes: &mut Writes) {
+    fn conv(&self, step: &Step, conv: &Conv, unit: usize, reads: &ReadRows, writes: &mut WriteRows) {
         let count = step.reads.len() - usize::from(conv.residual.is_some());
         let mut rows = Rows::new();
         (0..count).for_each(|number| self.collect(&mut rows, step, number, unit, reads));
@@ -128,7 +129,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    fn depthwise(&self, step: &Step, depthwise: &Depthwise, unit: usize, reads: &Reads, writes: &mut Writes) {
+    fn depthwise(&self, step: &Step, depthwise: &Depthwise, unit: usize, reads: &ReadRows, writes: &mut WriteRows) {
         let mut rows = Rows::new();
         self.collect(&mut rows, step, 0, unit, reads);
         let (source, buffer) = (self.buffer(step.reads[0].buffer), self.buffer(step.write));
@@ -151,7 +152,7 @@ impl<'a> Site<'a> {
         b.pixel(0)..b.pixel(b.columns.of(self.width))
     }
 
-    fn elementwise(&self, step: &Step, unit: usize, reads: &Reads, writes: &mut Writes) {
+    fn elementwise(&self, step: &Step, unit: usize, reads: &ReadRows, writes: &mut WriteRows) {
         let mut inputs = Rows::new();
         for (number, read) in step.reads.iter().enumerate() {
             let first = inputs.len();
@@ -184,8 +185,8 @@ impl<'a> Site<'a> {
         step: &Step,
         a: &Attention,
         unit: usize,
-        reads: &Reads,
-        writes: &mut Writes,
+        reads: &ReadRows,
+        writes: &mut WriteRows,
         scratch: &mut Scratch,
     ) {
         let height = self.rows_of(step.write) as isize;

@@ -1,41 +1,49 @@
 //! PREPARE and FRAME: owns the arena and the threads.
 //!
-//! PREPARE ([`Engine::prepare`]) plans, allocates and validates. FRAME ([`Engine::push`]) takes rows and gives
-//! rows; it allocates nothing.
+//! PREPARE ([`Engine::prepare`]) plans, allocates and validates. FRAME ([`Engine::push`] for rows, [`Engine::upscale`]
+//! for whole frames) allocates nothing.
 
-mod crew;
+mod chroma;
 mod exec;
+mod float;
+mod int8;
 mod layout;
 mod prepare;
 mod report;
 mod runner;
+mod scheduler;
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use crate::frame::{Colour, PixelFormat};
-use crate::geom::{Size, Span};
+use crate::frame::{Colour, PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
+use crate::geom::{MAX_SIDE, Size};
 use crate::kernels::Level;
 use crate::memory::{Budget, display_bytes};
-use crate::model::{Branches, Model};
+use crate::model::{Branches, Model, ModelError};
 use crate::plan::{Plan, PlanError};
-use crate::tile::{Grid, Tile};
-use runner::Runner;
+use crate::tile::{MIN_TILE, Tile};
+use chroma::Chroma;
+use float::FloatRunner;
+use int8::{Int8, Row};
 
 pub use report::{BufferReport, Report, StepReport};
 
-/// Most threads.
+/// Most threads: beyond these more help no network this small.
 pub const MOST_THREADS: usize = 16;
-/// Longest side of an input frame.
-pub const LONGEST_SIDE: usize = 1 << 16;
 
 /// What to prepare for.
+#[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Size of the input frame.
     pub size: Size,
-    /// Format of input and output rows.
+    /// Format of input and output rows; grey for YUV frames.
     pub format: PixelFormat,
+    /// Layout of YUV frames; none for rows and frames of `format`.
+    pub yuv: Option<YuvFormat>,
+    /// Where the chroma of YUV frames lies.
+    pub siting: Siting,
     /// The most that the engine may allocate.
     pub budget: Budget,
     /// Tile shape.
@@ -49,11 +57,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// Defaults: 32 MiB, automatic tile, one thread, the best level of this processor, both branches.
+    /// For rows and frames of `format`. Defaults: 32 MiB, automatic tile, one thread, the best level of this processor,
+    /// both branches.
     pub fn new(size: Size, format: PixelFormat) -> Self {
         Self {
             size,
             format,
+            yuv: None,
+            siting: Siting::Left,
             budget: Budget::default(),
             tile: Tile::Auto,
             threads: 1,
@@ -61,9 +72,46 @@ impl Options {
             branches: Branches::Both,
         }
     }
+
+    /// For whole frames of luma and chroma, chroma sited on the left as in MPEG-2, H.264 and most cameras. The network
+    /// upscales luma; a bicubic filter upscales chroma.
+    pub fn yuv(size: Size, format: YuvFormat) -> Self {
+        Self { yuv: Some(format), ..Self::new(size, PixelFormat::Gray8) }
+    }
+
+    /// With another budget.
+    pub fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
+    }
+
+    /// With another tile.
+    pub fn with_tile(self, tile: Tile) -> Self {
+        Self { tile, ..self }
+    }
+
+    /// With so many threads, the caller's included.
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// With the kernels of another level.
+    pub fn with_level(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+
+    /// With other branches.
+    pub fn with_branches(self, branches: Branches) -> Self {
+        Self { branches, ..self }
+    }
+
+    /// With chroma sited elsewhere.
+    pub fn with_siting(self, siting: Siting) -> Self {
+        Self { siting, ..self }
+    }
 }
 
 /// Why PREPARE failed.
+#[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The budget is too small.
@@ -78,50 +126,155 @@ pub enum PrepareError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// A frame without pixels, or with too many.
-    #[error("a frame of {0} cannot be upscaled; sides from 1 to {LONGEST_SIDE} can")]
+    #[error("a frame of {0} cannot be upscaled; sides from 1 to {MAX_SIDE} can")]
     Size(Size),
+    /// A tile that is too small or too large.
+    #[error("a tile of {0}; {MIN_TILE} to {MAX_SIDE} pixels are supported")]
+    Tile(usize),
+    /// YUV frames have luma and chroma, not pixels of another format.
+    #[error("YUV frames of {0:?}; their luma is Gray8")]
+    Yuv(PixelFormat),
     /// Too few or too many threads.
     #[error("{0} threads; 1 to {MOST_THREADS} are supported")]
     Threads(usize),
+    /// The model cannot be run at this size, or its branches not alone.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// The system gave no thread.
     #[error("cannot start a thread: {0}")]
     Spawn(#[from] std::io::Error),
 }
 
-/// Plans without allocating for frames.
-pub fn survey(model: &Model, options: &Options) -> Result<Report, PrepareError> {
-    let plan = plan(model, options)?;
-    let choice = prepare::choose(&plan, options)?;
-    Ok(prepare::report(&plan, options, &choice, Some(prepare::least(&plan, options))))
+/// Why a row was not taken.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum PushError<E> {
+    /// A row of another length than the frame's.
+    #[error("a row of {given} bytes; the frame's have {needed}")]
+    RowLength {
+        /// Bytes given.
+        given: usize,
+        /// Bytes of a row.
+        needed: usize,
+    },
+    /// The engine is prepared for YUV frames, which have no rows of pixels.
+    #[error("the engine takes whole YUV frames, not rows")]
+    WholeFrames,
+    /// A network that runs in floats failed; the frame is forgotten.
+    #[error("the network failed: {0}")]
+    Network(String),
+    /// What the receiver of a row said; the frame is forgotten.
+    #[error(transparent)]
+    Receiver(E),
 }
 
-fn plan(model: &Model, options: &Options) -> Result<Plan, PrepareError> {
+impl PushError<Infallible> {
+    /// Why the network failed, to a receiver that cannot.
+    pub(crate) fn network(self) -> String {
+        match self {
+            Self::Network(reason) => reason,
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Why a frame was not taken. Nothing was written then, unless the network failed.
+#[non_exhaustive]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// A network that runs in floats failed.
+    #[error("the network failed: {0}")]
+    Network(String),
+    /// Another number of planes than the format has.
+    #[error("{given} planes; the format has {needed}")]
+    Planes {
+        /// Planes given.
+        given: usize,
+        /// Planes of the format.
+        needed: usize,
+    },
+    /// The memory or the stride of an input plane is too small.
+    #[error("plane {plane} of the input is too small for {rows} rows of {row_bytes} bytes")]
+    Input {
+        /// Number of the plane.
+        plane: usize,
+        /// Rows that are needed.
+        rows: usize,
+        /// Bytes of a row.
+        row_bytes: usize,
+    },
+    /// The memory or the stride of an output plane is too small.
+    #[error("plane {plane} of the output is too small for {rows} rows of {row_bytes} bytes")]
+    Output {
+        /// Number of the plane.
+        plane: usize,
+        /// Rows that are needed.
+        rows: usize,
+        /// Bytes of a row.
+        row_bytes: usize,
+    },
+}
+
+/// Plans without allocating for frames.
+pub fn survey(model: &Model, options: &Options) -> Result<Report, PrepareError> {
+    check(options)?;
+    if let Some(network) = model.float() {
+        model.zeroed(options.branches)?;
+        let choice = float::choose(network, options)?;
+        return Ok(float::report(network, options, model, &choice, Some(float::least(network, options)?)));
+    }
+    let plan = Plan::new(model, options.branches, options.level)?;
+    let choice = prepare::choose(&plan, options)?;
+    Ok(prepare::report(&plan, options, model, &choice, Some(prepare::least(&plan, options))))
+}
+
+/// Are the options within what is supported?
+fn check(options: &Options) -> Result<(), PrepareError> {
     let Size { width, height } = options.size;
-    if !(1..=LONGEST_SIDE).contains(&width) || !(1..=LONGEST_SIDE).contains(&height) {
+    if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
         return Err(PrepareError::Size(options.size));
+    }
+    if let Tile::Fixed(side) = options.tile
+        && !(MIN_TILE..=MAX_SIDE).contains(&side)
+    {
+        return Err(PrepareError::Tile(side));
+    }
+    if options.yuv.is_some() && options.format != PixelFormat::Gray8 {
+        return Err(PrepareError::Yuv(options.format));
     }
     if !(1..=MOST_THREADS).contains(&options.threads) {
         return Err(PrepareError::Threads(options.threads));
     }
-    Ok(Plan::new(model, options.branches, options.level)?)
+    Ok(())
 }
 
-/// A prepared engine: rows in, rows out.
+/// What runs the network.
+enum Path {
+    Int8(Box<Int8>),
+    Float(Box<FloatRunner>),
+}
+
+/// A prepared engine: rows or frames in, rows or frames out.
+///
+/// It can move to another thread, and belongs to one at a time.
 pub struct Engine {
     options: Options,
     report: Report,
-    runner: Runner,
-    grid: Grid,
-    bands: Option<Bands>,
+    path: Path,
+    /// Output pixels for an input pixel, along one axis.
+    scale: usize,
     colour: Colour,
-    tables: Tables,
-    /// Luma of an output row, where the network's tensor says it otherwise.
-    shown: Vec<u8>,
+    chroma: Option<Chroma>,
     /// One output row.
     out: Vec<u8>,
     /// Source rows of this frame that were pushed.
     pushed: usize,
 }
+
+const _: () = {
+    const fn can_move<T: Send>() {}
+    can_move::<Engine>();
+};
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -129,58 +282,37 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// Between bytes of the picture and of the network's tensors, where they differ.
-#[derive(Debug)]
-struct Tables {
-    input: Option<Box<[u8; 256]>>,
-    output: Option<Box<[u8; 256]>>,
-}
-
-/// Luma of a band of tiles with its halo, and what has been made of it.
-#[derive(Debug)]
-struct Bands {
-    /// Ring of input rows.
-    input: Vec<u8>,
-    /// Output rows of one band.
-    output: Vec<u8>,
-    /// Bands made.
-    made: usize,
-}
-
 impl Engine {
     /// PREPARE: plans, allocates, validates.
     pub fn prepare(model: &Model, options: &Options) -> Result<Self, PrepareError> {
-        let mut plan = plan(model, options)?;
-        let choice = prepare::choose(&plan, options)?;
-        let report = prepare::report(&plan, options, &choice, None);
-        let scale = plan.scale;
-        let tables = Tables { input: plan.input_table.take(), output: plan.output_table.take() };
-        let Size { width, height } = options.size;
-        let colour = Colour::new(options.format, width, height, scale, choice.kept, options.level);
-        let shown = vec![0; if tables.output.is_some() { scale * width } else { 0 }];
-        let out = vec![0; scale * width * options.format.channels()];
-        let bands =
-            choice.bands.map(|(input, output)| Bands { input: vec![0; input], output: vec![0; output], made: 0 });
-        let runner = Runner::new(plan, choice.layout, choice.grid.largest(), options.level, options.threads)?;
-        let mut engine = Self {
-            options: options.clone(),
-            report,
-            runner,
-            grid: choice.grid,
-            bands,
-            colour,
-            tables,
-            shown,
-            out,
-            pushed: 0,
+        check(options)?;
+        let scale = model.metadata().scale;
+        let (path, report, kept) = match model.float() {
+            None => {
+                let plan = Plan::new(model, options.branches, options.level)?;
+                let choice = prepare::choose(&plan, options)?;
+                let (report, kept) = (prepare::report(&plan, options, model, &choice, None), choice.kept);
+                (Path::Int8(Box::new(Int8::new(plan, choice, options)?)), report, kept)
+            }
+            Some(network) => {
+                model.zeroed(options.branches)?;
+                let choice = float::choose(network, options)?;
+                let (report, kept) = (float::report(network, options, model, &choice, None), choice.kept_rows(options));
+                (Path::Float(Box::new(FloatRunner::new(network, choice, options)?)), report, kept)
+            }
         };
+        let Size { width, height } = options.size;
+        let colour = Colour::new(options.format, width, height, scale, kept, options.level);
+        let chroma = options.yuv.map(|format| Chroma::new(format, options.siting, options.size, scale, options.level));
+        let out = vec![0; scale * width * options.format.channels()];
+        let mut engine = Self { options: options.clone(), report, path, scale, colour, chroma, out, pushed: 0 };
         engine.reset();
         Ok(engine)
     }
 
     /// Size of the output frame.
     pub fn output_size(&self) -> Size {
-        self.options.size.scaled(self.runner.plan().scale)
+        self.options.size.scaled(self.scale)
     }
 
     /// The kernels in use.
@@ -193,24 +325,30 @@ impl Engine {
         &self.report
     }
 
-    /// Takes the time of each Step from now on; costs two looks at the clock for each.
+    /// Takes the time of each Step from now on; reads the clock twice for each.
     pub fn start_profile(&mut self) {
-        self.runner.profile();
+        if let Path::Int8(int8) = &mut self.path {
+            int8.runner_mut().profile();
+        }
     }
 
     /// Time that all threads together spent in each Step of [`Report::steps`] since [`Engine::start_profile`], without
     /// waits for each other; empty without it.
     pub fn profile(&self) -> impl Iterator<Item = Duration> + '_ {
-        self.runner.times()
+        let int8 = match &self.path {
+            Path::Int8(int8) => Some(int8),
+            Path::Float(_) => None,
+        };
+        int8.into_iter().flat_map(|int8| int8.runner().times())
     }
 
     /// Forgets a frame that was pushed in part.
     pub fn reset(&mut self) {
         self.pushed = 0;
         self.colour.reset();
-        match &mut self.bands {
-            None => self.runner.begin(self.grid.frame),
-            Some(bands) => bands.made = 0,
+        match &mut self.path {
+            Path::Int8(int8) => int8.reset(),
+            Path::Float(float) => float.reset(),
         }
     }
 
@@ -218,127 +356,85 @@ impl Engine {
     ///
     /// `emit` gets each output row that is finished, top to bottom. With the last row of the input all rows of
     /// the output have been given, and the engine is ready for the next frame. After an error of `emit` the
-    /// frame is forgotten.
-    ///
-    /// # Panics
-    ///
-    /// If the row has not as many bytes as the frame's rows.
-    pub fn push<E>(&mut self, row: &[u8], mut emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let Size { width, height } = self.options.size;
-        assert_eq!(row.len(), width * self.options.format.channels(), "bytes of a row");
-        self.colour.push(row);
-        self.pushed += 1;
-        let last = self.pushed == height;
-        // The frame is padded to the window grid by its last row, as each row is by its last pixel.
-        let copies = if last { self.grid.frame.height - height + 1 } else { 1 };
-        let done =
-            if self.bands.is_none() { self.strip(row, copies, &mut emit) } else { self.tiles(row, copies, &mut emit) };
-        if last || done.is_err() {
+    /// frame is forgotten; a row of the wrong length changes nothing.
+    pub fn push<E>(&mut self, row: &[u8], emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), PushError<E>> {
+        let needed = self.options.size.width * self.options.format.channels();
+        if self.chroma.is_some() {
+            return Err(PushError::WholeFrames);
+        }
+        if row.len() != needed {
+            return Err(PushError::RowLength { given: row.len(), needed });
+        }
+        self.push_row(row, emit)
+    }
+
+    /// Upscales a whole frame from and to memory of the caller's, read where it lies. `input` and `output` have the planes of
+    /// the format that the engine is prepared for, in its order: one of [`Options::format`], or those of [`Options::yuv`].
+    /// Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten.
+    pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
+        self.check(input, output)?;
+        if self.pushed > 0 {
+            self.reset();
+        }
+        let (size, to, channels) = (self.options.size, self.output_size(), self.options.format.channels());
+        let mut y = 0;
+        for source in 0..size.height {
+            let done = self.push_row(input[0].row(source, size.width * channels), |row| -> Result<(), Infallible> {
+                output[0].row(y, to.width * channels).copy_from_slice(row);
+                y += 1;
+                Ok(())
+            });
+            done.map_err(|error| FrameError::Network(error.network()))?;
+        }
+        if let Some(chroma) = &mut self.chroma {
+            chroma.upscale(&input[1..], &mut output[1..]);
+        }
+        Ok(())
+    }
+
+    /// Are the planes those of the format, and large enough?
+    fn check(&self, input: &[Plane<'_>], output: &[PlaneMut<'_>]) -> Result<(), FrameError> {
+        let needed = 1 + self.chroma.as_ref().map_or(0, Chroma::planes);
+        for given in [input.len(), output.len()] {
+            if given != needed {
+                return Err(FrameError::Planes { given, needed });
+            }
+        }
+        let shape = |plane: usize, size: Size, chroma: fn(&Chroma) -> (usize, usize)| match (plane, &self.chroma) {
+            (1.., Some(of)) => chroma(of),
+            _ => (size.width * self.options.format.channels(), size.height),
+        };
+        for plane in 0..needed {
+            let (row_bytes, rows) = shape(plane, self.options.size, Chroma::input_shape);
+            if !input[plane].holds(row_bytes, rows) {
+                return Err(FrameError::Input { plane, rows, row_bytes });
+            }
+            let (row_bytes, rows) = shape(plane, self.output_size(), Chroma::output_shape);
+            if !output[plane].holds(row_bytes, rows) {
+                return Err(FrameError::Output { plane, rows, row_bytes });
+            }
+        }
+        Ok(())
+    }
+
+    /// [`Engine::push`] of a row that has the length of the frame's rows.
+    pub(crate) fn push_row<E>(
+        &mut self,
+        row: &[u8],
+        mut emit: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), PushError<E>> {
+        let Self { colour, out, options, pushed, .. } = self;
+        let height = options.size.height;
+        colour.push(row);
+        let row = Row { bytes: row, y: *pushed, height, colour, out };
+        *pushed += 1;
+        let done = match &mut self.path {
+            Path::Int8(int8) => int8.push(row, &mut emit).map_err(PushError::Receiver),
+            Path::Float(float) => float.push(row, options.format, &mut emit),
+        };
+        if self.pushed == height || done.is_err() {
             self.reset();
         }
         done
     }
-
-    fn strip<E>(&mut self, row: &[u8], copies: usize, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let Self { runner, colour, tables, shown, out, options, .. } = self;
-        let rows = runner.plan().scale * options.size.height;
-        for _ in 0..copies {
-            runner.push(|luma| fill_luma(colour, row, tables, luma));
-            runner.advance(|y, luma| match y < rows {
-                true => finish(colour, tables, y, luma, shown, out, emit),
-                false => Ok(()),
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Keeps the luma of the row; makes each band of tiles whose rows are all there.
-    fn tiles<E>(&mut self, row: &[u8], copies: usize, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let (grid, width) = (self.grid, self.grid.frame.width);
-        for copy in 0..copies {
-            let y = self.pushed - 1 + copy;
-            let Some(bands) = &mut self.bands else { return Ok(()) };
-            let rows = bands.input.len() / width;
-            fill_luma(&self.colour, row, &self.tables, &mut bands.input[y % rows * width..][..width]);
-            let mut made = bands.made;
-            while let Some(band) = grid.bands().nth(made).filter(|b| grid.outer_rows(*b).end == y + 1) {
-                self.band(band);
-                self.emit_band(band, emit)?;
-                made += 1;
-            }
-            if let Some(bands) = &mut self.bands {
-                bands.made = made;
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs the tiles of a band.
-    fn band(&mut self, band: Span) {
-        let Self { runner, grid, bands: Some(Bands { input, output, .. }), .. } = self else { return };
-        let (scale, width) = (runner.plan().scale, grid.frame.width);
-        let rows = input.len() / width;
-        for columns in grid.columns() {
-            let outer = grid.outer(columns, band);
-            runner.begin(outer.size());
-            let (first, last) = (scale * (band.start - outer.y.start), scale * (band.end - outer.y.start));
-            let left = scale * (columns.start - outer.x.start);
-            let bytes = scale * columns.len();
-            let mut keep = |y: usize, luma: &[u8]| -> Result<(), Infallible> {
-                if (first..last).contains(&y) {
-                    let at = (y - first) * scale * width + scale * columns.start;
-                    output[at..at + bytes].copy_from_slice(&luma[left..left + bytes]);
-                }
-                Ok(())
-            };
-            for y in outer.y.start..outer.y.end {
-                let row = &input[y % rows * width..][outer.x.start..outer.x.end];
-                runner.push(|luma| luma.copy_from_slice(row));
-                let Ok(()) = runner.advance(&mut keep);
-            }
-        }
-    }
-
-    fn emit_band<E>(&mut self, band: Span, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let Self { runner, grid, bands: Some(bands), colour, tables, shown, out, options, .. } = self else {
-            return Ok(());
-        };
-        let scale = runner.plan().scale;
-        for y in scale * band.start..scale * band.end.min(options.size.height) {
-            let luma = &bands.output[(y - scale * band.start) * scale * grid.frame.width..][..scale * grid.frame.width];
-            finish(colour, tables, y, luma, shown, out, emit)?;
-        }
-        Ok(())
-    }
-}
-
-/// Luma of the source row that `colour` has got last, continued by its last pixel to the width of the padded frame.
-fn fill_luma(colour: &Colour, row: &[u8], tables: &Tables, luma: &mut [u8]) {
-    let pixels = colour.width();
-    colour.luma(row, &mut luma[..pixels]);
-    let last = luma[pixels - 1];
-    luma[pixels..].fill(last);
-    if let Some(table) = &tables.input {
-        luma.iter_mut().for_each(|v| *v = table[usize::from(*v)]);
-    }
-}
-
-/// An output row from its luma, to `emit`.
-fn finish<E>(
-    colour: &mut Colour,
-    tables: &Tables,
-    y: usize,
-    luma: &[u8],
-    shown: &mut [u8],
-    out: &mut [u8],
-    emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
-    match &tables.output {
-        None => colour.row(y, luma, out),
-        Some(table) => {
-            shown.iter_mut().zip(luma).for_each(|(shown, v)| *shown = table[usize::from(*v)]);
-            colour.row(y, shown, out);
-        }
-    }
-    emit(out)
 }

@@ -1,5 +1,6 @@
 //! Chooses strips or tiles for a budget, and counts every byte.
 
+use super::chroma::Chroma;
 use super::exec::Scratch;
 use super::layout::Layout;
 use super::report::{BufferReport, StepReport};
@@ -7,7 +8,8 @@ use super::runner::STACK;
 use super::{Options, PrepareError, Report};
 use crate::frame::Colour;
 use crate::geom::Size;
-use crate::plan::{Buffer, Plan, Stagger, Step, Strips};
+use crate::model::Model;
+use crate::plan::{Buffer, Plan, Step, Strips, Wavefront};
 use crate::tile::{Grid, Tile};
 
 /// Rows of a pass, the best first: eight keep a Step's rows in the cache.
@@ -84,10 +86,10 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
     let as_tall = |h: usize| if h > tallest { tallest + h % period } else { h };
     let mut heights: Vec<usize> = grid.heights().into_iter().map(as_tall).collect();
     heights.dedup();
-    let stagger = Stagger::new(plan, options.threads);
+    let wavefront = Wavefront::new(plan, options.threads);
     let layouts = [strip, strip.div_ceil(4)].map(|first| {
         let strips = Strips { first, rows: strip };
-        Layout::new(plan, size, &heights, strips, stagger.clone())
+        Layout::new(plan, size, &heights, strips, wavefront.clone())
     });
     let [even, early] = layouts;
     let layout = if early.bytes() < even.bytes() { early } else { even };
@@ -101,7 +103,7 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
     };
     let kept = kept.min(options.size.height);
     let scratch = Scratch::new(plan, options.level).bytes();
-    let colour = Colour::bytes(options.format, options.size.width, plan.scale, kept);
+    let colour = colour_bytes(plan, options, kept);
     let shown = usize::from(plan.output_table.is_some());
     let out = plan.scale * options.size.width * (options.format.channels() + shown);
     let threads = options.threads * scratch + (options.threads - 1) * STACK;
@@ -109,8 +111,14 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
     Choice { grid, layout, bands, kept, bytes }
 }
 
+/// What colour and chroma allocate when so many source rows are kept.
+fn colour_bytes(plan: &Plan, options: &Options, kept: usize) -> usize {
+    let chroma = options.yuv.map_or(0, |format| Chroma::bytes(format, options.siting, options.size, plan.scale));
+    Colour::bytes(options.format, options.size.width, plan.scale, kept) + chroma
+}
+
 /// What `plan` prints of a choice.
-pub fn report(plan: &Plan, options: &Options, choice: &Choice, least: Option<usize>) -> Report {
+pub fn report(plan: &Plan, options: &Options, model: &Model, choice: &Choice, least: Option<usize>) -> Report {
     let frame = choice.grid.frame;
     let size = choice.grid.largest();
     let step = |s: &Step| StepReport {
@@ -143,7 +151,8 @@ pub fn report(plan: &Plan, options: &Options, choice: &Choice, least: Option<usi
         total_bytes: choice.bytes,
         arena_bytes: choice.layout.bytes(),
         weight_bytes: plan.weight_bytes(),
-        colour_bytes: Colour::bytes(options.format, options.size.width, plan.scale, choice.kept),
+        colour_bytes: colour_bytes(plan, options, choice.kept),
+        model_bytes: model.bytes(),
         macs_per_frame: (macs as f64 * overhead) as u64,
         mac_overhead: overhead,
         steps: plan.steps.iter().map(step).collect(),

@@ -6,6 +6,7 @@ use crate::geom::Size;
 use crate::memory::display_bytes;
 
 /// A Step in a [`Report`].
+#[non_exhaustive]
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct StepReport {
     /// Name of the operation in the file.
@@ -21,6 +22,7 @@ pub struct StepReport {
 }
 
 /// A buffer in a [`Report`].
+#[non_exhaustive]
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct BufferReport {
     /// Tensor.
@@ -34,6 +36,7 @@ pub struct BufferReport {
 }
 
 /// The tile and memory plan of an engine.
+#[non_exhaustive]
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Report {
     /// Unit of work in input pixels: a strip of the full width, or a tile.
@@ -65,6 +68,8 @@ pub struct Report {
     pub weight_bytes: usize,
     /// Source rows and filters for colour.
     pub colour_bytes: usize,
+    /// The model that the engine was prepared with. It is not part of the total, and can be dropped after PREPARE.
+    pub model_bytes: usize,
     /// Multiply-adds of a frame, recomputed ones included.
     pub macs_per_frame: u64,
     /// Executed multiply-adds over those of the whole (padded) frame at once.
@@ -92,9 +97,10 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "           weights {}, colour {}",
+            "           weights {}, colour {}; the model holds {} until it is dropped",
             display_bytes(self.weight_bytes),
-            display_bytes(self.colour_bytes)
+            display_bytes(self.colour_bytes),
+            display_bytes(self.model_bytes)
         )?;
         writeln!(f, "work       {:.3} GMAC a frame\n", self.macs_per_frame as f64 / 1e9)?;
         writeln!(f, "{:<28} {:<14} {:>10} {:>6} {:>10} {:>5}", "step", "kind", "MMAC", "rows", "bytes", "slot")?;

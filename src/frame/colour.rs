@@ -111,6 +111,16 @@ impl Colour {
         }
     }
 
+    /// Alpha of output row `y`, to the last byte of each pixel of `out`; for formats that have it.
+    pub fn alpha(&mut self, y: usize, out: &mut [u8]) {
+        let (channels, samples) = (self.format.channels(), self.scale * self.width);
+        self.filter(y, channels - 1);
+        let alpha = &self.fine[(channels - 1) * samples..][..samples];
+        out.chunks_exact_mut(channels)
+            .zip(alpha)
+            .for_each(|(pixel, a)| pixel[channels - 1] = round_sample((*a).into()));
+    }
+
     /// Filters output row `y` of a plane.
     fn filter(&mut self, y: usize, plane: usize) {
         let Self { format, width, height, scale, rows, kept, pushed, bicubic, fine, .. } = self;

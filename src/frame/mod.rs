@@ -1,10 +1,11 @@
-//! Pixel formats, and the arithmetic that turns rows of pixels into luma and back.
+//! Pixel formats, views of frames, and the arithmetic that turns rows of pixels into luma and back.
 
 mod colour;
 mod fit;
 mod luma;
 mod packing;
 mod plane;
+mod view;
 mod yuv;
 
 pub use colour::Colour;
@@ -12,7 +13,8 @@ pub use fit::{Fit, Fitter};
 pub use luma::luma_row;
 pub use packing::{Bits, Packer, PixelBits};
 pub use plane::{Axis, PlaneFilter};
-pub use yuv::{Conversion, FrameFormat, Layout, Matrix, Range, Siting};
+pub use view::{Plane, PlaneMut};
+pub use yuv::{Conversion, FrameFormat, Layout, Matrix, Range, Siting, YuvFormat};
 
 /// Interleaved 8-bit pixel formats; a row is `width * channels` bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -158,25 +158,31 @@ impl PlaneFilter {
         Self { channels, from, to, bicubic, fine: vec![0; width], whole: vec![0; width], apart }
     }
 
-    /// Output row `y` of a plane, `to.width * channels` bytes.
+    /// Output row `y` of a plane without padding, `to.width * channels` bytes.
     pub fn row(&mut self, plane: &[u8], y: usize, out: &mut [u8]) {
+        let bytes = self.from.width * self.channels;
+        self.row_from(|y| &plane[y * bytes..][..bytes], y, out);
+    }
+
+    /// Output row `y` of a plane whose rows `source` gives.
+    pub fn row_from<'a>(&mut self, source: impl Fn(usize) -> &'a [u8], y: usize, out: &mut [u8]) {
         let Self { channels: c, from, to, bicubic, fine, whole, apart } = self;
         let (width, last) = (from.width, from.height as isize - 1);
-        let row = |y: isize| &plane[y.clamp(0, last) as usize * width * *c..][..width * *c];
+        let row = |y: isize| source(y.clamp(0, last) as usize);
         if *c == 1 {
             bicubic.filter(y, row, fine);
             bicubic.level.round_row(&fine[..to.width], &mut out[..to.width]);
             return;
         }
         for channel in 0..*c {
-            // Any four rows that follow each other lie in four different places.
-            let place = |y: isize| y.rem_euclid(4) as usize * width;
+            // Any four consecutive rows have four different offsets.
+            let offset = |y: isize| y.rem_euclid(4) as usize * width;
             let top = bicubic.top(y);
             for y in top..top + 4 {
                 let samples = row(y).iter().skip(channel).step_by(*c);
-                apart[place(y)..][..width].iter_mut().zip(samples).for_each(|(to, from)| *to = *from);
+                apart[offset(y)..][..width].iter_mut().zip(samples).for_each(|(to, from)| *to = *from);
             }
-            bicubic.filter(y, |y| &apart[place(y)..][..width], fine);
+            bicubic.filter(y, |y| &apart[offset(y)..][..width], fine);
             bicubic.level.round_row(fine, whole);
             out.iter_mut().skip(channel).step_by(*c).zip(&*whole).for_each(|(to, from)| *to = *from);
         }
@@ -204,7 +210,7 @@ mod tests {
         }
     }
 
-    /// The filter by its definition, in floating point, at any place.
+    /// The filter by its definition, in floating point, at any position.
     fn at(plane: &[u8], size: Size, x: f64, y: f64) -> f64 {
         let tap = |x: isize, y: isize| {
             let clamp = |v: isize, length: usize| v.clamp(0, length as isize - 1) as usize;
@@ -228,8 +234,8 @@ mod tests {
             let mut out = vec![0; to.area()];
             PlaneFilter::new(1, from, to, across, down, Level::best()).plane(&plane, &mut out);
             for (i, v) in out.iter().enumerate() {
-                let place = |j: usize, axis: Axis| (j as f64 + 0.5) / axis.factor as f64 - 0.5 + axis.shift;
-                let expected = at(&plane, from, place(i % to.width, across), place(i / to.width, down));
+                let position = |j: usize, axis: Axis| (j as f64 + 0.5) / axis.factor as f64 - 0.5 + axis.shift;
+                let expected = at(&plane, from, position(i % to.width, across), position(i / to.width, down));
                 let error = (expected - f64::from(*v)).abs();
                 assert!(error <= 0.6, "{across:?} {down:?}, sample {i}: {v}, not {expected}");
             }

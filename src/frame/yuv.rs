@@ -47,6 +47,38 @@ impl Layout {
     }
 }
 
+/// How luma and chroma lie in a frame that [`Engine::upscale`](crate::Engine::upscale) takes and gives. A side of a
+/// subsampled chroma plane is half the luma's, rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum YuvFormat {
+    /// Three planes, Y, U and V; chroma of half the width and height. V4L2 calls it YU12.
+    I420,
+    /// Two planes, Y, and U and V in turn; chroma of half the width and height.
+    Nv12,
+    /// Three planes; chroma of half the width.
+    I422,
+    /// Three planes of the same size.
+    I444,
+}
+
+impl YuvFormat {
+    /// How samples lie, apart from whether U and V have a plane each.
+    pub(crate) const fn layout(self) -> Layout {
+        match self {
+            Self::I420 | Self::Nv12 => Layout::Yuv420,
+            Self::I422 => Layout::Yuv422,
+            Self::I444 => Layout::Yuv444,
+        }
+    }
+
+    /// Planes of chroma, and channels of each.
+    pub(crate) const fn chroma_planes(self) -> (usize, usize) {
+        if matches!(self, Self::Nv12) { (1, 2) } else { (2, 1) }
+    }
+}
+
 /// Where a subsampled chroma sample lies among its luma samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Siting {

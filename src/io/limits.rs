@@ -1,21 +1,23 @@
 //! How large a picture may be. Checked against the header, before anything is allocated.
 
-use super::OpenError;
 use crate::geom::Size;
+use crate::io::error::OpenError;
 
-/// Longest side of a picture, in pixels. Its rows, times scale and channels, stay far from overflow on 32 bits.
-pub const MAX_SIDE: usize = 65_536;
+pub use crate::geom::MAX_SIDE;
+
+/// Bytes of the buffer in front of a file or pipe.
+pub const PORT_BYTES: usize = 1 << 16;
 
 /// Most bytes of a picture that must be held whole.
 pub const MAX_WHOLE_BYTES: u64 = 512 << 20;
 
 /// Bytes of all pixels; never overflows within [`MAX_SIDE`].
-pub(super) fn whole_bytes(size: Size, bytes_per_pixel: usize) -> u64 {
+pub(in crate::io) fn whole_bytes(size: Size, bytes_per_pixel: usize) -> u64 {
     (size.width as u64).saturating_mul(size.height as u64).saturating_mul(bytes_per_pixel as u64)
 }
 
 /// Refuses sizes that no part of the program is made for.
-pub(super) fn check_side(file: &str, size: Size) -> Result<(), OpenError> {
+pub(in crate::io) fn check_side(file: &str, size: Size) -> Result<(), OpenError> {
     let file = file.to_string();
     if size.width == 0 || size.height == 0 {
         return Err(OpenError::Corrupt { file, reason: format!("{size} has no pixels") });
@@ -27,7 +29,7 @@ pub(super) fn check_side(file: &str, size: Size) -> Result<(), OpenError> {
 }
 
 /// Refuses pictures that cannot be held whole.
-pub(super) fn check_whole(file: &str, size: Size, bytes_per_pixel: usize) -> Result<(), OpenError> {
+pub(in crate::io) fn check_whole(file: &str, size: Size, bytes_per_pixel: usize) -> Result<(), OpenError> {
     check_side(file, size)?;
     let (needed, limit) = (whole_bytes(size, bytes_per_pixel), whole_limit());
     if needed > limit {
@@ -37,7 +39,7 @@ pub(super) fn check_whole(file: &str, size: Size, bytes_per_pixel: usize) -> Res
 }
 
 /// [`MAX_WHOLE_BYTES`], or what this machine has left if that is less: a refusal beats the out-of-memory killer.
-pub(super) fn whole_limit() -> u64 {
+pub(in crate::io) fn whole_limit() -> u64 {
     let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available_bytes(&text));
     available.map_or(MAX_WHOLE_BYTES, |bytes| bytes.min(MAX_WHOLE_BYTES))
 }
@@ -45,11 +47,6 @@ pub(super) fn whole_limit() -> u64 {
 fn available_bytes(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
-}
-
-/// Bytes in MiB, rounded up.
-pub(super) fn mib(bytes: u64) -> String {
-    format!("{}MiB", bytes.div_ceil(1 << 20))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The table of levels: which there are, in which order, how they are found and what runs them.
 //!
-//! Nothing else lists levels. `--level`, `doctor`, boards and tests read this table; see [`super`] for how one is added.
+//! Nothing else lists levels. `--level`, `doctor`, boards and tests read this table; see `kernels` for how one is added.
 
 use serde::Serialize;
 
@@ -165,6 +165,7 @@ impl Level {
     }
 
     /// Its row of the table.
+    #[doc(hidden)]
     pub fn isa(self) -> &'static Isa {
         self.isa
     }

@@ -40,6 +40,9 @@ const PROMPT: Duration = Duration::from_secs(3);
 /// How long a sink may take to let go when nobody waits for its frame: a display's longest flip, and more.
 const LETTING_GO: Duration = Duration::from_secs(3);
 
+/// How long the end of a run waits for a sink that takes no more: the reader of a pipe may stand still for ever.
+const STANDSTILL: Duration = Duration::from_secs(10);
+
 /// How to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -75,6 +78,9 @@ pub enum LiveError {
     /// The sink failed.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// A network that runs in floats failed.
+    #[error("the network failed: {0}")]
+    Network(String),
     /// The system gave no thread.
     #[error("cannot start a thread: {0}")]
     Spawn(std::io::Error),
@@ -128,7 +134,8 @@ impl Live<'_> {
 ///
 /// # Errors
 ///
-/// When source or sink fail; then no file is left behind.
+/// When source or sink fail. What came before a failure of the source is whole, and kept; of a sink that fails no file
+/// is left behind.
 pub fn run(
     options: &Options,
     mut upscaler: Upscaler,
@@ -145,17 +152,24 @@ pub fn run(
     let show = start("sink", &shared, move |shared| stages::show(sink, shared))?;
 
     let begin = Instant::now();
+    let mut ending = None;
     while !shared.wait_end(TICK) {
         let over = options.duration.is_some_and(|limit| begin.elapsed() >= limit);
+        let stands_still = Instant::now()
+            .checked_sub(STANDSTILL)
+            .is_some_and(|then| ending.is_some_and(|since: Instant| since <= then) && shared.stands_still(then));
         match watch(&Live(&shared)) {
-            Wish::Abandon => {
+            wish if wish == Wish::Abandon || stands_still => {
                 shared.abandon();
                 // A display's console returns when the sink goes.
                 await_end(&show, LETTING_GO);
                 return Err(LiveError::Abandoned(shared.meter.summary(shared.input.counts()).dropped.ended));
             }
             Wish::Run if !over => {}
-            _ => shared.input.close(),
+            _ => {
+                ending.get_or_insert_with(Instant::now);
+                shared.input.close();
+            }
         }
     }
     // Both, before a panic of one goes on: the sink has something to put right.
@@ -163,7 +177,7 @@ pub fn run(
     passed_on(infer);
     passed_on(show)?;
     capture.end();
-    shared.take_failure().map_or(Ok(()), |error| Err(LiveError::Read(error)))?;
+    shared.take_failure().map_or(Ok(()), Err)?;
     Ok(shared.meter.summary(shared.input.counts()))
 }
 

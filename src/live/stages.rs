@@ -26,9 +26,11 @@ pub(super) struct Shared {
     output: Queue<Frame>,
     output_spare: Queue<Frame>,
     pub(super) meter: Meter,
-    failure: Mutex<Option<ReadError>>,
+    failure: Mutex<Option<LiveError>>,
     /// Is what the sink was given not all that it should have been?
     torn: AtomicBool,
+    /// Since when the sink has been busy with a frame.
+    writing: Mutex<Option<Instant>>,
     ended: Mutex<bool>,
     end: Condvar,
 }
@@ -46,6 +48,7 @@ impl Shared {
             meter: Meter::new(),
             failure: Mutex::new(None),
             torn: AtomicBool::new(false),
+            writing: Mutex::new(None),
             ended: Mutex::new(false),
             end: Condvar::new(),
         }
@@ -88,12 +91,26 @@ impl Shared {
     }
 
     /// What the source died of.
-    pub(super) fn take_failure(&self) -> Option<ReadError> {
+    /// Keeps the first failure of a stage, which ends the run.
+    fn fail(&self, error: LiveError) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    pub(super) fn take_failure(&self) -> Option<LiveError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn has_failed(&self) -> bool {
-        self.torn.load(Ordering::Acquire) || self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    /// Has the sink been busy with one frame since `then`, or for longer?
+    pub(super) fn stands_still(&self, then: Instant) -> bool {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| since <= then)
+    }
+
+    fn set_writing(&self, since: Option<Instant>) {
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn is_torn(&self) -> bool {
+        self.torn.load(Ordering::Acquire)
     }
 }
 
@@ -106,9 +123,9 @@ fn pool(frames: usize, bytes: usize) -> Queue<Frame> {
 }
 
 /// Calls its function when it goes, panic or not.
-struct Last<F: Fn()>(F);
+struct OnDrop<F: Fn()>(F);
 
-impl<F: Fn()> Drop for Last<F> {
+impl<F: Fn()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
     }
@@ -116,7 +133,7 @@ impl<F: Fn()> Drop for Last<F> {
 
 /// Fills frames from the source until it ends, fails or has given `most` frames.
 pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, (policy, most): (DropPolicy, u64)) {
-    let _last = Last(|| shared.leave(&shared.input));
+    let _leave = OnDrop(|| shared.leave(&shared.input));
     let Some(mut frame) = shared.input_spare.pop() else { return };
     for _ in 0..most {
         // Where nothing may be dropped, a frame is read when it can go on at once: waiting would make it old.
@@ -128,7 +145,7 @@ pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, (policy, mo
             Ok(Some(at)) => at,
             Ok(None) => break,
             Err(error) => {
-                *shared.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                shared.fail(error.into());
                 break;
             }
         };
@@ -168,12 +185,15 @@ fn fetch(
 /// Upscales frames. The empty output frame comes first: while the sink is busy, newer frames may still replace the
 /// one that would be taken now.
 pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
-    let _last = Last(|| shared.leave(&shared.output));
+    let _leave = OnDrop(|| shared.leave(&shared.output));
     while let Some(mut out) = shared.output_spare.pop() {
         let Some(frame) = shared.input.pop() else { break };
         let begin = Instant::now();
         shared.meter.stage(Stage::Wait, begin - frame.captured);
-        upscaler.run(&frame.bytes, &mut out.bytes);
+        if let Err(reason) = upscaler.run(&frame.bytes, &mut out.bytes) {
+            shared.fail(LiveError::Network(reason));
+            break;
+        }
         upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
         out.captured = frame.captured;
         shared.meter.stage(Stage::Infer, begin.elapsed());
@@ -184,15 +204,18 @@ pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
     }
 }
 
-/// Hands frames to the sink, and finishes it unless something failed.
+/// Hands frames to the sink, and finishes it unless the run was abandoned or a thread panicked.
 pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared) -> Result<(), LiveError> {
-    let _last = Last(|| {
+    let _leave = OnDrop(|| {
         shared.close();
         shared.announce_end();
     });
     while let Some(frame) = shared.output.pop() {
         let begin = Instant::now();
-        let shown = match sink.write(&frame.bytes) {
+        shared.set_writing(Some(begin));
+        let shown = sink.write(&frame.bytes);
+        shared.set_writing(None);
+        let shown = match shown {
             Ok(shown) => shown,
             // The reader has what it wanted.
             Err(error) if error.is_closed_pipe() => return Ok(()),
@@ -207,7 +230,8 @@ pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared) -> Result<(), 
         }
         shared.output_spare.push(frame, DropPolicy::Never);
     }
-    if !shared.has_failed() {
+    // A source that failed has given whole frames until then: they are kept.
+    if !shared.is_torn() {
         sink.finish().or_else(|error| if error.is_closed_pipe() { Ok(()) } else { Err(error) })?;
     }
     Ok(())

@@ -94,7 +94,11 @@ impl Upscaler {
     }
 
     /// Upscales `frame` into `out`; both have the bytes of their formats.
-    pub fn run(&mut self, frame: &[u8], out: &mut [u8]) {
+    ///
+    /// # Errors
+    ///
+    /// If the network runs in floats and fails.
+    pub fn run(&mut self, frame: &[u8], out: &mut [u8]) -> Result<(), String> {
         let Self { engine, from, to, chroma, bicubic, work, .. } = self;
         let [first, cb, cr] = from.planes(frame);
         let planes = from.layout == to.layout;
@@ -106,7 +110,7 @@ impl Upscaler {
         let channels = engine_format(from).channels();
         let mut y = 0;
         for row in first.chunks_exact(from.size.width * channels) {
-            let Ok(()) = engine.push(row, |row| -> Result<(), Infallible> {
+            let done = engine.push_row(row, |row| -> Result<(), Infallible> {
                 let split = std::mem::take(&mut work.split);
                 let split = half(row, bicubic.as_mut(), first, y, channels, split, |row| {
                     if let (false, Some(filter)) = (planes, chroma.as_mut()) {
@@ -119,7 +123,9 @@ impl Upscaler {
                 y += 1;
                 Ok(())
             });
+            done.map_err(|error| error.network())?;
         }
+        Ok(())
     }
 }
 

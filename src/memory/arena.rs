@@ -1,19 +1,17 @@
-//! One block of memory, cut into slots of rows that threads hold for a while.
+//! One block of memory, cut into slots of rows that threads borrow.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::borrows::{BorrowTable, MOST_READS, Region};
 
 /// Rows begin at multiples of a cache line.
 pub const ALIGN: usize = 64;
-/// Tensors that a thread can read at once.
-pub const MOST_READS: usize = 15;
 /// Rows that a slot can have, and twice the slots that there can be.
 const MOST_ROWS: usize = u16::MAX as usize;
-/// Marks a claim to write, on a board.
-const WRITE: u64 = 1 << 63;
 
 /// Shape of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,78 +36,70 @@ impl Slot {
 
 /// Rows of a tensor that a thread is about to use: row `y` lies in row `y % ring` of the slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct RingRows {
     /// Slot.
     pub slot: usize,
-    /// Rows of the slot that the tensor goes round.
+    /// Rows of the slot that the tensor cycles through.
     pub ring: usize,
     /// The tensor's rows; no more than `ring`.
     pub rows: Range<usize>,
 }
 
-impl Claim {
+impl RingRows {
     /// No rows.
     pub const NONE: Self = Self { slot: 0, ring: 0, rows: 0..0 };
 }
 
-/// The block, and who holds which of its rows.
+/// The block, and which thread borrows which of its rows.
 ///
-/// A thread shows what it holds on a board of its own, where the others look before they make a reference: any
-/// number may read a row, or one write it. The plan orders its Steps so that no two threads are ever in each other's
-/// way; a conflict is a bug, and panics. With one thread there are no boards, and nothing is shown.
+/// The plan orders its Steps so that no two threads ever need the same row in ways that exclude each other; the borrow
+/// table checks it: a conflict is a bug, and panics before there is a reference.
 #[derive(Debug)]
 pub struct Arena {
     block: NonNull<u8>,
     layout: Layout,
     /// Offset in the block, and shape.
     slots: Vec<(usize, Slot)>,
-    boards: Vec<Board>,
+    borrows: BorrowTable,
     /// No other arena of the process has it.
     id: u64,
 }
 
-/// The right of one thread to hold rows of an arena, one set of claims at a time.
+/// The right of one thread to borrow rows of an arena, one set at a time.
 #[derive(Debug)]
-pub struct Seat {
+pub struct Borrower {
     arena: u64,
-    number: usize,
+    thread: usize,
 }
 
-/// What a thread holds, for the others to see. Threads change their boards often: two cache lines keep them apart.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Board {
-    count: AtomicUsize,
-    claims: [AtomicU64; MOST_READS + 1],
-}
-
-// SAFETY: the block is owned by the arena alone, and reached only through `Held`, which the boards keep from aliasing.
+// SAFETY: the block is owned by the arena alone, and reached only through `Borrow`, which the table keeps from aliasing.
 #[allow(unsafe_code)]
 unsafe impl Send for Arena {}
-// SAFETY: as above; `hold` shows its claims and looks at all others' before a reference to a claimed row can be made.
+// SAFETY: as above; `borrow` enters its rows in the table and compares them with all others' before a reference to one of
+// them can be made.
 #[allow(unsafe_code)]
 unsafe impl Sync for Arena {}
 
 impl Arena {
-    /// Bytes that [`Arena::new`] allocates for these slots, and as many seats.
-    pub fn bytes(slots: &[Slot], seats: usize) -> usize {
-        let boards = if seats > 1 { seats * size_of::<Board>() } else { 0 };
-        Self::block_bytes(slots) + size_of_val(slots) * 2 + seats * size_of::<Seat>() + boards
+    /// Bytes that [`Arena::new`] allocates for these slots and so many threads.
+    pub fn bytes(slots: &[Slot], threads: usize) -> usize {
+        let borrowers = threads * size_of::<Borrower>() + BorrowTable::bytes(threads);
+        Self::block_bytes(slots) + size_of_val(slots) * 2 + borrowers
     }
 
     fn block_bytes(slots: &[Slot]) -> usize {
         slots.iter().map(Slot::bytes).sum::<usize>().max(ALIGN)
     }
 
-    /// Allocates the block, zeroed, with `seats` seats, one for each thread.
+    /// Allocates the block, zeroed, with a [`Borrower`] for each thread.
     #[allow(unsafe_code)]
-    pub fn new(slots: &[Slot], seats: usize) -> (Self, Vec<Seat>) {
-        let mut places = Vec::with_capacity(slots.len());
+    pub fn new(slots: &[Slot], threads: usize) -> (Self, Vec<Borrower>) {
+        let mut offsets = Vec::with_capacity(slots.len());
         let mut offset = 0;
         for slot in slots {
             assert!(slot.row_bytes.is_multiple_of(ALIGN), "rows are aligned");
-            assert!(slot.rows <= MOST_ROWS && slots.len() <= MOST_ROWS / 2, "a board has no place for {slot:?}");
-            places.push((offset, *slot));
+            assert!(slot.rows <= MOST_ROWS && slots.len() <= MOST_ROWS / 2, "a region cannot name rows of {slot:?}");
+            offsets.push((offset, *slot));
             offset += slot.bytes();
         }
         let layout =
@@ -117,120 +107,69 @@ impl Arena {
         // SAFETY: the layout's size is at least ALIGN, so not zero.
         let pointer = unsafe { alloc_zeroed(layout) };
         let Some(block) = NonNull::new(pointer) else { handle_alloc_error(layout) };
-        let boards = (0..if seats > 1 { seats } else { 0 }).map(|_| Board::default()).collect();
         static IDS: AtomicU64 = AtomicU64::new(0);
         let id = IDS.fetch_add(1, Ordering::Relaxed);
-        let seats = (0..seats).map(|number| Seat { arena: id, number }).collect();
-        (Self { block, layout, slots: places, boards, id }, seats)
+        let borrowers = (0..threads).map(|thread| Borrower { arena: id, thread }).collect();
+        (Self { block, layout, slots: offsets, borrows: BorrowTable::new(threads), id }, borrowers)
     }
 
-    /// Holds rows to read, and rows of one tensor to write, until the result is dropped.
+    /// Borrows rows to read, and rows of one tensor to write, until the result is dropped.
     ///
     /// # Panics
     ///
-    /// If a claim conflicts with another, or the seat is another arena's.
-    pub fn hold<'a>(&'a self, seat: &'a mut Seat, reads: &[Claim], write: &Claim) -> Held<'a> {
-        assert_eq!(seat.arena, self.id, "a seat of another arena");
+    /// If they conflict with each other or with what another thread borrows, or if the borrower is another arena's.
+    pub fn borrow<'a>(&'a self, borrower: &'a mut Borrower, reads: &[RingRows], write: &RingRows) -> Borrow<'a> {
+        assert_eq!(borrower.arena, self.id, "a borrower of another arena");
         let written = self.region(write);
         let mut rings = heapless::Vec::new();
-        for claim in reads {
-            assert!(!self.region(claim).meets(written), "{claim:?} is read while it is written");
-            rings.push(self.ring(claim)).expect("no more claims than a board has places for");
+        let mut regions = heapless::Vec::<Region, MOST_READS>::new();
+        for rows in reads {
+            let region = self.region(rows);
+            assert!(!region.overlaps(written), "{rows:?} is read while it is written");
+            regions.push(region).expect("no more reads than a record has entries");
+            let _ = rings.push(self.ring(rows));
         }
-        let board = self.boards.get(seat.number);
-        if let Some(board) = board {
-            self.show(seat.number, board, written, reads);
+        if let Err(theirs) = self.borrows.acquire(borrower.thread, written, &regions) {
+            panic!("{theirs:?} is in use by a thread while another writes {written:?} and reads {reads:?}");
         }
-        let writes = Writes { ring: self.ring(write), of: PhantomData };
-        Held { reads: Reads { rings, of: PhantomData }, writes, board }
+        let writes = WriteRows { ring: self.ring(write), of: PhantomData };
+        Borrow { reads: ReadRows { rings, of: PhantomData }, writes, table: &self.borrows, thread: borrower.thread }
     }
 
-    /// Puts claims on the board, and looks at all others'.
-    ///
-    /// Of two threads that show conflicting claims at the same time, at least one sees the other's: each shows, then
-    /// passes the fence, then looks. It panics before it has a reference.
-    fn show(&self, number: usize, board: &Board, written: Region, reads: &[Claim]) {
-        board.claims[0].store(written.bits() | WRITE, Ordering::Release);
-        for (place, claim) in board.claims[1..].iter().zip(reads) {
-            place.store(self.region(claim).bits(), Ordering::Release);
-        }
-        board.count.store(reads.len() + 1, Ordering::Release);
-        fence(Ordering::SeqCst);
-        for (_, other) in self.boards.iter().enumerate().filter(|(other, _)| *other != number) {
-            for place in &other.claims[..other.count.load(Ordering::Acquire)] {
-                let bits = place.load(Ordering::Acquire);
-                let theirs = Region::of(bits);
-                let spoilt = bits & WRITE != 0 && reads.iter().any(|claim| theirs.meets(self.region(claim)));
-                if spoilt || theirs.meets(written) {
-                    board.count.store(0, Ordering::Release);
-                    panic!("{theirs:?} is in use by a thread while another writes {written:?} and reads {reads:?}");
-                }
-            }
-        }
-    }
-
-    fn shape(&self, claim: &Claim) -> Slot {
-        let shape = self.slots[claim.slot].1;
-        assert!(claim.ring <= shape.rows && claim.rows.len() <= claim.ring, "{claim:?} of a slot with {shape:?}");
+    fn shape(&self, rows: &RingRows) -> Slot {
+        let shape = self.slots[rows.slot].1;
+        assert!(rows.ring <= shape.rows && rows.rows.len() <= rows.ring, "{rows:?} of a slot with {shape:?}");
         shape
     }
 
-    fn region(&self, claim: &Claim) -> Region {
-        self.shape(claim);
-        let from = claim.rows.start % claim.ring.max(1);
-        let end = from + claim.rows.len();
-        let (to, wrapped) = (end.min(claim.ring), end.saturating_sub(claim.ring));
+    fn region(&self, rows: &RingRows) -> Region {
+        self.shape(rows);
+        let start = rows.rows.start % rows.ring.max(1);
+        let last = start + rows.rows.len();
+        let (end, wrapped) = (last.min(rows.ring), last.saturating_sub(rows.ring));
         // No slot has more rows than 16 bits can count, and there are fewer slots.
-        Region { slot: claim.slot as u16, from: from as u16, to: to as u16, wrapped: wrapped as u16 }
+        Region { slot: rows.slot as u16, start: start as u16, end: end as u16, wrapped: wrapped as u16 }
     }
 
     #[allow(unsafe_code)]
-    fn ring(&self, claim: &Claim) -> Ring {
-        let row_bytes = self.shape(claim).row_bytes;
+    fn ring(&self, rows: &RingRows) -> Ring {
+        let row_bytes = self.shape(rows).row_bytes;
         // SAFETY: the slot lies inside the block.
-        let start = unsafe { self.block.as_ptr().add(self.slots[claim.slot].0) };
-        let first = claim.rows.start % claim.ring.max(1);
-        Ring { start, row_bytes, length: claim.ring, rows: claim.rows.clone(), first }
+        let start = unsafe { self.block.as_ptr().add(self.slots[rows.slot].0) };
+        let first = rows.rows.start % rows.ring.max(1);
+        Ring { start, row_bytes, length: rows.ring, rows: rows.rows.clone(), first }
     }
 }
 
 impl Drop for Arena {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
-        // SAFETY: the block came from `alloc_zeroed` with this layout; `Held` borrows the arena, so none is left.
+        // SAFETY: the block came from `alloc_zeroed` with this layout; `Borrow` borrows the arena, so none is left.
         unsafe { dealloc(self.block.as_ptr(), self.layout) }
     }
 }
 
-/// Rows of a slot: `from..to`, and `0..wrapped` when a claim goes on at the top.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Region {
-    slot: u16,
-    from: u16,
-    to: u16,
-    wrapped: u16,
-}
-
-impl Region {
-    /// For a board; the bit of [`WRITE`] is free.
-    fn bits(self) -> u64 {
-        let Self { slot, from, to, wrapped } = self;
-        [slot, from, to, wrapped].into_iter().fold(0, |bits, part| bits << 16 | u64::from(part))
-    }
-
-    fn of(bits: u64) -> Self {
-        let part = |i: u32| (bits >> (16 * i)) as u16;
-        Self { slot: part(3) & !((WRITE >> 48) as u16), from: part(2), to: part(1), wrapped: part(0) }
-    }
-
-    fn meets(self, other: Self) -> bool {
-        let parts = |r: Self| [r.from..r.to, 0..r.wrapped];
-        let overlap = |a: &Range<u16>, b: &Range<u16>| a.start < b.end && b.start < a.end;
-        self.slot == other.slot && parts(self).iter().any(|a| parts(other).iter().any(|b| overlap(a, b)))
-    }
-}
-
-/// A claim with its place in the block.
+/// [`RingRows`] with their address in the block.
 #[derive(Debug)]
 struct Ring {
     start: *mut u8,
@@ -245,128 +184,121 @@ impl Ring {
     /// Where a row begins.
     #[allow(unsafe_code)]
     fn at(&self, row: usize) -> *mut u8 {
-        assert!(self.rows.contains(&row), "row {row}, where {:?} are held", self.rows);
+        assert!(self.rows.contains(&row), "row {row}, where {:?} are borrowed", self.rows);
         let row = self.first + (row - self.rows.start);
         let row = if row < self.length { row } else { row - self.length };
-        // SAFETY: no more rows are held than the ring has, so that this is one of its rows, and the ring is no longer
+        // SAFETY: no more rows are borrowed than the ring has, so that this is one of its rows, and the ring is no longer
         // than the slot, which lies inside the block.
         unsafe { self.start.add(row * self.row_bytes) }
     }
 }
 
-/// Rows that a thread holds.
+/// Rows that a thread borrows.
 #[derive(Debug)]
-pub struct Held<'a> {
-    reads: Reads<'a>,
-    writes: Writes<'a>,
-    board: Option<&'a Board>,
+pub struct Borrow<'a> {
+    reads: ReadRows<'a>,
+    writes: WriteRows<'a>,
+    table: &'a BorrowTable,
+    thread: usize,
 }
 
-impl<'a> Held<'a> {
+impl<'a> Borrow<'a> {
     /// The rows to read, and those to write.
-    pub fn split(&mut self) -> (&Reads<'a>, &mut Writes<'a>) {
+    pub fn split(&mut self) -> (&ReadRows<'a>, &mut WriteRows<'a>) {
         (&self.reads, &mut self.writes)
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Borrow<'_> {
     fn drop(&mut self) {
-        if let Some(board) = self.board {
-            board.count.store(0, Ordering::Release);
-        }
+        self.table.release(self.thread);
     }
 }
 
-/// Rows that are held to read.
+/// Rows that are borrowed to read.
 #[derive(Debug)]
-pub struct Reads<'a> {
+pub struct ReadRows<'a> {
     rings: heapless::Vec<Ring, MOST_READS>,
     of: PhantomData<&'a Arena>,
 }
 
-impl Reads<'_> {
-    /// A row of the claim of this number.
+impl ReadRows<'_> {
+    /// A row of the tensor of this number among the reads.
     #[allow(unsafe_code)]
-    pub fn row(&self, claim: usize, row: usize) -> &[u8] {
-        let ring = &self.rings[claim];
-        // SAFETY: a row inside the block. It is held to read as long as `self` is borrowed: this thread's own claim to
-        // write does not meet it, nor do the claims of others, as `hold` has found.
+    pub fn row(&self, read: usize, row: usize) -> &[u8] {
+        let ring = &self.rings[read];
+        // SAFETY: a row inside the block. It is borrowed to read as long as `self` is: what this thread writes does not
+        // overlap it, nor does what others write, as `borrow` has found.
         unsafe { std::slice::from_raw_parts(ring.at(row), ring.row_bytes) }
     }
 }
 
-/// Rows that are held to write.
+/// Rows that are borrowed to write.
 #[derive(Debug)]
-pub struct Writes<'a> {
+pub struct WriteRows<'a> {
     ring: Ring,
     of: PhantomData<&'a Arena>,
 }
 
-impl Writes<'_> {
+impl WriteRows<'_> {
     /// A row.
     #[allow(unsafe_code)]
     pub fn row(&mut self, row: usize) -> &mut [u8] {
-        // SAFETY: a row inside the block. It is held to write, by this thread alone, and `self` is borrowed with it, so
+        // SAFETY: a row inside the block. It is borrowed to write, by this thread alone, and `self` is borrowed with it, so
         // that there is no other reference to it.
         unsafe { std::slice::from_raw_parts_mut(self.ring.at(row), self.ring.row_bytes) }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    fn claim(slot: usize, ring: usize, rows: Range<usize>) -> Claim {
-        Claim { slot, ring, rows }
+    fn rows(slot: usize, ring: usize, rows: Range<usize>) -> RingRows {
+        RingRows { slot, ring, rows }
     }
 
     #[test]
     fn rows_go_round() {
-        let (arena, mut seats) = Arena::new(&[Slot::new(5, 100)], 1);
-        let seat = &mut seats[0];
+        let (arena, mut borrowers) = Arena::new(&[Slot::new(5, 100)], 1);
+        let borrower = &mut borrowers[0];
         for y in 0..9 {
-            let mut held = arena.hold(seat, &[], &claim(0, 5, y..y + 1));
-            held.split().1.row(y).fill(y as u8);
+            let mut borrow = arena.borrow(borrower, &[], &rows(0, 5, y..y + 1));
+            borrow.split().1.row(y).fill(y as u8);
         }
-        let mut held = arena.hold(seat, &[claim(0, 5, 5..9)], &claim(0, 5, 9..10));
-        let (reads, writes) = held.split();
+        let mut borrow = arena.borrow(borrower, &[rows(0, 5, 5..9)], &rows(0, 5, 9..10));
+        let (reads, writes) = borrow.split();
         assert_eq!([5, 6, 7, 8].map(|y| reads.row(0, y)[127]), [5, 6, 7, 8]);
         assert_eq!((writes.row(9)[0], writes.row(9).len()), (4, 128));
-        assert!(catch_unwind(AssertUnwindSafe(|| reads.row(0, 9).len())).is_err(), "not held");
+        assert!(catch_unwind(AssertUnwindSafe(|| reads.row(0, 9).len())).is_err(), "not borrowed");
     }
 
     #[test]
-    fn what_is_written_is_held_alone() {
+    fn what_is_written_is_borrowed_alone() {
         let slots = [Slot::new(8, 64), Slot::new(8, 64)];
-        let (arena, seats) = Arena::new(&slots, 2);
-        let [mut first, mut second]: [Seat; 2] = seats.try_into().unwrap();
-        let held = arena.hold(&mut first, &[claim(0, 6, 4..7)], &claim(1, 8, 2..4));
-        let mut fits = |reads: &[Claim], write: Claim| {
-            catch_unwind(AssertUnwindSafe(|| drop(arena.hold(&mut second, reads, &write)))).is_ok()
+        let (arena, borrowers) = Arena::new(&slots, 2);
+        let [mut first, mut second]: [Borrower; 2] = borrowers.try_into().unwrap();
+        let borrow = arena.borrow(&mut first, &[rows(0, 6, 4..7)], &rows(1, 8, 2..4));
+        let mut fits = |reads: &[RingRows], write: RingRows| {
+            catch_unwind(AssertUnwindSafe(|| drop(arena.borrow(&mut second, reads, &write)))).is_ok()
         };
-        assert!(fits(&[claim(0, 6, 3..6)], claim(1, 8, 4..6)), "readers share");
-        assert!(!fits(&[], claim(0, 6, 5..6)), "written while read");
-        assert!(!fits(&[], claim(0, 6, 6..7)), "written while read, where the ring goes on at the top");
-        assert!(fits(&[], claim(0, 6, 7..8)));
-        assert!(!fits(&[claim(1, 8, 3..4)], claim(0, 6, 1..2)), "read while written");
-        assert!(!fits(&[], claim(1, 8, 11..12)), "written twice");
-        assert!(!fits(&[claim(0, 6, 1..4)], claim(0, 6, 9..10)), "read and written by one");
-        drop(held);
-        assert!(fits(&[], claim(0, 6, 5..6)), "given back");
+        assert!(fits(&[rows(0, 6, 3..6)], rows(1, 8, 4..6)), "readers share");
+        assert!(!fits(&[], rows(0, 6, 5..6)), "written while read");
+        assert!(!fits(&[], rows(0, 6, 6..7)), "written while read, where the ring continues at its top");
+        assert!(fits(&[], rows(0, 6, 7..8)));
+        assert!(!fits(&[rows(1, 8, 3..4)], rows(0, 6, 1..2)), "read while written");
+        assert!(!fits(&[], rows(1, 8, 11..12)), "written twice");
+        assert!(!fits(&[rows(0, 6, 1..4)], rows(0, 6, 9..10)), "read and written by one");
+        drop(borrow);
+        assert!(fits(&[], rows(0, 6, 5..6)), "given back");
         let (_other, mut strangers) = Arena::new(&slots, 1);
         let mut stranger = |ring| {
-            let claim = claim(0, ring, 0..1);
-            catch_unwind(AssertUnwindSafe(|| drop(arena.hold(&mut strangers[0], &[], &claim)))).is_ok()
+            let rows = rows(0, ring, 0..1);
+            catch_unwind(AssertUnwindSafe(|| drop(arena.borrow(&mut strangers[0], &[], &rows)))).is_ok()
         };
-        assert!(!stranger(6), "a seat of another arena");
-        let long = claim(0, 9, 0..1);
-        assert!(catch_unwind(AssertUnwindSafe(|| drop(arena.hold(&mut first, &[], &long)))).is_err(), "a long ring");
-    }
-
-    #[test]
-    fn boards_keep_regions() {
-        let region = Region { slot: 700, from: 3, to: 65_535, wrapped: 9 };
-        assert_eq!(Region::of(region.bits() | WRITE), region);
+        assert!(!stranger(6), "a borrower of another arena");
+        let long = rows(0, 9, 0..1);
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(arena.borrow(&mut first, &[], &long)))).is_err(), "a long ring");
     }
 }

@@ -1,9 +1,11 @@
-//! The budget, the sharing of memory by lifetime, and the arena that holds it.
+//! The budget, the sharing of memory by live ranges, and the arena that holds it.
 
 mod arena;
+mod borrows;
 mod budget;
-mod lifetime;
+mod live_range;
 
-pub use arena::{ALIGN, Arena, Claim, Held, MOST_READS, Reads, Seat, Slot, Writes};
+pub use arena::{ALIGN, Arena, Borrow, Borrower, ReadRows, RingRows, Slot, WriteRows};
+pub use borrows::MOST_READS;
 pub use budget::{BadBudget, Budget, display_bytes};
-pub use lifetime::{Lifetime, Tenancy, share};
+pub use live_range::{LiveRange, SlotAssignment, assign_slots};

@@ -1,35 +1,41 @@
-//! ONNX to [`Graph`], through tract's typed graph. The only room that names tract, and the only one that knows ONNX.
+//! ONNX, through tract's typed graph, to [`Graph`] for the int8 plan or to a [`FloatNetwork`] for tract's executor. The
+//! only module that names tract, and the only one that knows ONNX.
 
+#[cfg_attr(not(feature = "models"), path = "none.rs")]
+mod embedded;
+mod file;
+mod float;
 mod graph;
 mod load;
 mod moves;
-mod onnx;
+mod reach;
 mod read;
 mod reference;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
-
+pub use float::{Executor, FloatFacts, FloatNetwork, Layout, Order, Range};
 pub use graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
+pub use reference::evaluate;
 
 thread_local! {
     /// Set while a panic of the parser is being caught.
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// True while a panic on this thread is an ordinary error of a damaged model: a panic hook may stay silent.
+/// True while a panic on this thread is an ordinary error of a damaged model: a panic hook may print nothing.
 pub fn panic_is_handled() -> bool {
     QUIET.with(Cell::get)
 }
 
-/// Why what is well formed is refused, where there is no more to say.
+/// Why what is well formed is not planned, where there is no more to say.
 const UNSUPPORTED: &str = "not supported here";
 
 /// Which branches run.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Branches {
@@ -66,6 +72,7 @@ impl FromStr for Branches {
 }
 
 /// What the file says of itself.
+#[non_exhaustive]
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Metadata {
     /// Name.
@@ -87,6 +94,7 @@ pub struct Metadata {
 }
 
 /// Why a model cannot be used.
+#[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The file cannot be read.
@@ -105,6 +113,9 @@ pub enum ModelError {
         /// Why.
         reason: String,
     },
+    /// No model is named, and there is none in this build.
+    #[error("this build has no models inside; name the file of one")]
+    NoneEmbedded,
     /// The file does not say how to run one branch alone.
     #[error("model {name} cannot run the {branches} branch alone")]
     Branches {
@@ -115,105 +126,83 @@ pub enum ModelError {
     },
 }
 
+/// The way that a network runs.
+#[derive(Clone, Debug)]
+enum Network {
+    /// Integers, by the plan.
+    Int8(Graph),
+    /// Floats, by tract; and why not by the plan.
+    Float(Box<FloatNetwork>, String),
+}
+
 /// A parsed model.
 #[derive(Clone, Debug)]
 pub struct Model {
     metadata: Metadata,
-    graph: Graph,
-    source: Arc<[u8]>,
-    silent: serde_json::Map<String, serde_json::Value>,
-}
-
-/// A file of `models/` that is in the binary, which the build has compressed to half its size.
-struct Shipped {
-    name: &'static str,
-    scale: usize,
-    bytes: usize,
-    zlib: &'static [u8],
-}
-
-macro_rules! shipped {
-    ($($name:literal $scale:literal),+ $(,)?) => {
-        const SHIPPED: &[Shipped] = &[$(Shipped {
-            name: $name,
-            scale: $scale,
-            bytes: include_bytes!(concat!("../../models/", $name, ".onnx")).len(),
-            zlib: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".onnx.z")),
-        }),+];
-
-        impl Model {
-            /// Names of the models inside the binary. The first is the default, and the first of a scale that scale's.
-            pub const EMBEDDED: &[&str] = &[$($name),+];
-        }
-    };
-}
-
-shipped! {
-    "ctnet-tiny-x2" 2,
-    "ctnet-nano-x2" 2,
-    "ctnet-small-x2" 2,
-    "ctnet-tiny-x3" 3,
-    "ctnet-tiny-x4" 4,
-    "ctnet-small-x4" 4,
-    "ctnet-small-x4-photo" 4,
-    "ctnet-tiny-x2-cam" 2,
-}
-
-impl Shipped {
-    fn parse(&self) -> Result<Model, ModelError> {
-        let onnx = decompress_to_vec_zlib_with_limit(self.zlib, self.bytes);
-        let damaged =
-            |e| ModelError::Parse { name: self.name.to_string(), reason: format!("damaged in the program: {e}") };
-        Model::parse(self.name, &onnx.map_err(damaged)?)
-    }
+    network: Network,
+    zeroed: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Model {
+    /// Names of the models inside the binary; none without the feature `models`. The first is the default, and the first of
+    /// a scale that scale's.
+    pub const EMBEDDED: &[&str] = embedded::NAMES;
+
     /// The default model.
     pub fn embedded() -> Result<Self, ModelError> {
-        SHIPPED[0].parse()
+        let name = Self::EMBEDDED.first().ok_or(ModelError::NoneEmbedded)?;
+        Self::named(name)?.ok_or(ModelError::NoneEmbedded)
     }
 
     /// An embedded model by name; none if there is none of that name.
-    pub fn named(name: &str) -> Option<Result<Self, ModelError>> {
-        SHIPPED.iter().find(|shipped| shipped.name == name).map(Shipped::parse)
+    pub fn named(name: &str) -> Result<Option<Self>, ModelError> {
+        Self::embedded_onnx(name)?.map(|onnx| Self::parse(name, &onnx)).transpose()
     }
 
     /// The default model of a scale; none if there is none of that scale.
-    pub fn of_scale(scale: usize) -> Option<Result<Self, ModelError>> {
-        SHIPPED.iter().find(|shipped| shipped.scale == scale).map(Shipped::parse)
+    pub fn of_scale(scale: usize) -> Result<Option<Self>, ModelError> {
+        embedded::of_scale(scale).map_or(Ok(None), Self::named)
+    }
+
+    /// The file of an embedded model; none if there is none of that name.
+    pub fn embedded_onnx(name: &str) -> Result<Option<Vec<u8>>, ModelError> {
+        embedded::onnx(name)
     }
 
     /// Reads a file.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let shown = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: shown.clone(), source })?;
-        Self::parse(&shown, &bytes)
+        Self::parse(&path.display().to_string(), &Self::read(path)?)
+    }
+
+    /// The bytes of a file.
+    pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+        std::fs::read(path).map_err(|source| ModelError::Read { path: path.display().to_string(), source })
     }
 
     /// Parses ONNX. `name` is for messages, and for a file that does not name itself.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
-        let loaded = load::load(name, bytes)?;
         let fail = |reason: String| ModelError::Parse { name: name.to_string(), reason };
-        let graph = load::quietly(|| read::read(&loaded))
-            .unwrap_or_else(|| Err("the parser failed on it".into()))
-            .map_err(|e| fail(load::shown(&e)))?;
-        let text = |key: &str| loaded.metadata.get(key).cloned().unwrap_or_default();
-        let silent = match loaded.metadata.get("branches") {
+        let (network, texts) = load::fenced(name, || network(bytes))?;
+        let text = |key: &str| texts.get(key).cloned().unwrap_or_default();
+        let scale = match &network {
+            Network::Int8(graph) => graph.scale,
+            Network::Float(network, _) => network.scale,
+        };
+        let zeroed = match texts.get("branches") {
             None => serde_json::Map::new(),
             Some(json) => {
                 serde_json::from_str(json).map_err(|_| fail("metadata 'branches' is not a JSON object".into()))?
             }
         };
         let mut branches = vec![Branches::Both];
-        branches.extend([Branches::Cnn, Branches::Transformer].into_iter().filter(|b| silent.contains_key(b.name())));
-        if loaded.metadata.get("scale").is_some_and(|s| s.parse() != Ok(graph.scale)) {
-            return Err(fail(format!("metadata says scale {}, the network's is {}", text("scale"), graph.scale)));
+        branches.extend([Branches::Cnn, Branches::Transformer].into_iter().filter(|b| zeroed.contains_key(b.name())));
+        if texts.get("scale").is_some_and(|s| s.parse() != Ok(scale)) {
+            return Err(fail(format!("metadata says scale {}, the network's is {}", text("scale"), scale)));
         }
         let named = text("name");
         let metadata = Metadata {
             name: if named.is_empty() { name.to_string() } else { named },
-            scale: graph.scale,
+            scale,
             window: text("window").parse().unwrap_or(1),
             colour: if text("colour").is_empty() { "luma".into() } else { text("colour") },
             branches,
@@ -221,7 +210,7 @@ impl Model {
             training_data: text("training_data"),
             weights_sha256: text("weights_sha256"),
         };
-        Ok(Self { metadata, graph, source: bytes.into(), silent })
+        Ok(Self { metadata, network, zeroed })
     }
 
     /// What the file says of itself.
@@ -229,25 +218,72 @@ impl Model {
         &self.metadata
     }
 
-    /// The network.
-    pub fn graph(&self) -> &Graph {
-        &self.graph
+    /// The network in integers, if the int8 plan takes it.
+    #[doc(hidden)]
+    pub fn graph(&self) -> Option<&Graph> {
+        match &self.network {
+            Network::Int8(graph) => Some(graph),
+            Network::Float(..) => None,
+        }
     }
 
-    /// Names of the tensors that are nought when only `branches` run.
-    pub fn silent(&self, branches: Branches) -> Result<Vec<&str>, ModelError> {
+    /// The network in floats, if the int8 plan does not take it.
+    #[doc(hidden)]
+    pub fn float(&self) -> Option<&FloatNetwork> {
+        match &self.network {
+            Network::Int8(_) => None,
+            Network::Float(network, _) => Some(network),
+        }
+    }
+
+    /// Gives numbers of a network in floats another meaning than was found.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code))]
+    pub(crate) fn read_as(&mut self, range: Option<Range>, order: Option<Order>) -> Result<(), String> {
+        let network = match &mut self.network {
+            Network::Float(network, _) => network,
+            Network::Int8(_) if range.is_none() && order.is_none() => return Ok(()),
+            Network::Int8(_) => return Err("--model-range and --model-order are for networks in floats".into()),
+        };
+        if order.is_some() && network.channels == 1 {
+            return Err("--model-order: the network sees luma, not colours".into());
+        }
+        network.range = range.unwrap_or(network.range);
+        network.order = order.unwrap_or(network.order);
+        Ok(())
+    }
+
+    /// Why the int8 plan does not take the network; nothing if it does.
+    #[doc(hidden)]
+    pub fn why_float(&self) -> &str {
+        match &self.network {
+            Network::Int8(_) => "",
+            Network::Float(_, why) => why,
+        }
+    }
+
+    /// Names of the tensors that count as zero when only `branches` run.
+    pub(crate) fn zeroed(&self, branches: Branches) -> Result<Vec<&str>, ModelError> {
         if branches == Branches::Both {
             return Ok(vec![]);
         }
         let missing = || ModelError::Branches { name: self.metadata.name.clone(), branches: branches.name() };
-        let names = self.silent.get(branches.name()).and_then(|v| v.as_array()).ok_or_else(missing)?;
+        let names = self.zeroed.get(branches.name()).and_then(|v| v.as_array()).ok_or_else(missing)?;
         names.iter().map(|n| n.as_str().ok_or_else(missing)).collect()
     }
 
-    /// Upscaled luma of one frame as tract evaluates the file in f32, both branches, unoptimised: the judge of
-    /// every plan. `width` and `height` are multiples of the window grid. Slow; for tests and `models verify`.
-    pub fn evaluate(&self, width: usize, height: usize, luma: &[u8]) -> Result<Vec<u8>, ModelError> {
-        reference::evaluate(&self.metadata.name, &self.source, width, height, luma)
+    /// Bytes that the model holds on the heap, from parsing until it is dropped.
+    pub fn bytes(&self) -> usize {
+        let weights = |n: &Node| match &n.op {
+            Op::Conv(w) => w.data.len() + size_of::<f32>() * (w.scales.len() + w.bias.len()),
+            _ => 0,
+        };
+        let node = |n: &Node| size_of::<Node>() + n.inputs.len() * size_of::<Input>() + weights(n);
+        let graph = match &self.network {
+            Network::Int8(graph) => graph,
+            Network::Float(network, _) => return network.held_bytes(),
+        };
+        let nodes: usize = graph.nodes.iter().map(node).sum();
+        nodes + graph.tensors.iter().map(|t| size_of::<Tensor>() + t.name.len()).sum::<usize>()
     }
 
     /// Weights and biases.
@@ -256,6 +292,26 @@ impl Model {
             Op::Conv(w) => w.data.len() + w.bias.len(),
             _ => 0,
         };
-        self.graph.nodes.iter().map(of).sum()
+        match &self.network {
+            Network::Int8(graph) => graph.nodes.iter().map(of).sum(),
+            Network::Float(network, _) => network.parameters(),
+        }
     }
+}
+
+/// The network of a file, and its metadata.
+fn network(bytes: &[u8]) -> Result<(Network, HashMap<String, String>), String> {
+    let mut proto = file::decode(bytes)?;
+    file::plain(&mut proto)?;
+    let texts = proto.metadata_props.iter().map(|p| (p.key.clone(), p.value.clone())).collect();
+    let quantised = proto.graph.iter().flat_map(|g| &g.node).any(|n| n.op_type == "QuantizeLinear");
+    let why = match quantised {
+        false => "its numbers are floats".to_string(),
+        true => match read::graph(&proto, bytes.len()) {
+            Ok(graph) => return Ok((Network::Int8(graph), texts)),
+            Err(why) => why,
+        },
+    };
+    let float = FloatNetwork::new(proto, bytes.len())?;
+    Ok((Network::Float(Box::new(float), why), texts))
 }

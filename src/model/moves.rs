@@ -3,7 +3,7 @@
 //! An exporter may spell a window partition in many ways (reshapes, transposes, SpaceToDepth, pads). The chain
 //! is run once on a ramp, whose values are the places they come from, and compared with the moves we know.
 
-use tract_core::internal::*;
+use tract_onnx::tract_core::internal::*;
 
 use super::graph::View;
 
@@ -22,8 +22,11 @@ pub(super) enum Move {
 
 const WINDOWS: [usize; 4] = [8, 4, 16, 2];
 
+/// An operation of a chain, and its constant inputs.
+pub(super) type Link = (Box<dyn TypedOp>, Vec<Arc<Tensor>>);
+
 /// Runs the chain on a ramp of `shape` and names what it does.
-pub(super) fn recognise(chain: &[Box<dyn TypedOp>], shape: &[usize]) -> TractResult<Option<Move>> {
+pub(super) fn recognise(chain: &[Link], shape: &[usize]) -> TractResult<Option<Move>> {
     if chain.is_empty() {
         return Ok(Some(Move::View(View::Plain)));
     }
@@ -31,8 +34,10 @@ pub(super) fn recognise(chain: &[Box<dyn TypedOp>], shape: &[usize]) -> TractRes
     ensure!(count < 1 << 24, "too large to recognise");
     let ramp: Vec<f32> = (0..count).map(|i| i as f32).collect();
     let mut value: TValue = Tensor::from_shape(shape, &ramp)?.into_tvalue();
-    for op in chain {
-        let mut outputs = op.eval_out_of_plan(tvec!(value))?.ok_or_else(|| format_err!("cannot be folded"))?;
+    for (op, constants) in chain {
+        let mut inputs = tvec!(value);
+        inputs.extend(constants.iter().map(|c| c.clone().into_tvalue()));
+        let mut outputs = op.eval_out_of_plan(inputs)?.ok_or_else(|| format_err!("cannot be folded"))?;
         value = outputs.remove(0);
     }
     let moved = super::load::unchecked_f32(&value);

@@ -5,21 +5,28 @@
 
 use std::collections::HashMap;
 
-use tract_core::ops::array::{MultiBroadcastTo, Pad, PadMode, Slice, TypedConcat};
-use tract_core::ops::binary::TypedBinOp;
-use tract_core::ops::change_axes::AxisOp;
-use tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec, SumPool};
-use tract_core::ops::einsum::EinSum;
-use tract_core::ops::element_wise::ElementWiseOp;
-use tract_core::ops::konst::Const;
-use tract_core::ops::nn::DataFormat;
-use tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8, QuantizeLinearU8};
-use tract_core::prelude::*;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::array::{MultiBroadcastTo, Pad, PadMode, Slice, TypedConcat};
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::ops::change_axes::AxisOp;
+use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec, SumPool};
+use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
+use tract_onnx::tract_core::ops::konst::Const;
+use tract_onnx::tract_core::ops::nn::DataFormat;
+use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8, QuantizeLinearU8};
 
 use super::UNSUPPORTED;
+use super::float::declared;
 use super::graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor as Activation, TensorId, View};
-use super::load::{Loaded, PROBE, Quantised, unchecked_f32};
-use super::moves::{Move, recognise};
+use super::load::{self, Loaded, Quantised, unchecked_f32};
+use super::moves::{Link, Move, recognise};
+
+/// The network is typed at this size, height and width: multiples of the window grid, unlike each other.
+const PROBE: (usize, usize) = (48, 64);
+/// Operations that only move a tensor, one after the other; each is run on the whole chain's values.
+const LONGEST_CHAIN: usize = 64;
 
 /// What an outlet holds.
 #[derive(Clone)]
@@ -29,7 +36,7 @@ enum Meaning {
     /// A constant.
     Constant(Arc<Tensor>),
     /// A quantised tensor, moved; `real` after DequantizeLinear.
-    Held { base: Base, chain: Vec<Box<dyn TypedOp>>, real: bool },
+    Held { base: Base, chain: Vec<Link>, real: bool },
     /// A result that waits for its quantisation; real bounds from ReLU and Clip.
     Pending { what: Pending, low: f32, high: f32 },
 }
@@ -71,8 +78,12 @@ enum Pending {
     Attended(Box<Attended>),
 }
 
-/// Reads the graph; the error names node and operator.
-pub(super) fn read(loaded: &Loaded) -> Result<Graph, String> {
+/// Reads the graph; the error names node and operator. `bytes` of the file bound what may be folded.
+pub(super) fn graph(proto: &ModelProto, bytes: usize) -> Result<Graph, String> {
+    if !matches!(declared(proto)?[..], [_, None | Some(1), _, _]) {
+        return Err("the input is not one channel of luma".into());
+    }
+    let loaded = &load::typed(proto, bytes, [1, 1, PROBE.0, PROBE.1])?;
     let mut reader = Reader {
         loaded,
         meanings: HashMap::new(),
@@ -126,10 +137,10 @@ impl Reader<'_> {
             };
         }
         if is_move(op) {
-            return self.moved(node, inputs[0].clone());
+            return self.moved(node, inputs);
         }
         if let Some(conv) = op.downcast_ref::<Conv>() {
-            return self.conv(conv, inputs);
+            return self.conv(node, conv, inputs);
         }
         if let Some(pool) = op.downcast_ref::<SumPool>() {
             return self.pool(pool, inputs);
@@ -291,19 +302,29 @@ impl Reader<'_> {
         node.name.clone()
     }
 
-    fn moved(&mut self, node: &TypedNode, input: Meaning) -> Result<Meaning, String> {
-        match input {
-            Meaning::Held { base, mut chain, real } => {
-                chain.push(node.op.clone());
+    fn moved(&mut self, node: &TypedNode, inputs: Vec<Meaning>) -> Result<Meaning, String> {
+        let mut inputs = inputs.into_iter();
+        let first = inputs.next();
+        let constants = inputs.map(|i| match i {
+            Meaning::Constant(c) => Ok(c),
+            _ => Err("a move by computed amounts".to_string()),
+        });
+        let constants = constants.collect::<Result<Vec<_>, _>>()?;
+        match first {
+            Some(Meaning::Held { base, mut chain, real }) => {
+                if chain.len() == LONGEST_CHAIN {
+                    return Err(format!("more than {LONGEST_CHAIN} moves of one tensor"));
+                }
+                chain.push((node.op.clone(), constants));
                 Ok(Meaning::Held { base, chain, real })
             }
-            Meaning::Constant(_) => Err("a constant that was not folded".into()),
+            Some(Meaning::Constant(_)) => Err("a constant that was not folded".into()),
             _ => Err("it moves values that are not quantised".into()),
         }
     }
 
-    fn conv(&mut self, conv: &Conv, inputs: Vec<Meaning>) -> Result<Meaning, String> {
-        let [x, Meaning::Constant(kernel), Meaning::Constant(bias)] = &inputs[..] else {
+    fn conv(&mut self, node: &TypedNode, conv: &Conv, inputs: Vec<Meaning>) -> Result<Meaning, String> {
+        let [x, Meaning::Constant(_), Meaning::Constant(bias)] = &inputs[..] else {
             return Err("weights and bias must be constants".into());
         };
         let spec = &conv.pool_spec;
@@ -328,7 +349,7 @@ impl Reader<'_> {
         if depthwise && (conv.group != spec.input_channels || conv.group != spec.output_channels || side != 3) {
             return Err("groups other than depth-wise 3x3".into());
         }
-        let quantised = self.weights(kernel)?;
+        let quantised = self.weights(node.inputs[1])?;
         let outputs = spec.output_channels;
         let each = spec.input_channels / conv.group;
         if quantised.data.len() != outputs * each * side * side {
@@ -353,13 +374,9 @@ impl Reader<'_> {
         Ok(pending(Op::Conv(weights), vec![input]))
     }
 
-    fn weights(&self, kernel: &Tensor) -> Result<Quantised, String> {
-        let bytes: Vec<u8> = unchecked_f32(kernel).iter().flat_map(|v| v.to_ne_bytes()).collect();
-        self.loaded
-            .constants
-            .get(&bytes)
-            .cloned()
-            .ok_or_else(|| "its weights are not 8-bit integers behind DequantizeLinear".into())
+    fn weights(&self, kernel: OutletId) -> Result<Quantised, String> {
+        let known = self.loaded.quantised.get(&kernel.node);
+        known.cloned().ok_or_else(|| "its weights are not 8-bit integers behind DequantizeLinear".into())
     }
 
     fn pool(&mut self, pool: &SumPool, inputs: Vec<Meaning>) -> Result<Meaning, String> {
@@ -489,10 +506,11 @@ fn pending(op: Op, inputs: Vec<Input>) -> Meaning {
 /// Does it only move data?
 fn is_move(op: &dyn TypedOp) -> bool {
     let edge = op.downcast_ref::<Pad>().is_some_and(|p| p.mode == PadMode::Edge);
-    edge || op.is::<AxisOp>() || op.is::<Slice>() || op.is::<MultiBroadcastTo>()
+    let named = matches!(&*op.name(), "StridedSlice" | "Resize");
+    edge || named || op.is::<AxisOp>() || op.is::<Slice>() || op.is::<MultiBroadcastTo>()
 }
 
-fn recognised(chain: &[Box<dyn TypedOp>], shape: &[usize]) -> Result<Move, String> {
+fn recognised(chain: &[Link], shape: &[usize]) -> Result<Move, String> {
     recognise(chain, shape).map_err(|e| e.to_string())?.ok_or_else(|| "a move of data that is not supported".into())
 }
 

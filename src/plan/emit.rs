@@ -1,13 +1,13 @@
 //! One Step for each operation.
 
 use super::lower::{Lowering, Unit};
-use super::pack::{Look, Part, pack, requantisation};
+use super::pack::{ConvInput, InputPart, pack, requantisation};
 use super::step::{Attention, Conv, Depthwise, Fused, Kind, Read};
 use crate::kernels::{Add, Clamp, Depthwise as DepthwiseWeights, Gate, Pool, WindowAttention};
 use crate::model::{ConvWeights, Input, Node, Op, View};
 
 impl Lowering<'_> {
-    /// A convolution, with the Add that takes it in if there is one.
+    /// A convolution, with the Add that it is fused into, if there is one.
     pub(super) fn convolution(
         &mut self,
         node: &Node,
@@ -19,8 +19,8 @@ impl Lowering<'_> {
         let clamp = self.clamp(node);
         let target = sum.map_or(node.output, |(add, _)| add.output);
         let spread = self.spread_of(node.output);
-        let source = &self.graph.tensors[self.parts(input)?[0]];
-        let quantised = (source.scale, source.zero_point);
+        let first = &self.graph.tensors[self.parts(input)?[0]];
+        let quantised = (first.scale, first.zero_point);
         let skip = match sum {
             None => None,
             Some((add, other)) => Some(self.residual(output.scale, add, other, spread)?),
@@ -37,7 +37,7 @@ impl Lowering<'_> {
         let block = match input.view {
             View::Plain => 1,
             View::SpaceToDepth(n) => n,
-            view => return Err(format!("a convolution that looks at its input as {view:?}")),
+            view => return Err(format!("a convolution that views its input as {view:?}")),
         };
         let tensors = self.parts(input)?;
         if block > 1 && tensors.len() > 1 {
@@ -47,15 +47,16 @@ impl Lowering<'_> {
             .iter()
             .map(|&tensor| self.stored(Input { tensor, view: View::Plain }))
             .collect::<Result<Vec<_>, _>>()?;
-        let parts = buffers.iter().map(|&b| Part { buffer: self.buffer(b), channels: self.buffer(b).stride }).collect();
-        let look = Look { parts, block };
-        let taps = look.taps(weights);
+        let parts =
+            buffers.iter().map(|&b| InputPart { buffer: self.buffer(b), channels: self.buffer(b).stride }).collect();
+        let source = ConvInput { parts, block };
+        let taps = source.taps(weights);
         let each = weights.outputs / (spread * spread);
         let outputs = (0..spread * spread).map(|i| i * each..(i + 1) * each);
         let packed = outputs
-            .map(|o| pack(&look, weights, &taps, o, quantised, output.scale, self.level))
+            .map(|o| pack(&source, weights, &taps, o, quantised, output.scale, self.level))
             .collect::<Result<_, _>>()?;
-        let offsets = look.offsets(weights);
+        let offsets = source.offsets(weights);
         let reads =
             buffers.iter().map(|&buffer| Read { buffer, num: block, den: 1, offsets: offsets.clone() }).collect();
         let (residual, reads) = with_skip(reads, skip);
@@ -98,7 +99,7 @@ impl Lowering<'_> {
         Ok(Kind::Depthwise(Depthwise { packed, dilation: weights.dilation, clamp, residual }))
     }
 
-    /// The other addend of a sum that takes a convolution in.
+    /// The other addend of a sum that a convolution is fused into.
     fn residual(&self, value_scale: f32, add: &Node, other: Input, spread: usize) -> Result<(Fused, Read), String> {
         let skip = self.tensor(other);
         let sum = self.made(add);
@@ -113,14 +114,14 @@ impl Lowering<'_> {
     }
 
     pub(super) fn sum(&mut self, node: &Node) -> Result<(), String> {
-        if let Some((conv, place)) = self.taken_in(node) {
+        if let Some((conv, operand)) = self.fused_into(node) {
             let Op::Conv(weights) = &conv.op else {
                 return Err("a fused operation that is no convolution".into());
             };
-            return self.convolution(conv, weights, Some((node, node.inputs[1 - place])));
+            return self.convolution(conv, weights, Some((node, node.inputs[1 - operand])));
         }
-        let silent = |i: &Input| self.silent.contains(&i.tensor);
-        match node.inputs.iter().filter(|i| !silent(i)).copied().collect::<Vec<_>>()[..] {
+        let zeroed = |i: &Input| self.zeroed.contains(&i.tensor);
+        match node.inputs.iter().filter(|i| !zeroed(i)).copied().collect::<Vec<_>>()[..] {
             [one] => self.copy(node, one),
             [a, b] => {
                 let (ta, tb) = (self.tensor(a), self.tensor(b));
@@ -137,11 +138,11 @@ impl Lowering<'_> {
                 let reads = vec![Read::same(self.stored(a)?), Read::same(self.stored(b)?)];
                 self.push(&output.name, Kind::Add { add, broadcast }, reads, node.output, Unit::Row, 0).map(drop)
             }
-            _ => Err("both addends are silent".into()),
+            _ => Err("both addends belong to branches that do not run".into()),
         }
     }
 
-    /// The same values with another scale: a sum whose second addend counts nothing.
+    /// The same values with another scale: a sum whose second addend has the ratio 0.
     pub(super) fn copy(&mut self, node: &Node, input: Input) -> Result<(), String> {
         let t = self.tensor(input);
         let output = self.made(node);

@@ -13,26 +13,30 @@ pub const MOST_ROWS: usize = 32;
 
 /// Plans the model.
 pub(super) fn lower(model: &Model, branches: Branches, level: Level) -> Result<Plan, PlanError> {
-    let silent: HashSet<&str> = model.silent(branches)?.into_iter().collect();
-    let graph = model.graph();
+    let zeroed: HashSet<&str> = model.zeroed(branches)?.into_iter().collect();
     let named = |node: &str, reason: String| PlanError::Unsupported {
         model: model.metadata().name.clone(),
         node: node.to_string(),
         reason,
     };
-    if let Some(missing) = silent.iter().find(|s| !graph.tensors.iter().any(|t| t.name == **s)) {
+    let graph = model.graph().ok_or_else(|| named("input", model.why_float().to_string()))?;
+    if let Some(missing) = zeroed.iter().find(|s| !graph.tensors.iter().any(|t| t.name == **s)) {
         return Err(named(
             missing,
             format!("metadata 'branches' names it for {}, but it is not there", branches.name()),
         ));
     }
-    let mut lowering = Lowering::new(graph, &silent, level);
+    let mut lowering = Lowering::new(graph, &zeroed, level);
     for (index, node) in graph.nodes.iter().enumerate() {
         if lowering.alive.contains(&node.output) {
             lowering.node(index).map_err(|e| named(&graph.tensors[node.output].name, e))?;
         }
     }
-    lowering.finish(model.metadata().window).map_err(|e| named("output", e))
+    let plan = lowering.finish(model.metadata().window).map_err(|e| named("output", e))?;
+    if plan.steps.is_empty() {
+        return Err(named("output", "nothing is computed: it is the picture itself".into()));
+    }
+    Ok(plan)
 }
 
 /// What one unit of a Step makes.
@@ -41,7 +45,7 @@ pub(super) enum Unit {
     Row,
     /// `n` rows of a tensor that is stored with its depth in space.
     Spread(usize),
-    /// `n` rows of a plain tensor: the sum that took in a convolution whose depth becomes space.
+    /// `n` rows of a plain tensor: the sum that a convolution is fused into whose depth becomes space.
     SpreadSum(usize),
     /// A row of windows, the grid moved up by `shift`; a moved grid has one more, half outside at either end.
     Windows { window: usize, shift: usize },
@@ -50,15 +54,15 @@ pub(super) enum Unit {
 pub(super) struct Lowering<'a> {
     pub graph: &'a Graph,
     pub level: Level,
-    /// Tensors that stand for nought.
-    pub silent: HashSet<TensorId>,
+    /// Tensors that count as zero: outputs of branches that do not run.
+    pub zeroed: HashSet<TensorId>,
     /// Tensors that reach the output.
     alive: HashSet<TensorId>,
     /// Reads of each live tensor.
     uses: HashMap<TensorId, usize>,
     /// Border pixels that convolutions read beside each tensor.
     borders: HashMap<TensorId, usize>,
-    /// Convolutions that an Add takes in: their node.
+    /// Convolutions that are fused into an Add: their node.
     fused: HashSet<usize>,
     buffer_of: HashMap<TensorId, BufferId>,
     buffers: Vec<Buffer>,
@@ -67,12 +71,12 @@ pub(super) struct Lowering<'a> {
 }
 
 impl<'a> Lowering<'a> {
-    fn new(graph: &'a Graph, silent: &HashSet<&str>, level: Level) -> Self {
-        let silent = (0..graph.tensors.len()).filter(|&t| silent.contains(graph.tensors[t].name.as_str())).collect();
+    fn new(graph: &'a Graph, zeroed: &HashSet<&str>, level: Level) -> Self {
+        let zeroed = (0..graph.tensors.len()).filter(|&t| zeroed.contains(graph.tensors[t].name.as_str())).collect();
         let mut this = Self {
             graph,
             level,
-            silent,
+            zeroed,
             alive: HashSet::new(),
             uses: HashMap::new(),
             borders: HashMap::new(),
@@ -82,20 +86,20 @@ impl<'a> Lowering<'a> {
             steps: Vec::new(),
             writer: Vec::new(),
         };
-        this.reach();
+        this.mark_live();
         this.fuse();
         this
     }
 
-    /// What reaches the output when the silent tensors are nought, how often it is read, and with what borders.
-    fn reach(&mut self) {
+    /// What reaches the output when the zeroed tensors are left out, how often it is read, and with what borders.
+    fn mark_live(&mut self) {
         self.alive.extend([self.graph.output.tensor, self.graph.nodes[0].output]);
         *self.uses.entry(self.graph.output.tensor).or_default() += 1;
         for node in self.graph.nodes.iter().rev() {
-            if self.silent.contains(&node.output) || !self.alive.contains(&node.output) {
+            if self.zeroed.contains(&node.output) || !self.alive.contains(&node.output) {
                 continue;
             }
-            for input in node.inputs.iter().filter(|i| !self.silent.contains(&i.tensor)) {
+            for input in node.inputs.iter().filter(|i| !self.zeroed.contains(&i.tensor)) {
                 self.alive.insert(input.tensor);
                 *self.uses.entry(input.tensor).or_default() += 1;
             }
@@ -110,11 +114,11 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Marks the convolutions whose only reader is an Add: it takes them in.
+    /// Marks the convolutions whose only reader is an Add: they are fused into it.
     fn fuse(&mut self) {
         for node in self.graph.nodes.iter().filter(|n| matches!(n.op, Op::Add) && self.alive.contains(&n.output)) {
-            let silent = node.inputs.iter().any(|i| self.silent.contains(&i.tensor));
-            if !silent && self.channels(node.inputs[0]) == self.channels(node.inputs[1]) {
+            let zeroed = node.inputs.iter().any(|i| self.zeroed.contains(&i.tensor));
+            if !zeroed && self.channels(node.inputs[0]) == self.channels(node.inputs[1]) {
                 // The later of two: what else it reads is there by then.
                 self.fused.extend(node.inputs.iter().filter_map(|i| self.only_for_add(*i)).max());
             }
@@ -128,8 +132,8 @@ impl<'a> Lowering<'a> {
         conv.then_some(made)
     }
 
-    /// The node among an Add's inputs that it takes in, and its place.
-    pub fn taken_in(&self, add: &Node) -> Option<(&'a Node, usize)> {
+    /// The convolution that is fused into an Add, and which of its inputs that is.
+    pub fn fused_into(&self, add: &Node) -> Option<(&'a Node, usize)> {
         let graph = self.graph;
         let find = |i: usize| {
             graph.nodes.iter().position(|n| n.output == add.inputs[i].tensor).filter(|n| self.fused.contains(n))
@@ -140,7 +144,7 @@ impl<'a> Lowering<'a> {
     fn node(&mut self, index: usize) -> Result<(), String> {
         let graph = self.graph;
         let node = &graph.nodes[index];
-        if self.fused.contains(&index) || self.silent.contains(&node.output) {
+        if self.fused.contains(&index) || self.zeroed.contains(&node.output) {
             return Ok(());
         }
         match &node.op {
@@ -187,8 +191,8 @@ impl<'a> Lowering<'a> {
 
     /// Tensors that stand side by side in `input`: concats taken apart.
     pub fn parts(&self, input: Input) -> Result<Vec<TensorId>, String> {
-        if self.silent.contains(&input.tensor) {
-            return Err("it reads a silent branch other than through Add".into());
+        if self.zeroed.contains(&input.tensor) {
+            return Err("it reads a branch that does not run other than through Add".into());
         }
         let concat = self.graph.nodes.iter().find(|n| n.output == input.tensor && matches!(n.op, Op::Concat));
         let Some(concat) = concat else { return Ok(vec![input.tensor]) };
@@ -204,10 +208,10 @@ impl<'a> Lowering<'a> {
         Ok(parts)
     }
 
-    /// The one way in which its readers look at a tensor, when that is DepthToSpace: it is stored so.
+    /// The factor of DepthToSpace if all readers of a tensor view it so: it is stored so.
     pub fn spread_of(&self, tensor: TensorId) -> usize {
         let readers =
-            self.graph.nodes.iter().filter(|n| self.alive.contains(&n.output) && !self.silent.contains(&n.output));
+            self.graph.nodes.iter().filter(|n| self.alive.contains(&n.output) && !self.zeroed.contains(&n.output));
         let mut views = readers.flat_map(|n| n.inputs.iter().filter(|i| i.tensor == tensor).map(|i| i.view));
         match views.next() {
             Some(View::DepthToSpace(n))
@@ -247,7 +251,7 @@ impl<'a> Lowering<'a> {
         match input.view {
             View::Plain if !spread => Ok(buffer),
             View::DepthToSpace(_) if spread => Ok(buffer),
-            view => Err(format!("it looks at '{name}' as {view:?}, which is not supported here")),
+            view => Err(format!("it views '{name}' as {view:?}, which is not supported here")),
         }
     }
 
@@ -269,7 +273,7 @@ impl<'a> Lowering<'a> {
         if reads.iter().map(|r| r.offsets.len()).sum::<usize>() > MOST_ROWS {
             return Err(format!("it reads more than {MOST_ROWS} rows at once"));
         }
-        // One place is the blank rows'.
+        // One entry is the padding rows'.
         if reads.len() >= MOST_READS {
             return Err(format!("it reads more than {} tensors at once", MOST_READS - 1));
         }

@@ -11,13 +11,14 @@ use crate::kernels::Level;
 use crate::model::{Branches, Model, ModelError};
 
 pub use lower::MOST_ROWS;
-pub use schedule::{Needs, Progress, Stagger, Strips, simulate};
+pub use schedule::{Progress, RowNeeds, Strips, Wavefront, simulate};
 pub use step::{Attention, Buffer, BufferId, Conv, Depthwise, Fused, Kind, Read, Step};
 
 /// Why there is no plan for a model.
+#[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// An operation in a form, or a place, that no Step covers.
+    /// An operation in a form or position that no Step covers.
     #[error("model {model}: node '{node}': {reason}")]
     Unsupported {
         /// The model.

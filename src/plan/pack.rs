@@ -6,7 +6,7 @@ use crate::model::{ConvWeights, Ratio};
 
 /// A tensor that a convolution reads; several stand for their concatenation.
 #[derive(Clone, Copy, Debug)]
-pub struct Part<'a> {
+pub struct InputPart<'a> {
     /// Its buffer.
     pub buffer: &'a Buffer,
     /// Channels.
@@ -15,17 +15,17 @@ pub struct Part<'a> {
 
 /// The input of a convolution.
 #[derive(Clone, Debug)]
-pub struct Look<'a> {
+pub struct ConvInput<'a> {
     /// Tensors whose channels lie side by side.
-    pub parts: Vec<Part<'a>>,
+    pub parts: Vec<InputPart<'a>>,
     /// Pixels of the buffer along one axis that make one pixel of the input: 1, or SpaceToDepth's factor.
     pub block: usize,
 }
 
-/// Places that a convolution reads, neighbours merged into runs.
+/// What a convolution reads: runs of neighbouring bytes.
 #[derive(Clone, Debug)]
-pub struct Taps {
-    /// Places.
+pub struct ConvTaps {
+    /// Where each run begins.
     pub taps: Vec<Tap>,
     /// Bytes read at each: a multiple of 4.
     pub run: usize,
@@ -33,7 +33,7 @@ pub struct Taps {
     pub length: usize,
 }
 
-impl Look<'_> {
+impl ConvInput<'_> {
     /// Rows that the kernel reads of each part: offsets from the output row's base.
     pub fn offsets(&self, weights: &ConvWeights) -> Vec<isize> {
         let half = (weights.kernel / 2) as isize;
@@ -43,7 +43,7 @@ impl Look<'_> {
     }
 
     /// Where input channel `channel` of kernel row `ky` and column `kx` is read: row, first byte, bytes of a pixel.
-    fn place(&self, weights: &ConvWeights, ky: usize, kx: usize, channel: usize) -> (usize, usize, usize) {
+    fn locate(&self, weights: &ConvWeights, ky: usize, kx: usize, channel: usize) -> (usize, usize, usize) {
         let (half, n) = (weights.kernel / 2, self.block);
         let (mut part, mut c) = (0, channel);
         let size = |p: usize| self.parts[p].channels * n * n;
@@ -51,7 +51,7 @@ impl Look<'_> {
             c -= size(part);
             part += 1;
         }
-        let Part { buffer, channels } = self.parts[part];
+        let InputPart { buffer, channels } = self.parts[part];
         let (block, c) = (c / channels, c % channels);
         let row = (part * weights.kernel + ky) * n + block / n;
         let x = (kx * weights.dilation * n + block % n) as isize - (half * weights.dilation * n) as isize;
@@ -60,11 +60,11 @@ impl Look<'_> {
     }
 
     /// The taps of a convolution: runs of neighbouring bytes, cut to one length that divides them all.
-    pub fn taps(&self, weights: &ConvWeights) -> Taps {
+    pub fn taps(&self, weights: &ConvWeights) -> ConvTaps {
         let mut bytes = Vec::new();
         for ky in 0..weights.kernel {
             for kx in 0..weights.kernel {
-                bytes.extend((0..weights.inputs).map(|c| self.place(weights, ky, kx, c)));
+                bytes.extend((0..weights.inputs).map(|c| self.locate(weights, ky, kx, c)));
             }
         }
         bytes.sort_unstable();
@@ -78,18 +78,17 @@ impl Look<'_> {
         let length = runs.iter().fold(0, |g, (_, length)| Ratio::gcd(g, *length));
         let cut =
             |(tap, all): (Tap, usize)| (0..all / length).map(move |i| Tap { offset: tap.offset + i * length, ..tap });
-        Taps { taps: runs.into_iter().flat_map(cut).collect(), run: length.next_multiple_of(4), length }
+        ConvTaps { taps: runs.into_iter().flat_map(cut).collect(), run: length.next_multiple_of(4), length }
     }
 }
 
-/// Packs outputs `outputs` of the weights. `input_zero` is the input's zero point; `multiplier` gives the
-/// requantisation of an output.
+/// Packs outputs `outputs` of the weights. `quantised` are scale and zero point of the input.
 pub fn pack(
-    look: &Look,
+    input: &ConvInput,
     weights: &ConvWeights,
-    taps: &Taps,
+    taps: &ConvTaps,
     outputs: std::ops::Range<usize>,
-    input: (f32, u8),
+    quantised: (f32, u8),
     output_scale: f32,
     level: Level,
 ) -> Result<PackedWeights, String> {
@@ -100,7 +99,7 @@ pub fn pack(
     for ky in 0..weights.kernel {
         for kx in 0..weights.kernel {
             for c in 0..weights.inputs {
-                let (row, offset, _) = look.place(weights, ky, kx, c);
+                let (row, offset, _) = input.locate(weights, ky, kx, c);
                 let inside = |t: &Tap| t.row == row && (t.offset..t.offset + taps.length).contains(&offset);
                 let tap = taps.taps.iter().position(inside).ok_or("a tap that was not planned")?;
                 let i = offset - taps.taps[tap].offset;
@@ -114,11 +113,11 @@ pub fn pack(
     let (mut bias, mut multiplier) = (vec![], vec![]);
     for output in outputs.clone() {
         let w = &weights.data[output * each..][..each];
-        let (b, m) = requantisation(w, weights.scales[output], weights.bias[output], input, output_scale)?;
+        let (b, m) = requantisation(w, weights.scales[output], weights.bias[output], quantised, output_scale)?;
         bias.push(b);
         multiplier.push(m);
     }
-    let Taps { taps, run, .. } = taps;
+    let ConvTaps { taps, run, .. } = taps;
     let (outputs, data, bias, multiplier) = (outputs.len(), &data, &bias, &multiplier);
     Ok(level.pack(&Weights { taps, run: *run, outputs, data, bias, multiplier }))
 }

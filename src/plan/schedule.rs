@@ -4,13 +4,13 @@
 //! worth. Rows that a later unit still needs stay in the buffer, a ring; nothing is computed twice.
 //!
 //! Several threads each run a pass of their own, one behind the other: a pass takes a Step when the pass before has
-//! got as far as [`Stagger`] says. What a pass does depends on its number alone, not on the others.
+//! the lead that [`Wavefront`] says. What a pass does depends on its number alone, not on the others.
 
 use std::ops::Range;
 
 use super::Plan;
 use super::step::{Read, Step};
-use crate::memory::Lifetime;
+use crate::memory::LiveRange;
 
 /// How many rows of the input a pass adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +29,18 @@ impl Strips {
     }
 }
 
-/// How passes overlap.
+/// How passes overlap: as a wavefront, each pass a lag behind the one before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stagger {
+pub struct Wavefront {
     /// Passes that may be under way at once: one for each thread.
     pub passes: usize,
-    /// Passes that may be begun, counted from the first whose output rows have not been taken.
+    /// Passes that may have begun, counted from the first whose output rows have not been taken.
     pub window: usize,
-    /// For each Step, how many Steps the pass before has made when it begins. The more, the fewer rows are alive.
-    pub ahead: Vec<usize>,
+    /// For each Step, how many Steps the pass before has completed when it begins. The more, the fewer rows are alive.
+    pub lead: Vec<usize>,
 }
 
-impl Stagger {
+impl Wavefront {
     /// For so many threads.
     ///
     /// When all have the same to do, threads are as far apart as a pass is long over their number, with no need to wait.
@@ -49,16 +49,16 @@ impl Stagger {
     pub fn new(plan: &Plan, threads: usize) -> Self {
         let costs: Vec<u64> = plan.steps.iter().map(|step| cost(plan, step)).collect();
         let all: u64 = costs.iter().sum();
-        let lead = if threads > 1 { (all / threads as u64 * 2 / 3).min(all / 5) } else { 0 };
-        let ahead = |step: usize| {
+        let lag = if threads > 1 { (all / threads as u64 * 2 / 3).min(all / 5) } else { 0 };
+        let lead = |step: usize| {
             let within = costs[step + 1..].iter().scan(0, |sum, cost| {
                 *sum += cost;
                 Some(*sum)
             });
-            step + 1 + within.take_while(|sum| *sum <= lead).count()
+            step + 1 + within.take_while(|sum| *sum <= lag).count()
         };
         // While the caller runs a pass, each helper ends one and needs another.
-        Self { passes: threads, window: 2 * threads - 1, ahead: (0..costs.len()).map(ahead).collect() }
+        Self { passes: threads, window: 2 * threads - 1, lead: (0..costs.len()).map(lead).collect() }
     }
 }
 
@@ -163,52 +163,52 @@ impl Progress {
 
 /// What a schedule needs of memory.
 #[derive(Clone, Debug)]
-pub struct Needs {
+pub struct RowNeeds {
     /// Rows that each buffer must hold when all threads share it.
     pub shared: Vec<usize>,
     /// Rows that each buffer must hold when every thread has its own.
-    pub alone: Vec<usize>,
+    pub private: Vec<usize>,
     /// When each buffer holds something.
-    pub lifetimes: Vec<Lifetime>,
-    /// Input rows from the newest that is there to the oldest that an output row stands over.
+    pub ranges: Vec<LiveRange>,
+    /// Input rows from the newest that is there to the oldest that an output row corresponds to.
     pub lag: usize,
 }
 
-/// Goes through a whole frame of `height` rows, and writes down the most of everything.
-pub fn simulate(plan: &Plan, height: usize, strips: Strips, stagger: &Stagger) -> Needs {
+/// Goes through a whole frame of `height` rows, and records the most of everything.
+pub fn simulate(plan: &Plan, height: usize, strips: Strips, wavefront: &Wavefront) -> RowNeeds {
     let buffers = plan.buffers.len();
-    let (mut shared, mut alone) = (vec![1; buffers], vec![1; buffers]);
+    let (mut shared, mut private) = (vec![1; buffers], vec![1; buffers]);
     let mut carried = vec![false; buffers];
     let mut progress = Progress::new(plan);
     progress.begin(plan, height);
     // After each pass, the newest last; before the first nothing was done.
-    let kept = stagger.window.max(stagger.passes);
+    let kept = wavefront.window.max(wavefront.passes);
     let mut history: Vec<Progress> = vec![progress.clone(); kept + 1];
     let mut lag = 0;
     while history[kept].output_rows(plan) < plan.scale * height {
         progress.next_pass(strips);
-        let taken = history[kept + 1 - stagger.window].output_rows(plan);
+        let taken = history[kept + 1 - wavefront.window].output_rows(plan);
         let hold = |progress: &Progress, b: usize, done: &dyn Fn(usize) -> usize| {
             let made = progress.made(plan, b);
             let needed = if b == plan.output { taken } else { progress.needed(plan, b, done).unwrap_or(made) };
             made.saturating_sub(needed)
         };
         // The input may be written while the oldest pass of the window has not begun.
-        let oldest = &history[kept + 1 - stagger.window];
+        let oldest = &history[kept + 1 - wavefront.window];
         shared[plan.input] = shared[plan.input].max(hold(&progress, plan.input, &|step| oldest.done[step]));
         for (step, s) in plan.steps.iter().enumerate() {
             progress.take(plan, step, strips);
             // What the slowest passes have done for certain when this one has made the Step.
             let sure = |reader: usize| {
                 let (mut pass, mut reached) = (0, step + 1);
-                while reader >= reached && pass < stagger.passes {
+                while reader >= reached && pass < wavefront.passes {
                     pass += 1;
-                    reached = stagger.ahead[reached - 1];
+                    reached = wavefront.lead[reached - 1];
                 }
                 if pass == 0 { progress.done[reader] } else { history[kept + 1 - pass].done[reader] }
             };
             shared[s.write] = shared[s.write].max(hold(&progress, s.write, &sure));
-            alone[s.write] = alone[s.write].max(hold(&progress, s.write, &|step| progress.done[step]));
+            private[s.write] = private[s.write].max(hold(&progress, s.write, &|step| progress.done[step]));
         }
         for (b, carried) in carried.iter_mut().enumerate() {
             let made = progress.made(plan, b);
@@ -221,14 +221,14 @@ pub fn simulate(plan: &Plan, height: usize, strips: Strips, stagger: &Stagger) -
         history.rotate_left(1);
         history[kept].clone_from(&progress);
     }
-    let lifetimes = (0..buffers).map(|b| lifetime(plan, b, carried[b])).collect();
-    Needs { shared, alone, lifetimes, lag }
+    let ranges = (0..buffers).map(|b| live_range(plan, b, carried[b])).collect();
+    RowNeeds { shared, private, ranges, lag }
 }
 
-fn lifetime(plan: &Plan, buffer: usize, carried: bool) -> Lifetime {
+fn live_range(plan: &Plan, buffer: usize, carried: bool) -> LiveRange {
     let last = plan.steps.iter().rposition(|s| s.reads.iter().any(|r| r.buffer == buffer));
     match (plan.writer[buffer], last) {
-        (Some(first), Some(last)) if !carried && buffer != plan.output => Lifetime::Pass { first, last },
-        _ => Lifetime::Carried,
+        (Some(first), Some(last)) if !carried && buffer != plan.output => LiveRange::Pass { first, last },
+        _ => LiveRange::Carried,
     }
 }

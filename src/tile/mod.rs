@@ -1,6 +1,9 @@
 //! The unit of work: how a frame is cut, and what cutting costs.
 
-use crate::geom::{Rect, Size, Span};
+use crate::geom::{MAX_SIDE, Rect, Size, Span};
+
+/// Shortest side of a tile that can be asked for.
+pub const MIN_TILE: usize = 16;
 
 /// Tile as asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +21,8 @@ impl std::str::FromStr for Tile {
         match text {
             "auto" | "0" => Ok(Self::Auto),
             _ => match text.parse() {
-                Ok(n) if (16..=65536).contains(&n) => Ok(Self::Fixed(n)),
-                _ => Err(format!("'{text}' is not a tile; write auto, or pixels from 16 to 65536")),
+                Ok(n) if (MIN_TILE..=MAX_SIDE).contains(&n) => Ok(Self::Fixed(n)),
+                _ => Err(format!("'{text}' is not a tile; write auto, or pixels from {MIN_TILE} to {MAX_SIDE}")),
             },
         }
     }

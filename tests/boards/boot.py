@@ -105,7 +105,7 @@ def main():
         folder = Path(name)
         picture, test_picture = Picture(args.native, 160, 90), Picture(args.native, 320, 180)
         for name in args.machines:
-            machine = machines.machine(name, args.images.parent)
+            machine = machines.machine(name)
             image = args.images / f"bifocal-{machine.board}.img"
             took = boots(machine, image, picture, folder)
             if args.wrong:

@@ -1,7 +1,6 @@
 """Emulated machines that boot a card image the way a board does: through a boot loader, from the card alone."""
 
 import hashlib
-import platform
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE.parent / "hardware"), str(ROOT / "boards")]
 
 from card import disk  # noqa: E402
-from card.packages import PackageError, Suite  # noqa: E402
+from card.packages import PackageError, Suite, host_architecture, host_suite  # noqa: E402
 from guest import Guest  # noqa: E402
 
 
@@ -93,11 +92,11 @@ class Machine:
 NAMES = ("raspi3b", "raspi4b", "virt-uboot", "virt-uefi", "virt-jetson")
 
 
-def machine(name, cache):
+def machine(name):
     """The machine of this name. Boot loaders come from Debian's packages."""
 
     def loader(package, file):
-        return Suite("trixie", cache).unpack(package, []) / file
+        return Suite("trixie").unpack(package) / file
 
     def rpi(kind):
         return loader("u-boot-rpi", f"usr/lib/u-boot/{kind}/u-boot.bin")
@@ -106,7 +105,7 @@ def machine(name, cache):
         command = _raspberry_pi(["qemu-system-aarch64", "-M", name], rpi("rpi_3"), "bcm2837-rpi-3-b.dtb")
         return Machine(name, "rpi3", "fb:///dev/fb0", command, swapped=True)
     if name == "raspi4b":
-        command = _raspberry_pi([*_emulator_of_raspi4b(cache), "-M", name], rpi("rpi_4"), "bcm2711-rpi-4-b.dtb", _emulated_pi4)
+        command = _raspberry_pi([*_emulator_of_raspi4b(), "-M", name], rpi("rpi_4"), "bcm2711-rpi-4-b.dtb", _emulated_pi4)
         return Machine(name, "rpi4", "fb:///dev/fb0", command, swapped=True, silent=True)
     if name == "virt-uefi":
         return Machine(name, "generic-aarch64", "drm://", _virt(loader("qemu-efi-aarch64", "usr/share/qemu-efi-aarch64/QEMU_EFI.fd")))
@@ -141,13 +140,11 @@ def _emulated_pi4(tree):
         subprocess.run(["fdtput", "-d", tree, "/soc/mmc@7e300000", name], check=True)
 
 
-def _emulator_of_raspi4b(cache):
+def _emulator_of_raspi4b():
     """A QEMU of 9 or newer: this system's own, or the one of Debian's backports to it."""
     found = ["qemu-system-aarch64"]
     if not _knows_raspi4b(found):
-        release = platform.freedesktop_os_release()["VERSION_CODENAME"]
-        architecture = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
-        backport = Suite(f"{release}-backports", cache, architecture).unpack("qemu-system-arm", [])
+        backport = Suite(f"{host_suite()}-backports", host_architecture()).unpack("qemu-system-arm")
         # The modules of the installed one are not for it.
         found = ["env", "QEMU_MODULE_DIR=/nonexistent", str(backport / "usr/bin/qemu-system-aarch64")]
         if not _knows_raspi4b(found):

@@ -1,11 +1,8 @@
 //! Upscales frames and does nothing else, so that what a frame costs can be counted: `frames MODEL WIDTH HEIGHT COUNT`.
 //! `-` is the model in the binary. Prints the level of this processor.
 
-use bifocal::bench::scene;
-use bifocal::engine::{Engine, Options};
-use bifocal::frame::PixelFormat;
-use bifocal::geom::Size;
-use bifocal::model::Model;
+use bifocal::internals::bench::scene;
+use bifocal::{Engine, Model, Options, PixelFormat, Size};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

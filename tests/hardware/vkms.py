@@ -15,11 +15,10 @@ SOURCE = "drivers/gpu/drm/vkms"
 
 def add(kernel):
     """Adds its module to those of `kernel`."""
-    architecture, release = kernel.architecture, kernel.release
-    built = debian.CACHE / architecture / f"vkms-{release}" / "vkms.ko"
+    built = debian.CACHE / f"vkms-{kernel.version}" / "vkms.ko"
     if not built.exists():
-        tree = _tree(kernel.release)
-        work = debian.CACHE / architecture / "vkms"
+        tree = _tree(kernel.version)
+        work = debian.CACHE / f"vkms-{kernel.architecture}"
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(tree / SOURCE, work)
         _make(kernel, work)
@@ -29,22 +28,24 @@ def add(kernel):
     kernel.add(built)
 
 
-def _version(release):
-    return re.match(r"\d+\.\d+", release)[0]
+def _short(version):
+    return re.match(r"\d+\.\d+", version)[0]
 
 
-def _tree(release):
+def _tree(version):
     """The driver's source of the kernel's version."""
-    package = f"linux-source-{_version(release)}"
+    package = f"linux-source-{_short(version)}"
     folder = debian.CACHE / package
     if not folder.exists():
-        whole = debian.unpack(package, [package], architecture=debian.host())
+        suite = debian.suite(debian.host_architecture())
+        whole, archive = suite.unpack(package), suite.file(package)
         part = folder.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         _extract(next(whole.glob("usr/src/linux-source-*.tar.xz")), part)
-        # What is left of it is a hundred megabytes that nobody needs.
+        # What is left of it is hundreds of megabytes that nobody needs.
         shutil.rmtree(whole)
+        archive.unlink()
         part.rename(folder)
     return folder
 
@@ -64,16 +65,19 @@ def _extract(archive, folder):
 
 
 def _make(kernel, work):
-    release, architecture, host = kernel.release, kernel.architecture, debian.host()
-    name = f"linux-headers-{release}"
-    headers = debian.unpack(name, [name], architecture=architecture) / "usr/src" / name
-    common = f"linux-headers-{release.removesuffix('-' + architecture)}-common"
-    shared = debian.unpack(common, [common, f"linux-kbuild-{_version(release)}"], architecture=host)
-    # Both packages expect to be installed; they find each other through these.
-    (headers / "Makefile").write_text(f"include {shared}/usr/src/{common}/Makefile\n")
-    for link in ("scripts", "tools"):
-        (headers / link).unlink(missing_ok=True)
-        (headers / link).symlink_to(shared / "usr/lib" / f"linux-kbuild-{_version(release)}" / link)
+    version, architecture, host = kernel.version, kernel.architecture, debian.host_architecture()
+    name = f"linux-headers-{version}"
+    common = f"linux-headers-{version.removesuffix('-' + architecture)}-common"
+    headers = debian.suite(architecture).unpack(name) / "usr/src" / name
+    own = debian.suite(host)
+    shared = own.unpack(common) / "usr/src" / common
+    tools = own.unpack(f"linux-kbuild-{_short(version)}") / "usr/lib" / f"linux-kbuild-{_short(version)}"
+    # The packages expect to be installed; they find each other through these.
+    (headers / "Makefile").write_text(f"include {shared}/Makefile\n")
+    for folder in (headers, shared):
+        for link in ("scripts", "tools"):
+            (folder / link).unlink(missing_ok=True)
+            (folder / link).symlink_to(tools / link)
     compiler = re.search(r"gcc-\d+", (headers / ".kernelvariables").read_text())[0]
     cross = architecture != host
     debian.install("make", f"{compiler}-{COMPILERS[architecture]}" if cross else compiler)
@@ -81,4 +85,4 @@ def _make(kernel, work):
     command += [f"CROSS_COMPILE={PREFIXES[architecture]}"] if cross else []
     done = subprocess.run([*command, "modules"], capture_output=True, text=True)
     if done.returncode:
-        raise debian.Missing(f"vkms does not build for {release}:\n{done.stderr[-2000:]}")
+        raise debian.PackageError(f"vkms does not build for {version}:\n{done.stderr[-2000:]}")

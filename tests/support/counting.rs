@@ -13,6 +13,7 @@ static ALLOCATOR: Counting = Counting;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static OWN_CALLS: Cell<usize> = const { Cell::new(0) };
@@ -33,19 +34,27 @@ pub fn held() -> usize {
     HELD.load(Ordering::Relaxed)
 }
 
+/// The most bytes that the process held since the last call.
+pub fn take_peak() -> usize {
+    PEAK.swap(held(), Ordering::Relaxed)
+}
+
 #[allow(unsafe_code)]
 // SAFETY: every call is passed on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.fetch_add(1, Ordering::Relaxed);
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(held, Ordering::Relaxed);
         // A thread that ends may allocate when its own counter has gone.
         let _ = OWN_CALLS.try_with(|calls| calls.set(calls.get() + 1));
+        // SAFETY: the caller keeps the contract, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

@@ -6,13 +6,13 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bifocal::engine::{self, Engine};
-use bifocal::frame::{FrameFormat, PixelFormat, PlaneFilter};
-use bifocal::geom::Size;
-use bifocal::io::{Clip, FrameSink, FrameSource, Shown, SourceUri, WriteError, Y4mSource};
-use bifocal::kernels::Level;
-use bifocal::live::{self, DropPolicy, Options, Stats, Upscaler, Wish};
-use bifocal::model::Model;
+use bifocal::internals::engine::{self, Engine};
+use bifocal::internals::frame::{FrameFormat, PixelFormat, PlaneFilter};
+use bifocal::internals::geom::Size;
+use bifocal::internals::io::{Clip, FrameSink, FrameSource, Shown, SourceUri, WriteError, Y4mSource};
+use bifocal::internals::kernels::Level;
+use bifocal::internals::live::{self, DropPolicy, Options, Stats, Upscaler, Wish};
+use bifocal::internals::model::Model;
 
 /// The counters, the clock and the processors are everybody's: one test at a time.
 pub fn alone() -> MutexGuard<'static, ()> {

@@ -2,13 +2,22 @@
 
 #![allow(dead_code)] // no test file needs all of it
 
-use std::convert::Infallible;
+pub mod scope;
+
 use std::path::Path;
 
-use bifocal::engine::{Engine, Options};
-use bifocal::frame::PixelFormat;
-use bifocal::geom::Size;
-use bifocal::model::Model;
+use bifocal::{Engine, Model, Options, PixelFormat, Size};
+
+/// A model of `models/`, which need not be in the binary.
+pub fn model(name: &str) -> Model {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name).with_extension("onnx");
+    Model::open(&file).expect("a shipped model")
+}
+
+/// The model that most tests run.
+pub fn tiny() -> Model {
+    model("ctnet-tiny-x2")
+}
 
 /// Rows of a shipped picture, continued by mirroring to `size`.
 pub fn picture(name: &str, size: Size, format: PixelFormat) -> Vec<u8> {
@@ -46,11 +55,11 @@ pub fn upscale(model: &Model, options: &Options, rows: &[u8]) -> Vec<u8> {
 pub fn run(engine: &mut Engine, options: &Options, rows: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(engine.output_size().area() * options.format.channels());
     for row in rows.chunks(options.size.width * options.format.channels()) {
-        let emit = |out: &[u8]| -> Result<(), Infallible> {
+        let emit = |out: &[u8]| {
             bytes.extend_from_slice(out);
-            Ok(())
+            Ok::<(), std::convert::Infallible>(())
         };
-        let Ok(()) = engine.push(row, emit);
+        engine.push(row, emit).expect("a row of the frame");
     }
     bytes
 }

@@ -48,6 +48,11 @@ pub(super) fn run(args: &Bench) -> Result<(), Failure> {
     }
 }
 
+/// A network that runs in floats failed.
+fn failed(reason: String) -> Failure {
+    Failure::new(Code::Failed, format!("the network failed: {reason}"))
+}
+
 fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
     let (format, pixels) = match args.pixels {
         Pixels::Gray => (PixelFormat::Gray8, "gray"),
@@ -77,14 +82,14 @@ fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
     let peak_before = peak::gmacs_per_s(options.level, options.threads);
     let engine = session.engine(size, format)?;
     let row_bytes = size.width * format.channels();
-    let runs = measure(engine, &sensors, &frame, row_bytes, schedule);
+    let runs = measure(engine, &sensors, &frame, row_bytes, schedule).map_err(failed)?;
     let peak_gmacs_per_s = peak_before.max(peak::gmacs_per_s(options.level, options.threads));
     let latency_ms = Latency::of(&runs.frames).ok_or_else(|| Failure::new(Code::Failed, "no frame was measured"))?;
     let report = engine.report().clone();
     let steps = if args.report.is_some() && !args.profile {
         // The clock is looked at for every Step: not while the frames above are measured.
         let schedule = Schedule { warmup: 0, runs: PROFILED.0, limit: PROFILED.1, profile: true };
-        measure(engine, &Sensors::default(), &frame, row_bytes, schedule).steps
+        measure(engine, &Sensors::default(), &frame, row_bytes, schedule).map_err(failed)?.steps
     } else {
         runs.steps.clone()
     };

@@ -16,7 +16,7 @@ use super::session::Session;
 use super::{print, report};
 use crate::frame::PixelFormat;
 use crate::geom::Size;
-use crate::io::{self, Place};
+use crate::io::{self, Location};
 use metrics::{Plane, psnr, ssim};
 use resize::resize;
 
@@ -130,7 +130,7 @@ fn evaluate(session: &mut Session<'_>, path: &Path, label: &str, progress: Progr
 
 /// A picture cut on the right and below to a multiple of `scale`.
 fn read(path: &Path, scale: usize) -> Result<Still, Failure> {
-    let mut source = io::open(&Place::File(path.to_path_buf()))?;
+    let mut source = io::open(&Location::File(path.to_path_buf()))?;
     let (full, format) = (source.size(), source.format());
     let size = Size::new(full.width - full.width % scale, full.height - full.height % scale);
     let opaque = if format.channels() < 3 { PixelFormat::Gray8 } else { PixelFormat::Rgb8 };
@@ -161,7 +161,7 @@ fn upscale(session: &mut Session<'_>, low: &Still, label: &str, progress: Progre
     let bar = progress.bar(label, low.size.height);
     let mut pixels = Vec::with_capacity(size.area() * low.channels());
     for row in low.pixels.chunks_exact(low.channels() * low.size.width) {
-        engine.push(row, |out| {
+        engine.push_row(row, |out| {
             pixels.extend_from_slice(out);
             Ok::<_, Failure>(())
         })?;

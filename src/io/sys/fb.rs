@@ -9,6 +9,7 @@ use rustix::ioctl::{Getter, Opcode};
 
 use crate::frame::{Bits, PixelBits};
 use crate::geom::Size;
+use crate::io::error::DeviceError;
 
 /// `FBIOGET_VSCREENINFO` and `FBIOGET_FSCREENINFO` of linux/fb.h: numbers older than the scheme that encodes sizes.
 const GET_VARIABLE: Opcode = 0x4600;
@@ -80,11 +81,14 @@ impl Framebuffer {
     /// # Errors
     ///
     /// What is wrong with the device, in words.
-    pub(in crate::io) fn open(path: &Path) -> Result<Self, String> {
-        let file = File::options().read(true).write(true).open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => "there is no such framebuffer".to_string(),
-            io::ErrorKind::PermissionDenied => "no permission; join the group video (or run as root)".to_string(),
-            _ => error.to_string(),
+    pub(in crate::io) fn open(path: &Path) -> Result<Self, DeviceError> {
+        let file = File::options().read(true).write(true).open(path).map_err(|error| {
+            let reason = match error.kind() {
+                io::ErrorKind::NotFound => "there is no such framebuffer".to_string(),
+                io::ErrorKind::PermissionDenied => "no permission; join the group video (or run as root)".to_string(),
+                _ => error.to_string(),
+            };
+            DeviceError::of(error, reason)
         })?;
         // SAFETY: the code is that of a call which writes one `struct fb_var_screeninfo`, and `Variable` has its
         // layout (160 bytes, checked below); every bit pattern is valid for it.
@@ -99,10 +103,10 @@ impl Framebuffer {
         let start = variable.yoffset as usize * stride + variable.xoffset as usize * bits.bytes;
         let bytes = start.checked_add(stride.saturating_mul(size.height));
         if size.width == 0 || size.height == 0 || stride < size.width.saturating_mul(bits.bytes) {
-            return Err(format!("the driver says {size} with {stride} bytes a row, which cannot be"));
+            return Err(format!("the driver says {size} with {stride} bytes a row, which cannot be").into());
         }
         if bytes.is_none_or(|bytes| bytes > fixed.smem_len as usize) {
-            return Err(format!("the driver says {size}, but has only {} bytes", fixed.smem_len));
+            return Err(format!("the driver says {size}, but has only {} bytes", fixed.smem_len).into());
         }
         Ok(Self { file, size, bits, stride, start: start as u64 })
     }
@@ -197,7 +201,7 @@ mod tests {
 
     #[test]
     fn other_files_are_no_framebuffers() {
-        assert!(Framebuffer::open(Path::new("/nonexistent")).is_err_and(|e| e.contains("no such")));
-        assert!(Framebuffer::open(Path::new("/dev/null")).is_err_and(|e| e.contains("no framebuffer")));
+        assert!(Framebuffer::open(Path::new("/nonexistent")).is_err_and(|e| e.to_string().contains("no such")));
+        assert!(Framebuffer::open(Path::new("/dev/null")).is_err_and(|e| e.to_string().contains("no framebuffer")));
     }
 }

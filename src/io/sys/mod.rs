@@ -1,10 +1,8 @@
-//! Devices of Linux: cameras, displays, and what they need of the kernel. The one part of the room that may hold
-//! unsafe code, which is calls of the kernel and memory that it lends.
+//! Devices of Linux: cameras, displays, and what they need of the kernel. The one part of the module that may
+//! hold unsafe code, which is calls of the kernel and memory that it lends.
 
 #[cfg(any(feature = "v4l2", feature = "drm"))]
 pub(super) mod clock;
-#[cfg(feature = "drm")]
-pub(super) mod drm;
 #[cfg(feature = "drm")]
 pub(super) mod fb;
 #[cfg(feature = "spi")]

@@ -39,6 +39,8 @@ impl Scratch {
     }
 }
 
+/// Kernels are no part of what the library promises.
+#[doc(hidden)]
 impl Level {
     /// Brings weights of a dense convolution into the order of this level's kernels.
     pub fn pack(self, weights: &Weights) -> PackedWeights {

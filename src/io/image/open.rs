@@ -1,0 +1,158 @@
+//! Opening: the first bytes tell the format, never the name.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use image::ImageFormat;
+
+use super::{Encoding, Source, png, pnm, whole};
+use crate::io::error::{Fault, OpenError};
+use crate::io::limits::{PORT_BYTES, whole_limit};
+use crate::io::location::Location;
+
+/// An opened picture.
+pub type Picture = Box<dyn Source>;
+
+/// Bytes that tell every format apart.
+const MAGIC_LEN: usize = 12;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Png,
+    Pnm,
+    Whole(ImageFormat),
+}
+
+/// Opens a file or standard input.
+///
+/// # Errors
+///
+/// When it is missing, not a picture, damaged as far as its header tells, or too large.
+pub fn open(location: &Location) -> Result<Picture, OpenError> {
+    match location {
+        Location::Standard => open_stream(io::stdin(), "standard input"),
+        Location::File(path) => open_file(path),
+    }
+}
+
+/// Opens a picture that comes as a stream of bytes; `name` is for messages.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_stream(reader: impl Read + Send + 'static, name: &str) -> Result<Picture, OpenError> {
+    let mut rest = BufReader::with_capacity(PORT_BYTES, Box::new(reader) as Box<dyn Read + Send>);
+    let head = read_head(&mut rest).map_err(|e| Fault::from(e).open(name))?;
+    let kind = kind_of(&head, name)?;
+    let stream = Stream { head: Cursor::new(head), rest };
+    match kind {
+        Kind::Png => png::open(stream, name),
+        Kind::Pnm => pnm::open(stream, name),
+        Kind::Whole(ImageFormat::Jpeg) => whole::open_jpeg(read_all(stream, name)?, name),
+        Kind::Whole(format) => whole::open(Cursor::new(read_all(stream, name)?), format, name),
+    }
+}
+
+fn open_file(path: &Path) -> Result<Picture, OpenError> {
+    let name = path.display().to_string();
+    let fail = |source| OpenError::io(&name, source);
+    let file = File::open(path).map_err(fail)?;
+    let about = file.metadata().map_err(fail)?;
+    if about.is_dir() {
+        return Err(OpenError::Corrupt { file: name, reason: "this is a folder".into() });
+    }
+    if !about.is_file() {
+        return open_stream(file, &name);
+    }
+    let mut reader = BufReader::with_capacity(PORT_BYTES, file);
+    let head = read_head(&mut reader).map_err(fail)?;
+    let kind = kind_of(&head, &name)?;
+    reader.seek(SeekFrom::Start(0)).map_err(fail)?;
+    match kind {
+        Kind::Png => png::open(reader, &name),
+        Kind::Pnm => pnm::open(reader, &name),
+        // Its decoder holds the file in memory anyway.
+        Kind::Whole(ImageFormat::Jpeg) => whole::open_jpeg(read_all(reader, &name)?, &name),
+        Kind::Whole(format) => whole::open(reader, format, &name),
+    }
+}
+
+/// Does the name look like a picture that can be read? For choosing files of a folder only.
+pub fn is_picture_name(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && Encoding::of_path(path).is_some()
+}
+
+fn read_head(reader: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(MAGIC_LEN);
+    reader.take(MAGIC_LEN as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+fn read_all(reader: impl Read, name: &str) -> Result<Vec<u8>, OpenError> {
+    let limit = whole_limit();
+    let mut bytes = Vec::new();
+    reader.take(limit + 1).read_to_end(&mut bytes).map_err(|e| Fault::from(e).open(name))?;
+    if bytes.len() as u64 > limit {
+        return Err(OpenError::TooLong { file: name.to_string(), limit });
+    }
+    Ok(bytes)
+}
+
+fn kind_of(head: &[u8], name: &str) -> Result<Kind, OpenError> {
+    let kind = match head {
+        [] => return Err(OpenError::Empty { file: name.to_string() }),
+        [0x89, b'P', b'N', b'G', ..] => Kind::Png,
+        [0xff, 0xd8, 0xff, ..] => Kind::Whole(ImageFormat::Jpeg),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => Kind::Whole(ImageFormat::WebP),
+        [b'B', b'M', ..] => Kind::Whole(ImageFormat::Bmp),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Kind::Whole(ImageFormat::Tiff),
+        [b'P', b'5' | b'6', next, ..] if next.is_ascii_whitespace() || *next == b'#' => Kind::Pnm,
+        [b'P', b'1'..=b'4' | b'7', next, ..] if next.is_ascii_whitespace() || *next == b'#' => {
+            Kind::Whole(ImageFormat::Pnm)
+        }
+        _ => return Err(OpenError::Unknown { file: name.to_string() }),
+    };
+    Ok(kind)
+}
+
+/// A pipe whose first bytes were looked at.
+struct Stream {
+    head: Cursor<Vec<u8>>,
+    rest: BufReader<Box<dyn Read + Send>>,
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.head.read(buffer)? {
+            0 => self.rest.read(buffer),
+            n => Ok(n),
+        }
+    }
+}
+
+impl BufRead for Stream {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.head.position() < self.head.get_ref().len() as u64 {
+            self.head.fill_buf()
+        } else {
+            self.rest.fill_buf()
+        }
+    }
+
+    fn consume(&mut self, n: usize) {
+        if self.head.position() < self.head.get_ref().len() as u64 {
+            self.head.consume(n);
+        } else {
+            self.rest.consume(n);
+        }
+    }
+}
+
+/// The PNG reader asks for `Seek` in its bounds but reads straight on; a pipe cannot do better than refuse.
+impl Seek for Stream {
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}

@@ -1,0 +1,286 @@
+//! YUV4MPEG2, the format in which programs hand raw video on: a line of text, then frames of planes.
+//!
+//! Read and written: `C420jpeg`, `C420mpeg2`, `C420paldv`, `C420`, `C422`, `C444`, `Cmono`, 8 bits, progressive.
+//! `XCOLORRANGE` gives the range; without it colour is limited and mono full, as ffmpeg has them. There is no tag
+//! for the matrix: it is BT.601 unless the URI says otherwise. `C420` without a kind, and no tag at all, lie as JPEG.
+
+use std::io::{BufRead, ErrorKind, Write};
+
+use super::{Arrival, Clip, FrameSink, FrameSource, Rate, Shown};
+use crate::frame::{FrameFormat, Layout, Matrix, Range, Siting};
+use crate::geom::Size;
+use crate::io::destination::Destination;
+use crate::io::error::{Fault, OpenError, ReadError, WriteError};
+use crate::io::limits::check_side;
+
+/// What every stream begins with.
+const MAGIC: &[u8] = b"YUV4MPEG2";
+/// What every frame begins with.
+const FRAME: &[u8] = b"FRAME";
+/// Longest line of parameters; honest ones have a tenth of it.
+const LONGEST_LINE: usize = 1024;
+
+/// Reads frames.
+#[derive(Debug)]
+pub struct Y4mSource<R> {
+    reader: R,
+    name: String,
+    clip: Clip,
+    /// Frames read so far.
+    read: u64,
+}
+
+impl<R: BufRead + Send> Y4mSource<R> {
+    /// Reads the header; `name` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// When this is not Y4M, damaged, or of a kind that is not supported; the message says which kinds are.
+    pub fn open(mut reader: R, name: &str) -> Result<Self, OpenError> {
+        let mut line = [0; LONGEST_LINE];
+        let length = match read_line(&mut reader, &mut line).map_err(|fault| fault.open(name))? {
+            Some(length) => length,
+            None => return Err(OpenError::Empty { file: name.to_string() }),
+        };
+        let clip = parse(&line[..length]).map_err(|fault| fault.open(name))?;
+        check_side(name, clip.format.size)?;
+        Ok(Self { reader, name: name.to_string(), clip, read: 0 })
+    }
+
+    /// Takes the matrix and range that a person knows better than the file.
+    pub fn set_colour(&mut self, matrix: Option<Matrix>, range: Option<Range>) {
+        let format = &mut self.clip.format;
+        format.matrix = matrix.unwrap_or(format.matrix);
+        format.range = range.unwrap_or(format.range);
+    }
+
+    fn read_frame(&mut self, frame: &mut [u8]) -> Result<bool, Fault> {
+        let mut line = [0; LONGEST_LINE];
+        let Some(length) = read_line(&mut self.reader, &mut line)? else {
+            return if self.read > 0 { Ok(false) } else { Err(Fault::bad("the video has a header and no frames")) };
+        };
+        // Parameters of a frame say how it is interlaced, which nothing here is.
+        match line[..length].strip_prefix(FRAME) {
+            Some([] | [b' ', ..]) => {}
+            _ => return Err(Fault::bad(format!("frame {} does not begin with FRAME", self.read))),
+        }
+        match self.reader.read_exact(frame) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                Err(Fault::bad(format!("frame {} is cut short", self.read)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl<R: BufRead + Send> FrameSource for Y4mSource<R> {
+    fn clip(&self) -> &Clip {
+        &self.clip
+    }
+
+    fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError> {
+        let some = self.read_frame(frame).map_err(|fault| fault.read(&self.name))?;
+        self.read += u64::from(some);
+        Ok(if some { Arrival::Frame(None) } else { Arrival::End })
+    }
+}
+
+/// A line without its end, into `line`; `None` where the stream ends before it.
+fn read_line(reader: &mut impl BufRead, line: &mut [u8; LONGEST_LINE]) -> Result<Option<usize>, Fault> {
+    let mut length = 0;
+    loop {
+        let mut byte = [0];
+        match reader.read_exact(&mut byte) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof && length == 0 => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Fault::bad("the video is cut short")),
+            Err(error) => return Err(error.into()),
+        }
+        if byte[0] == b'\n' {
+            return Ok(Some(length));
+        }
+        *line.get_mut(length).ok_or_else(|| Fault::bad("damaged Y4M: a line of parameters does not end"))? = byte[0];
+        length += 1;
+    }
+}
+
+/// The header line.
+fn parse(line: &[u8]) -> Result<Clip, Fault> {
+    let not = || Fault::bad("not a Y4M video; `ffmpeg -i VIDEO -f yuv4mpegpipe -` makes one of any video");
+    let line = std::str::from_utf8(line).map_err(|_| not())?;
+    let mut words = line.split(' ').filter(|word| !word.is_empty());
+    if words.next().map(str::as_bytes) != Some(MAGIC) {
+        return Err(not());
+    }
+    let (mut width, mut height, mut kind, mut range) = (None, None, None, None);
+    let (mut rate, mut aspect) = (Rate::USUAL, (0, 0));
+    for word in words {
+        let mut letters = word.chars();
+        let (tag, value) = (letters.next(), letters.as_str());
+        match tag {
+            Some('W') => width = value.parse().ok(),
+            Some('H') => height = value.parse().ok(),
+            Some('C') => kind = Some(value),
+            Some('I') => check_progressive(value)?,
+            Some('F') => rate = pair(value).filter(|r| r.0 > 0 && r.1 > 0).map_or(rate, of_pair),
+            Some('A') => aspect = pair(value).unwrap_or(aspect),
+            Some('X') => range = range_of(value).or(range),
+            _ => {}
+        }
+    }
+    let (Some(width), Some(height)) = (width, height) else {
+        return Err(Fault::bad("damaged Y4M: width or height is missing"));
+    };
+    let (layout, siting) = layout_of(kind.unwrap_or("420jpeg"))?;
+    let usual = if layout == Layout::Gray { Range::Full } else { Range::Limited };
+    let range = range.unwrap_or(usual);
+    let format = FrameFormat { size: Size::new(width, height), layout, siting, matrix: Matrix::Bt601, range };
+    Ok(Clip { format, rate, aspect, live: false })
+}
+
+fn pair(value: &str) -> Option<(u32, u32)> {
+    let (a, b) = value.split_once(':')?;
+    Some((a.parse().ok()?, b.parse().ok()?))
+}
+
+fn of_pair((frames, seconds): (u32, u32)) -> Rate {
+    Rate { frames, seconds }
+}
+
+fn check_progressive(value: &str) -> Result<(), Fault> {
+    match value {
+        "t" | "b" | "m" => {
+            Err(Fault::bad("the video is interlaced, which is not supported; deinterlace it first (ffmpeg -vf yadif)"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn range_of(value: &str) -> Option<Range> {
+    match value {
+        "COLORRANGE=FULL" => Some(Range::Full),
+        "COLORRANGE=LIMITED" => Some(Range::Limited),
+        _ => None,
+    }
+}
+
+fn layout_of(kind: &str) -> Result<(Layout, Siting), Fault> {
+    Ok(match kind {
+        "420jpeg" | "420" => (Layout::Yuv420, Siting::Centre),
+        "420mpeg2" => (Layout::Yuv420, Siting::Left),
+        "420paldv" => (Layout::Yuv420, Siting::TopLeft),
+        // Wherever 4:2:2 comes from, its chroma lies on the left column.
+        "422" => (Layout::Yuv422, Siting::Left),
+        "444" => (Layout::Yuv444, Siting::Centre),
+        "mono" => (Layout::Gray, Siting::Centre),
+        other => {
+            let other: String = other.chars().filter(char::is_ascii_graphic).take(20).collect();
+            return Err(Fault::bad(format!(
+                "C{other} is not supported; C420jpeg, C420mpeg2, C420paldv, C420, C422, C444 and Cmono are, with 8 bits"
+            )));
+        }
+    })
+}
+
+/// Writes frames.
+pub(in crate::io) struct Y4mSink {
+    destination: Destination,
+}
+
+impl Y4mSink {
+    /// Writes the header.
+    ///
+    /// # Panics
+    ///
+    /// If the frames are RGB, which this format cannot hold.
+    pub(in crate::io) fn begin(destination: Destination, clip: &Clip) -> Result<Self, WriteError> {
+        let header = header(clip);
+        destination.out().write_all(header.as_bytes()).map_err(|e| destination.failed(e))?;
+        Ok(Self { destination })
+    }
+}
+
+fn header(clip: &Clip) -> String {
+    let Clip { format, rate, aspect, .. } = clip;
+    let kind = match (format.layout, format.siting) {
+        (Layout::Yuv420, Siting::Centre) => "420jpeg",
+        (Layout::Yuv420, Siting::Left) => "420mpeg2",
+        (Layout::Yuv420, Siting::TopLeft) => "420paldv",
+        (Layout::Yuv422, _) => "422",
+        (Layout::Yuv444, _) => "444",
+        (Layout::Gray, _) => "mono",
+        (Layout::Rgb, _) => panic!("Y4M holds no RGB"),
+    };
+    let range = if format.range == Range::Full { "FULL" } else { "LIMITED" };
+    let Size { width, height } = format.size;
+    // A source that is as fast as it can has no rate; players understand none that is zero.
+    let Rate { frames, seconds } = if rate.frames > 0 { *rate } else { Rate::USUAL };
+    let (across, down) = aspect;
+    format!("YUV4MPEG2 W{width} H{height} F{frames}:{seconds} Ip A{across}:{down} C{kind} XCOLORRANGE={range}\n")
+}
+
+impl FrameSink for Y4mSink {
+    fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError> {
+        let mut out = self.destination.out();
+        let done = out.write_all(b"FRAME\n").and_then(|()| out.write_all(frame)).and_then(|()| out.flush());
+        done.map(|()| Shown::Now).map_err(|e| self.destination.failed(e))
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), WriteError> {
+        self.destination.commit()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clip(header: &str) -> Result<Clip, String> {
+        Y4mSource::open(header.as_bytes(), "x").map(|source| source.clip).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn headers_travel_both_ways() {
+        for kind in ["420jpeg", "420mpeg2", "420paldv", "422", "444", "mono"] {
+            for range in ["FULL", "LIMITED"] {
+                let line = format!("YUV4MPEG2 W7 H5 F30000:1001 Ip A4:3 C{kind} XCOLORRANGE={range}\n");
+                assert_eq!(header(&clip(&line).unwrap()), line);
+            }
+        }
+        let plain = clip("YUV4MPEG2 W4 H2\n").unwrap();
+        assert_eq!((plain.format.layout, plain.format.siting), (Layout::Yuv420, Siting::Centre));
+        assert_eq!((plain.rate, plain.format.range), (Rate::USUAL, Range::Limited));
+        assert_eq!(clip("YUV4MPEG2 W4 H2 F0:0 I? C420 XYSCSS=420JPEG\n").unwrap().rate, Rate::USUAL);
+        assert_eq!(clip("YUV4MPEG2 W4 H2 Cmono\n").unwrap().format.range, Range::Full);
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read() {
+        for (header, reason) in [
+            ("", "empty"),
+            ("RIFF....AVI \n", "ffmpeg"),
+            ("YUV4MPEG2 W4", "cut short"),
+            ("YUV4MPEG2 W4\n", "height is missing"),
+            ("YUV4MPEG2 W-4 H2\n", "width or height"),
+            ("YUV4MPEG2 W0 H2\n", "no pixels"),
+            ("YUV4MPEG2 W70000 H2\n", "70000x2 is too large"),
+            ("YUV4MPEG2 W4 H2 It\n", "interlaced"),
+            ("YUV4MPEG2 W4 H2 C420p10\n", "C420p10"),
+            ("YUV4MPEG2 W4 H2 C444alpha\n", "C444alpha"),
+        ] {
+            let error = clip(header).unwrap_err();
+            assert!(error.contains(reason) && error.starts_with("x: "), "{header}: {error}");
+        }
+    }
+
+    #[test]
+    fn reads_frames_with_parameters() {
+        let bytes = b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME Ip Xy\ncdFRAMED\nef";
+        let mut source = Y4mSource::open(&bytes[..], "x").unwrap();
+        let mut frame = [0; 2];
+        assert!(source.read(&mut frame).unwrap().is_frame() && frame == *b"ab");
+        assert!(source.read(&mut frame).unwrap().is_frame() && frame == *b"cd");
+        assert!(source.read(&mut frame).unwrap_err().to_string().contains("frame 2"));
+    }
+}

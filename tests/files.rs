@@ -1,0 +1,191 @@
+//! What becomes of files that are there already, of links, and of files that could not be completed.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bifocal"));
+    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+fn upscale(input: &Path, output: &Path) -> Output {
+    command(&["upscale", input.to_str().unwrap(), output.to_str().unwrap()]).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A folder and a picture in it.
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("in.ppm");
+    let pixels: Vec<u8> = (0..3 * 8 * 6).collect();
+    fs::write(&picture, [b"P6 8 6 255\n", &pixels[..]].concat()).unwrap();
+    (folder, picture)
+}
+
+/// Names of a folder, sorted; temporary files begin with a dot.
+fn names(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_private_picture_stays_private() {
+    let (folder, picture) = folder();
+    for mode in [0o600, 0o640, 0o444, 0o666] {
+        let target = folder.path().join("out.png");
+        let _ = fs::remove_file(&target);
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(mode)).unwrap();
+        let output = upscale(&picture, &target);
+        assert!(output.status.success(), "{}", said(&output));
+        let about = fs::metadata(&target).unwrap();
+        assert_eq!(about.mode() & 0o7777, mode, "{mode:o}");
+        assert!(about.len() > 3);
+    }
+    assert_eq!(names(folder.path()), ["in.ppm", "out.png"]);
+}
+
+#[test]
+fn the_owner_of_a_target_is_kept() {
+    let (folder, picture) = folder();
+    let target = folder.path().join("out.png");
+    fs::write(&target, "old").unwrap();
+    // Only root can give a file away; for others the owner is the same before and after.
+    let other = std::os::unix::fs::chown(&target, Some(4321), Some(1234)).is_ok();
+    let before = fs::metadata(&target).unwrap();
+    assert!(upscale(&picture, &target).status.success());
+    let after = fs::metadata(&target).unwrap();
+    assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+    assert!(!other || after.uid() == 4321);
+    assert_ne!(after.ino(), before.ino(), "it was replaced");
+}
+
+#[test]
+fn links_are_followed_and_never_replaced() {
+    let (folder, picture) = folder();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("far")).unwrap();
+    fs::write(path("far/real.png"), "old").unwrap();
+    symlink("far/real.png", path("link.png")).unwrap();
+    symlink("far/new.png", path("dangling.png")).unwrap();
+    symlink("dangling.png", path("chain.png")).unwrap();
+    symlink("nowhere/new.png", path("lost.png")).unwrap();
+    symlink("loop-b.png", path("loop-a.png")).unwrap();
+    symlink("loop-a.png", path("loop-b.png")).unwrap();
+    for (name, real) in [("link.png", "far/real.png"), ("dangling.png", "far/new.png"), ("chain.png", "far/new.png")] {
+        let output = upscale(&picture, &path(name));
+        assert!(output.status.success(), "{name}: {}", said(&output));
+        assert!(fs::read(path(real)).unwrap().starts_with(b"\x89PNG"), "{name}");
+        fs::write(path(real), "old").unwrap();
+    }
+    for name in ["lost.png", "loop-a.png"] {
+        let output = upscale(&picture, &path(name));
+        assert_eq!((output.status.code(), said(&output).lines().count()), (Some(1), 1), "{name}: {}", said(&output));
+    }
+    for name in ["link.png", "dangling.png", "chain.png", "lost.png", "loop-a.png", "loop-b.png"] {
+        assert!(fs::symlink_metadata(path(name)).unwrap().is_symlink(), "{name}");
+    }
+    assert_eq!(names(&path("far")), ["new.png", "real.png"]);
+}
+
+/// A run that waits for the rest of its picture, once its temporary file is there.
+#[expect(clippy::zombie_processes, reason = "who calls it waits for the child")]
+fn half_done(folder: &Path) -> (Child, PathBuf) {
+    let mut child = command(&["upscale", "-q", "-", folder.join("out.png").to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"P6 8 4000 255\n").unwrap();
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(name) = names(folder).into_iter().find(|name| name.ends_with(".partial")) {
+            assert!(name.contains(&format!("-{}.", child.id())), "{name} tells its process");
+            return (child, folder.join(name));
+        }
+        assert!(Instant::now() < patience, "no temporary file");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn send(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn signals_leave_nothing_behind() {
+    for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
+        let (folder, _) = folder();
+        let (mut child, partial) = half_done(folder.path());
+        send(&child, signal);
+        assert_eq!(child.wait().unwrap().signal(), Some(number));
+        assert!(!partial.exists(), "{signal}");
+        assert_eq!(names(folder.path()), ["in.ppm"]);
+    }
+}
+
+#[test]
+fn the_next_run_removes_what_a_killed_one_left_and_nothing_else() {
+    let (folder, picture) = folder();
+    let (mut killed, left) = half_done(folder.path());
+    send(&killed, "KILL");
+    killed.wait().unwrap();
+    assert!(left.exists(), "nobody can clean up after SIGKILL at once");
+    let (mut living, held) = half_done_beside(folder.path(), &left);
+    let foreign = folder.path().join(".other.partial");
+    fs::write(&foreign, "not ours").unwrap();
+    assert!(upscale(&picture, &folder.path().join("next.png")).status.success());
+    assert!(!left.exists(), "left behind");
+    assert!(held.exists(), "its program lives");
+    assert!(foreign.exists());
+    living.kill().unwrap();
+    living.wait().unwrap();
+}
+
+/// As [`half_done`], while another temporary file lies there; this run removes that file too, so it is put back.
+fn half_done_beside(folder: &Path, other: &Path) -> (Child, PathBuf) {
+    fs::rename(other, folder.join("aside")).unwrap();
+    let begun = half_done(folder);
+    fs::rename(folder.join("aside"), other).unwrap();
+    begun
+}
+
+#[test]
+fn signals_that_are_ignored_stay_so() {
+    let (folder, picture) = folder();
+    let target = folder.path().join("out.png");
+    let script = "trap '' HUP; exec \"$@\"";
+    let mut child = Command::new("sh")
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_bifocal"), "upscale", "-q", "-"])
+        .arg(&target)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let bytes = fs::read(&picture).unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&bytes[..40]).unwrap();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !names(folder.path()).iter().any(|name| name.ends_with(".partial")) {
+        assert!(Instant::now() < patience, "no temporary file");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    send(&child, "HUP");
+    std::thread::sleep(Duration::from_millis(50));
+    stdin.write_all(&bytes[40..]).unwrap();
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(target.exists());
+}

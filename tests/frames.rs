@@ -1,0 +1,172 @@
+//! Whole frames in the caller's memory, and the errors of rows and frames that do not fit.
+
+mod support;
+
+use bifocal::internals::frame::{FrameFormat, Layout, PlaneFilter};
+use bifocal::{
+    Engine, FrameError, Options, PixelFormat, Plane, PlaneMut, PrepareError, PushError, Siting, Size, Tile, YuvFormat,
+};
+use support::{picture, run, tiny, upscale};
+
+const GAP: u8 = 0xa5;
+
+/// Rows `stride` bytes apart, the gaps filled; the last row ends with its samples.
+fn spread(rows: &[u8], row_bytes: usize, stride: usize) -> Vec<u8> {
+    let mut spread = Vec::new();
+    for row in rows.chunks(row_bytes) {
+        spread.resize(spread.len().next_multiple_of(stride), GAP);
+        spread.extend_from_slice(row);
+    }
+    spread
+}
+
+/// The samples again; the gaps must not have been written.
+fn gather(bytes: &[u8], row_bytes: usize, stride: usize) -> Vec<u8> {
+    let mut rows = Vec::new();
+    for row in bytes.chunks(stride) {
+        let (samples, gap) = row.split_at(row_bytes);
+        assert!(gap.iter().all(|v| *v == GAP), "what lies between rows was written");
+        rows.extend_from_slice(samples);
+    }
+    rows
+}
+
+#[test]
+fn strided_pixels_give_the_bytes_of_rows() {
+    let model = tiny();
+    let size = Size::new(37, 21);
+    for format in [PixelFormat::Gray8, PixelFormat::GrayAlpha8, PixelFormat::Rgb8, PixelFormat::Rgba8] {
+        for tile in [Tile::Auto, Tile::Fixed(16)] {
+            let options = Options::new(size, format).with_tile(tile);
+            let rows = picture("towers.png", size, format);
+            let expected = upscale(&model, &options, &rows);
+            let mut engine = Engine::prepare(&model, &options).unwrap();
+            let (bytes, large) = (37 * format.channels(), 74 * format.channels());
+            let input = spread(&rows, bytes, bytes + 19);
+            let mut output = vec![GAP; 41 * (large + 7) + large];
+            // A frame that was pushed in part is forgotten.
+            engine.push(&rows[..bytes], |_| Ok::<(), ()>(())).unwrap();
+            for _ in 0..2 {
+                let mut planes = [PlaneMut::new(&mut output, large + 7)];
+                engine.upscale(&[Plane::new(&input, bytes + 19)], &mut planes).unwrap();
+                assert!(gather(&output, large, large + 7) == expected, "{format:?} {tile:?}");
+            }
+            assert!(run(&mut engine, &options, &rows) == expected, "rows after frames");
+        }
+    }
+}
+
+/// Luma is what the engine makes of grey, chroma what the filter makes of each plane, whatever the layout.
+#[test]
+fn yuv_frames_are_luma_and_filtered_chroma() {
+    let model = tiny();
+    let layouts = [
+        (YuvFormat::I420, Layout::Yuv420),
+        (YuvFormat::Nv12, Layout::Yuv420),
+        (YuvFormat::I422, Layout::Yuv422),
+        (YuvFormat::I444, Layout::Yuv444),
+    ];
+    for (size, siting) in [(Size::new(35, 19), Siting::Left), (Size::new(32, 16), Siting::Centre)] {
+        for (format, layout) in layouts {
+            let from = FrameFormat { siting, ..FrameFormat::picture(size, layout) };
+            let to = FrameFormat { siting, ..FrameFormat::picture(size.scaled(2), layout) };
+            let luma = picture("balcony.png", size, PixelFormat::Gray8);
+            let chroma =
+                [3, 5].map(|n| (0..from.chroma().area()).map(|i| (i * i * n % 251) as u8).collect::<Vec<u8>>());
+            let grey = Options::new(size, PixelFormat::Gray8);
+            let (across, down) = from.chroma_axes(layout, 2);
+            let mut expected = vec![upscale(&model, &grey, &luma)];
+            for plane in &chroma {
+                let mut large = vec![0; to.chroma().area()];
+                PlaneFilter::new(1, from.chroma(), to.chroma(), across, down, grey.level).plane(plane, &mut large);
+                expected.push(large);
+            }
+
+            let (small, large) = (from.chroma().width, to.chroma().width);
+            let mut engine = Engine::prepare(&model, &Options::yuv(size, format).with_siting(siting)).unwrap();
+            let luma = spread(&luma, size.width, 64);
+            let mut out = vec![GAP; to.size.height * 80];
+            if format == YuvFormat::Nv12 {
+                let pairs: Vec<u8> = chroma[0].iter().zip(&chroma[1]).flat_map(|(u, v)| [*u, *v]).collect();
+                let pairs = spread(&pairs, 2 * small, 70);
+                let mut out_pairs = vec![GAP; to.chroma().height * 90];
+                let input = [Plane::new(&luma, 64), Plane::new(&pairs, 70)];
+                let mut output = [PlaneMut::new(&mut out, 80), PlaneMut::new(&mut out_pairs, 90)];
+                engine.upscale(&input, &mut output).unwrap();
+                let pairs = gather(&out_pairs, 2 * large, 90);
+                for channel in [0, 1] {
+                    let plane: Vec<u8> = pairs.iter().copied().skip(channel).step_by(2).collect();
+                    assert!(plane == expected[1 + channel], "{format:?} {size}, channel {channel}");
+                }
+            } else {
+                let [u, v] = chroma.map(|plane| spread(&plane, small, 50));
+                let mut planes = [vec![GAP; to.chroma().height * 80], vec![GAP; to.chroma().height * 75]];
+                let input = [Plane::new(&luma, 64), Plane::new(&u, 50), Plane::new(&v, 50)];
+                let [out_u, out_v] = &mut planes;
+                let mut output = [PlaneMut::new(&mut out, 80), PlaneMut::new(out_u, 80), PlaneMut::new(out_v, 75)];
+                engine.upscale(&input, &mut output).unwrap();
+                assert!(gather(&planes[0], large, 80) == expected[1], "{format:?} {size}, U");
+                assert!(gather(&planes[1], large, 75) == expected[2], "{format:?} {size}, V");
+            }
+            assert!(gather(&out, to.size.width, 80) == expected[0], "{format:?} {size}, luma");
+        }
+    }
+}
+
+#[test]
+fn rows_that_do_not_fit_are_errors_and_change_nothing() {
+    let model = tiny();
+    let options = Options::new(Size::new(20, 10), PixelFormat::Rgb8);
+    let rows = picture("towers.png", options.size, options.format);
+    let expected = upscale(&model, &options, &rows);
+    let mut engine = Engine::prepare(&model, &options).unwrap();
+    let mut out = Vec::new();
+    for row in rows.chunks(60) {
+        for wrong in [&rows[..0], &rows[..59], &rows[..61]] {
+            match engine.push(wrong, |_| Ok::<(), ()>(())) {
+                Err(PushError::RowLength { given, needed: 60 }) => assert_eq!(given, wrong.len()),
+                other => panic!("{other:?}"),
+            }
+        }
+        let receive = |row: &[u8]| {
+            out.extend_from_slice(row);
+            Ok::<(), ()>(())
+        };
+        engine.push(row, receive).unwrap();
+    }
+    assert!(out == expected);
+    // What the receiver says comes back, and the frame is forgotten.
+    let refused = rows.chunks(60).find_map(|row| engine.push(row, |_| Err("full")).err());
+    assert!(matches!(refused, Some(PushError::Receiver("full"))));
+    assert!(run(&mut engine, &options, &rows) == expected);
+    let mut engine = Engine::prepare(&model, &Options::yuv(options.size, YuvFormat::I420)).unwrap();
+    assert!(matches!(engine.push(&rows[..20], |_| Ok::<(), ()>(())), Err(PushError::WholeFrames)));
+}
+
+#[test]
+fn frames_that_do_not_fit_are_errors() {
+    let model = tiny();
+    let mut engine = Engine::prepare(&model, &Options::yuv(Size::new(33, 11), YuvFormat::Nv12)).unwrap();
+    let (luma, chroma) = (vec![9; 33 * 11], vec![9; 34 * 6]);
+    let (mut out, mut out_chroma) = (vec![0; 66 * 22], vec![0; 66 * 11]);
+    let mut attempt = |luma: Plane, chroma: Plane, out_stride| {
+        let mut output = [PlaneMut::new(&mut out, 66), PlaneMut::new(&mut out_chroma, out_stride)];
+        engine.upscale(&[luma, chroma], &mut output)
+    };
+    let (y, uv) = (Plane::new(&luma, 33), Plane::new(&chroma, 34));
+    assert_eq!(attempt(y, uv, 66), Ok(()));
+    let input = |plane, rows, row_bytes| Err(FrameError::Input { plane, rows, row_bytes });
+    assert_eq!(attempt(Plane::new(&luma[1..], 33), uv, 66), input(0, 11, 33));
+    assert_eq!(attempt(Plane::new(&luma, 32), uv, 66), input(0, 11, 33), "rows overlap");
+    assert_eq!(attempt(y, Plane::new(&chroma, 35), 66), input(1, 6, 34));
+    assert_eq!(attempt(y, Plane::new(&chroma, usize::MAX), 66), input(1, 6, 34));
+    assert_eq!(attempt(y, uv, 67), Err(FrameError::Output { plane: 1, rows: 11, row_bytes: 66 }));
+    assert_eq!(engine.upscale(&[y], &mut []), Err(FrameError::Planes { given: 1, needed: 2 }));
+    let mut options = Options::yuv(Size::new(33, 11), YuvFormat::Nv12);
+    options.format = PixelFormat::Rgb8;
+    assert!(matches!(Engine::prepare(&model, &options), Err(PrepareError::Yuv(PixelFormat::Rgb8))));
+    for side in [0, 15, 65_537] {
+        let options = Options::new(Size::new(33, 11), PixelFormat::Gray8).with_tile(Tile::Fixed(side));
+        assert!(matches!(Engine::prepare(&model, &options), Err(PrepareError::Tile(given)) if given == side));
+    }
+}

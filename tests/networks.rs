@@ -1,0 +1,133 @@
+//! Upscalers of other families (`tests/models/make.py`): each runs in floats and comes out alike however the frame is cut,
+//! within its budget, or is refused with the reason. `tests/onnxruntime/networks.py` compares them with onnxruntime.
+
+#[path = "support/counting.rs"]
+mod counting;
+mod support;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use bifocal::{Branches, Budget, Engine, Model, Options, PixelFormat, PrepareError, Size, Tile};
+use counting::{held, take_peak};
+use support::{picture, run, tiny, upscale};
+
+/// The counters are the process's: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn files() -> Vec<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/models");
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "onnx")).collect();
+    files.sort();
+    assert!(files.len() >= 30, "{} files", files.len());
+    files
+}
+
+fn name(file: &std::path::Path) -> String {
+    file.file_stem().unwrap().to_string_lossy().into_owned()
+}
+
+fn named(wanted: &str) -> Model {
+    Model::open(&files().into_iter().find(|file| name(file) == wanted).unwrap()).unwrap()
+}
+
+/// How many samples differ, and by how much at most.
+fn apart(a: &[u8], b: &[u8]) -> (usize, u8) {
+    assert_eq!(a.len(), b.len());
+    let differences = a.iter().zip(b).map(|(a, b)| a.abs_diff(*b));
+    (differences.clone().filter(|d| *d > 0).count(), differences.max().unwrap())
+}
+
+#[test]
+fn families_run_or_say_why() {
+    let _alone = ALONE.lock();
+    let reasons = [
+        ("refused-control-flow", "(If): control flow"),
+        ("refused-eight-channels", "8 channels"),
+        ("refused-foreign-operator", "(BiasSplitGelu): not supported"),
+        ("refused-two-inputs", "2 inputs"),
+    ];
+    for file in files() {
+        let name = name(&file);
+        if let Some((_, reason)) = reasons.iter().find(|(refused, _)| *refused == name) {
+            let error = Model::open(&file).expect_err(&name).to_string();
+            assert!(error.contains(reason), "{error}");
+            continue;
+        }
+        let model = Model::open(&file).unwrap_or_else(|error| panic!("{error}"));
+        let scale = model.metadata().scale;
+        assert!(name.ends_with(&format!("x{scale}")) || name.contains(&format!("-x{scale}-")), "{name}: scale {scale}");
+        let format = if name.contains("-y-") { PixelFormat::Gray8 } else { PixelFormat::Rgb8 };
+        let options = Options::new(Size::new(61, 47), format).with_budget(Budget::mib(256));
+        let rows = picture("towers.png", options.size, options.format);
+        let whole = upscale(&model, &options, &rows);
+        for (side, threads) in [(16, 1), (32, 2)] {
+            let tiles = upscale(&model, &options.clone().with_tile(Tile::Fixed(side)).with_threads(threads), &rows);
+            let (differ, most) = apart(&whole, &tiles);
+            assert!(most <= 1 && differ * 1000 <= whole.len(), "{name}, tile {side}: {differ} differ by up to {most}");
+        }
+        // It is the picture, enlarged.
+        let channels = format.channels();
+        let nearest = |at: usize| {
+            let (pixel, width) = (at / channels, scale * options.size.width);
+            rows[(pixel / width / scale * options.size.width + pixel % width / scale) * channels + at % channels]
+        };
+        let off: usize = whole.iter().enumerate().map(|(at, v)| usize::from(v.abs_diff(nearest(at)))).sum();
+        assert!(off / whole.len() < 40, "{name}: {} levels off in the mean", off / whole.len());
+    }
+}
+
+#[test]
+fn alpha_and_grey_pass_through_networks_of_three_colours() {
+    let _alone = ALONE.lock();
+    let model = named("compact-x2");
+    let size = Size::new(30, 20);
+    let colours =
+        upscale(&model, &Options::new(size, PixelFormat::Rgb8), &picture("towers.png", size, PixelFormat::Rgb8));
+    let rows = picture("towers.png", size, PixelFormat::Rgba8);
+    let with_alpha = upscale(&model, &Options::new(size, PixelFormat::Rgba8), &rows);
+    let filtered = upscale(&tiny(), &Options::new(size, PixelFormat::Rgba8), &rows);
+    let alike = |((a, b), c): ((&[u8], &[u8]), &[u8])| a[..3] == *b && a[3] == c[3];
+    assert!(with_alpha.chunks(4).zip(colours.chunks(3)).zip(filtered.chunks(4)).all(alike));
+    let grey =
+        upscale(&model, &Options::new(size, PixelFormat::Gray8), &picture("towers.png", size, PixelFormat::Gray8));
+    let mean = |values: &[u8]| values.iter().map(|v| usize::from(*v)).sum::<usize>() / values.len();
+    assert!(mean(&grey).abs_diff(mean(&colours)) < 8);
+}
+
+/// What tract allocates is estimated; the allocator says whether the estimate holds.
+#[test]
+fn budgets_hold() {
+    let _alone = ALONE.lock();
+    for (name, mib, threads) in [("compact-x2", 4, 1), ("compact-x2", 12, 2), ("swin-x2", 6, 1), ("rrdb-x4", 8, 1)] {
+        let model = named(name);
+        let options =
+            Options::new(Size::new(300, 200), PixelFormat::Rgb8).with_budget(Budget::mib(mib)).with_threads(threads);
+        let rows = picture("towers.png", options.size, options.format);
+        let before = held();
+        take_peak();
+        let mut engine = Engine::prepare(&model, &options).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let bytes = run(&mut engine, &options, &rows);
+        let held = take_peak() - before - bytes.capacity();
+        assert!(held <= options.budget.0, "{name}: {held} bytes of {} MiB", mib);
+    }
+}
+
+#[test]
+fn a_network_that_sees_the_whole_picture_needs_it_in_one_tile() {
+    let _alone = ALONE.lock();
+    let model = named("global-gate-x2");
+    let options = |mib| Options::new(Size::new(640, 480), PixelFormat::Rgb8).with_budget(Budget::mib(mib));
+    let error = Engine::prepare(&model, &options(4)).expect_err("too small");
+    assert!(matches!(error, PrepareError::Budget { .. }), "{error}");
+    Engine::prepare(&model, &options(512)).unwrap();
+}
+
+#[test]
+fn branches_are_not_there_to_choose() {
+    let _alone = ALONE.lock();
+    let options = Options::new(Size::new(40, 30), PixelFormat::Rgb8).with_branches(Branches::Cnn);
+    let error = Engine::prepare(&named("compact-x2"), &options).expect_err("no branches").to_string();
+    assert!(error.contains("cannot run the cnn branch alone"), "{error}");
+}
