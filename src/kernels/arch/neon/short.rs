@@ -150,7 +150,7 @@ unsafe fn sums<const Q: usize, const W: usize, const E: bool>(
 ) -> [[int32x4_t; 3]; 2] {
     // Every block looks up anew what it needs of these, and no more.
     let lines = opaque(lines);
-    // SAFETY: NEON is there (see the module above).
+    // SAFETY: the level is there (see `arch`).
     let mut near: [Four; Q] = unsafe { [[[vdupq_n_s32(0); 2]; 4]; Q] };
     let mut far: MaybeUninit<Four> = MaybeUninit::uninit();
     let (firsts, steps, pieces) = (lines.firsts.as_ptr(), lines.steps.as_ptr(), lines.pieces.as_ptr());
@@ -254,7 +254,7 @@ type Four = [[int32x4_t; 2]; 4];
 #[inline(always)]
 fn end(sums: &Four, bias: int32x4_t) -> [int32x4_t; 2] {
     let [a, b, c, d] = *sums;
-    // SAFETY: NEON is there (see the module above).
+    // SAFETY: the level is there (see `arch`).
     unsafe {
         let first = finish::pairs(finish::pairs(a[0], b[0]), finish::pairs(c[0], d[0]));
         let second = finish::pairs(finish::pairs(a[1], b[1]), finish::pairs(c[1], d[1]));
