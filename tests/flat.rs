@@ -19,7 +19,7 @@ const SIZES: [(usize, usize); 4] = [(16, 16), (31, 50), (64, 64), (112, 80)];
 const LIMITS: [(&str, u8, usize); 8] = [
     ("ctnet-tiny-x2", 1, 80),
     ("ctnet-nano-x2", 9, 3_500),
-    ("ctnet-small-x2", 3, 14_000),
+    ("ctnet-small-x2", 0, 0),
     ("ctnet-tiny-x3", 1, 2),
     ("ctnet-tiny-x4", 1, 1),
     ("ctnet-small-x4", 4, 10_000),
