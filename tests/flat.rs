@@ -5,11 +5,7 @@
 
 mod support;
 
-use bifocal::engine::{Engine, Options};
-use bifocal::frame::PixelFormat;
-use bifocal::geom::Size;
-use bifocal::memory::Budget;
-use bifocal::model::Model;
+use bifocal::{Budget, Engine, Model, Options, PixelFormat, Size};
 use support::run;
 
 /// Borders apart and opposite ones near each other, on the networks' grid of 16 pixels and beside it.
