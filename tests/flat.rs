@@ -31,7 +31,7 @@ fn a_grey_stays_the_same() {
         let (mut off, mut pixels, mut farthest) = (0, 0, 0);
         for (width, height) in SIZES {
             let size = Size::new(width, height);
-            let options = Options { budget: Budget::mib(256), ..Options::new(size, PixelFormat::Gray8) };
+            let options = Options::new(size, PixelFormat::Gray8).with_budget(Budget::mib(256));
             let mut engine = Engine::prepare(&model, &options).unwrap();
             for grey in 0..=255 {
                 for pixel in run(&mut engine, &options, &vec![grey; size.area()]) {
