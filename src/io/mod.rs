@@ -15,6 +15,7 @@ mod device;
 mod error;
 mod fence;
 mod image;
+mod jpeg;
 mod limits;
 mod location;
 mod sink;

@@ -63,11 +63,12 @@ impl FromStr for Branches {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let all = [Self::Both, Self::Cnn, Self::Transformer];
-        // `auto` is for schedulers that choose by load; a photo gets the best picture.
-        let text = if text == "auto" { "both" } else { text };
+        if text == "auto" {
+            return Err("'auto' needs thresholds in the model's file, and no model has them yet".into());
+        }
         all.into_iter()
             .find(|b| b.name() == text)
-            .ok_or_else(|| format!("'{text}' is not one of both, cnn, transformer, auto"))
+            .ok_or_else(|| format!("'{text}' is not one of both, cnn, transformer"))
     }
 }
 

@@ -124,7 +124,7 @@ fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
         budget_bytes: options.budget.0,
         arena_bytes: report.arena_bytes,
         peak_rss_bytes: peak_rss_bytes(),
-        allocs_per_frame: None,
+        allocs_per_frame: runs.allocations as f64 / frames as f64,
         load_ms,
         board: machine.model.clone().or(named),
         machine: MachineInfo::of(machine),
