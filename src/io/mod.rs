@@ -35,7 +35,7 @@ pub use device::survey::{
 pub use error::{Cause, CreateError, OpenError, ReadError, WriteError};
 pub use fence::decoding;
 pub use image::{Encoding, Metadata, Output, Picture, PngColour, Sink, Source, is_picture_name, open, open_stream};
-pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES, PORT_BYTES};
+pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES, PORT_BYTES, whole_limit};
 pub use location::{FileIdentity, Location, same_file};
 pub use uri::{SinkUri, SourceUri, UriError, parse_duration};
 pub use video::{
