@@ -3,8 +3,10 @@
 
 #[cfg_attr(not(feature = "models"), path = "none.rs")]
 mod embedded;
+mod executor;
 mod file;
 mod float;
+mod format;
 mod graph;
 mod load;
 mod moves;
@@ -17,7 +19,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
 
-pub use float::{Executor, FloatFacts, FloatNetwork, Layout, Order, Range};
+pub use executor::Executor;
+pub use float::{FloatFacts, FloatNetwork};
+pub use format::{Layout, Order, Range};
 pub use graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
 pub use reference::evaluate;
 
