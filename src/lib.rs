@@ -69,7 +69,7 @@
 //! | `io` | sources and sinks: `image` photos, `video` frames, `device` drivers, `uri` text to specs | frame, geom |
 //! | `live` | capture, upscale, show: queues, drop policy, statistics | engine, io, frame, geom |
 //! | `board` | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | kernels, memory |
-//! | `bench` | measured runs | engine, board |
+//! | `bench` | measured runs | engine, board, memory |
 //! | `boot` | the first process of a card image: mounts, modules, card; Linux only | - |
 //! | `cli` | arguments, progress, printing, exit codes | bench, board, engine, frame, geom, io, kernels, live, memory, model, plan, tile |
 //!

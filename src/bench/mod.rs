@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::board::{Reading, Sensors};
 use crate::engine::Engine;
+use crate::memory::allocations;
 
 /// Time between two looks at the sensors, which happen between frames: several in every slot of the timeline.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -47,6 +48,8 @@ pub struct Runs {
     pub steps: Vec<Reservoir>,
     /// Frames and sensors over time.
     pub timeline: Timeline,
+    /// Allocations of all threads in all measured frames.
+    pub allocations: u64,
     /// From the first measured frame to the end of the last one.
     pub time: Duration,
     /// Sensors before the first measured frame, after the warm-up.
@@ -108,11 +111,14 @@ pub fn measure(
     let mut steps: Vec<Reservoir> = totals.iter().map(|_| Reservoir::new(KEPT_OF_STEP.min(schedule.runs))).collect();
     let mut timeline = Timeline::default();
     let before = sensors.read_all();
+    let mut allocated = 0;
     let (begin, mut glance) = (Instant::now(), Duration::ZERO);
     while frames.count() == 0 || (frames.count() < schedule.runs as u64 && begin.elapsed() < schedule.limit) {
+        let calls = allocations();
         let frame = Instant::now();
         run(engine, pixels, row_bytes)?;
         let (took, at) = (millis(frame.elapsed()), begin.elapsed());
+        allocated += allocations() - calls;
         frames.add(took);
         timeline.frame(at, took);
         // The engine adds up over frames.
@@ -126,7 +132,7 @@ pub fn measure(
         }
     }
     let time = begin.elapsed();
-    Ok(Runs { frames, steps, timeline, time, before, after: sensors.read_all() })
+    Ok(Runs { frames, steps, timeline, allocations: allocated, time, before, after: sensors.read_all() })
 }
 
 fn millis(time: Duration) -> f64 {

@@ -241,7 +241,7 @@ pub(super) struct EngineArgs {
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(super) threads: Option<u8>,
 
-    /// Branches of the network to run: both, cnn, transformer, or auto [default: both]
+    /// Branches of the network to run: both, cnn or transformer [default: both]
     #[arg(long, value_name = "BRANCHES")]
     pub(super) branches: Option<Branches>,
 

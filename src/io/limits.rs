@@ -39,7 +39,7 @@ pub(in crate::io) fn check_whole(file: &str, size: Size, bytes_per_pixel: usize)
 }
 
 /// [`MAX_WHOLE_BYTES`], or what this machine has left if that is less: a refusal beats the out-of-memory killer.
-pub(in crate::io) fn whole_limit() -> u64 {
+pub fn whole_limit() -> u64 {
     let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available_bytes(&text));
     available.map_or(MAX_WHOLE_BYTES, |bytes| bytes.min(MAX_WHOLE_BYTES))
 }

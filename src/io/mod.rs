@@ -15,6 +15,7 @@ mod device;
 mod error;
 mod fence;
 mod image;
+mod jpeg;
 mod limits;
 mod location;
 mod sink;
@@ -34,7 +35,7 @@ pub use device::survey::{
 pub use error::{Cause, CreateError, OpenError, ReadError, WriteError};
 pub use fence::decoding;
 pub use image::{Encoding, Metadata, Output, Picture, PngColour, Sink, Source, is_picture_name, open, open_stream};
-pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES, PORT_BYTES};
+pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES, PORT_BYTES, whole_limit};
 pub use location::{FileIdentity, Location, same_file};
 pub use uri::{SinkUri, SourceUri, UriError, parse_duration};
 pub use video::{

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::{tensor_shape_proto::dimension::Value as Dimension, type_proto};
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::cnn::{Conv, Deconv};
-use tract_onnx::tract_core::ops::einsum::EinSum;
 
 use super::ModelError;
-use super::load::{self, Shape, reason, unchecked_f32};
+use super::executor::{Executor, macs};
+use super::format::{Form, Layout, Order, Range};
+use super::load::{self, output_shape};
 use super::reach::{Reach, reach};
 use crate::geom::Size;
 
@@ -29,139 +29,6 @@ const STEPS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 const MUCH: f64 = 8.0;
 /// Most output pixels for an input pixel, along one axis.
 const MOST_SCALE: usize = 8;
-
-/// What the numbers of a picture are, in and out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub enum Range {
-    /// 0 to 1.
-    #[serde(rename = "0..1")]
-    One,
-    /// 0 to 255.
-    #[serde(rename = "0..255")]
-    Bytes,
-    /// -1 to 1.
-    #[serde(rename = "-1..1")]
-    Signed,
-}
-
-impl Range {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::One, Self::Bytes, Self::Signed];
-
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::One => "0..1",
-            Self::Bytes => "0..255",
-            Self::Signed => "-1..1",
-        }
-    }
-
-    fn real(self, byte: u8) -> f32 {
-        let v = f32::from(byte);
-        match self {
-            Self::One => v / 255.0,
-            Self::Bytes => v,
-            Self::Signed => v / 127.5 - 1.0,
-        }
-    }
-
-    fn steps(self, real: f32) -> f32 {
-        match self {
-            Self::One => real * 255.0,
-            Self::Bytes => real,
-            Self::Signed => (real + 1.0) * 127.5,
-        }
-    }
-
-    /// The nearest byte; what lies beyond the range is clamped, and what is no number is 0.
-    fn byte(self, real: f32) -> u8 {
-        self.steps(real).round_ties_even().clamp(0.0, 255.0) as u8
-    }
-}
-
-impl std::str::FromStr for Range {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|r| r.name() == text)
-            .ok_or_else(|| format!("'{text}' is not one of 0..1, 0..255, -1..1"))
-    }
-}
-
-/// Order of the colours of a network that sees three.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Order {
-    /// Red first.
-    Rgb,
-    /// Blue first, as OpenCV has it.
-    Bgr,
-}
-
-impl Order {
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rgb => "rgb",
-            Self::Bgr => "bgr",
-        }
-    }
-}
-
-impl std::str::FromStr for Order {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = [Self::Rgb, Self::Bgr].into_iter().find(|order| order.name() == text);
-        known.ok_or_else(|| format!("'{text}' is not one of rgb, bgr"))
-    }
-}
-
-/// Channels before rows and columns, or after them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// Batch, channels, rows, columns.
-    Nchw,
-    /// Batch, rows, columns, channels.
-    Nhwc,
-}
-
-impl Layout {
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nchw => "nchw",
-            Self::Nhwc => "nhwc",
-        }
-    }
-
-    fn shape(self, channels: usize, size: Size) -> Shape {
-        match self {
-            Self::Nchw => [1, channels, size.height, size.width],
-            Self::Nhwc => [1, size.height, size.width, channels],
-        }
-    }
-
-    /// Channels and size of a tensor of one picture.
-    fn read(self, shape: &[usize]) -> Option<(usize, Size)> {
-        match (self, shape) {
-            (Self::Nchw, &[1, c, h, w]) | (Self::Nhwc, &[1, h, w, c]) => Some((c, Size::new(w, h))),
-            _ => None,
-        }
-    }
-
-    /// Numbers of the axes of rows and columns.
-    const fn axes(self) -> [usize; 2] {
-        match self {
-            Self::Nchw => [2, 3],
-            Self::Nhwc => [1, 2],
-        }
-    }
-}
 
 /// How pictures are given to a network in floats.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -259,6 +126,12 @@ impl FloatNetwork {
 
     fn typed(&self, size: Size) -> Result<TypedModel, String> {
         Ok(load::typed(&self.proto, self.bytes, self.layout.shape(self.channels, size))?.typed)
+    }
+
+    fn run_at(&self, size: Size) -> Result<Executor, String> {
+        let Self { channels, range, order, .. } = *self;
+        let form = Form { layouts: [self.layout, self.output_layout], channels, range, order };
+        Executor::new(self.typed(size)?, form, size, !self.quantised)
     }
 
     fn output_shape(&self, size: Size) -> Result<Vec<usize>, String> {
@@ -411,8 +284,8 @@ impl FloatNetwork {
     /// bytes. Between 0..1 and -1..1 a picture does not tell: a network keeps a brighter picture too.
     fn find_range(&mut self) -> Result<(), String> {
         let size = self.fixed.unwrap_or(Size::new(NARROW, NARROW));
-        let executor = Executor::new(self, size)?;
-        if executor.bytes_in {
+        let executor = self.run_at(size)?;
+        if executor.takes_bytes() {
             self.range = Range::Bytes;
             return Ok(());
         }
@@ -435,7 +308,7 @@ impl FloatNetwork {
             let apart = real.iter().enumerate().map(|(i, v)| {
                 let (pixel, c) = (i / self.channels, i % self.channels);
                 let at = |v: usize| v / self.scale + self.margin;
-                let (x, y) = (at(pixel % executor.output.width), at(pixel / executor.output.width));
+                let (x, y) = (at(pixel % executor.output().width), at(pixel / executor.output().width));
                 let error = (range.steps(*v) - smooth(x, y, c)).abs();
                 if error.is_finite() { f64::from(error) } else { f64::MAX.sqrt() }
             });
@@ -469,7 +342,7 @@ impl FloatNetwork {
 
     /// The network at one size of tile.
     pub fn executor(&self, size: Size) -> Result<Executor, ModelError> {
-        load::fenced("", || Executor::new(self, size))
+        load::fenced("", || self.run_at(size))
     }
 
     /// The frame as the network is given it: padded to the grid, and by what is lost at the border.
@@ -525,190 +398,4 @@ fn last_bound(proto: &ModelProto) -> Option<Range> {
         }
     }
     None
-}
-
-fn output_shape(model: &TypedModel) -> Result<Vec<usize>, String> {
-    let fact = model.outlet_fact(model.outputs[0]).map_err(reason)?;
-    Ok(fact.shape.as_concrete().ok_or("an output of unknown size")?.to_vec())
-}
-
-/// Multiply-adds of convolutions and products.
-fn macs(model: &TypedModel) -> f64 {
-    let volume = |fact: &TypedFact| fact.shape.as_concrete().map_or(0.0, |s| s.iter().product::<usize>() as f64);
-    let of = |node: &TypedNode| -> f64 {
-        let input = |slot: usize| model.outlet_fact(node.inputs[slot]).map_or(0.0, volume);
-        let output = volume(&node.outputs[0].fact);
-        if let Some(conv) = node.op_as::<Conv>() {
-            input(1) / conv.pool_spec.output_channels.max(1) as f64 * output
-        } else if let Some(deconv) = node.op_as::<Deconv>() {
-            input(1) / deconv.pool_spec.input_channels.max(1) as f64 * input(0)
-        } else if node.op_is::<EinSum>() && node.inputs.len() >= 2 {
-            // A product of m x k and k x n: the square root of all three is m k n.
-            (input(0) * input(1) * output).sqrt()
-        } else {
-            0.0
-        }
-    };
-    model.nodes().iter().map(of).sum()
-}
-
-/// The network at one size.
-pub struct Executor {
-    plan: Arc<TypedSimplePlan>,
-    layouts: [Layout; 2],
-    channels: usize,
-    range: Range,
-    order: Order,
-    bytes_in: bool,
-    input: Size,
-    output: Size,
-    live: usize,
-}
-
-impl fmt::Debug for Executor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Executor {{ input: {}, output: {}, live: {} }}", self.input, self.output, self.live)
-    }
-}
-
-impl Executor {
-    /// Prepared for inputs of `size`.
-    pub(super) fn new(network: &FloatNetwork, size: Size) -> Result<Self, String> {
-        let typed = network.typed(size)?;
-        let live = live_bytes(&typed)?;
-        let shape = output_shape(&typed)?;
-        let (_, output) = network.output_layout.read(&shape).ok_or("the output is not a picture")?;
-        let bytes_in = typed.outlet_fact(typed.inputs[0]).map_err(reason)?.datum_type == u8::datum_type();
-        let ready = if network.quantised { typed } else { typed.into_optimized().map_err(reason)? };
-        Ok(Self {
-            plan: ready.into_runnable().map_err(reason)?,
-            layouts: [network.layout, network.output_layout],
-            channels: network.channels,
-            range: network.range,
-            order: network.order,
-            bytes_in,
-            input: size,
-            output,
-            live,
-        })
-    }
-
-    /// Size of what comes out.
-    pub fn output(&self) -> Size {
-        self.output
-    }
-
-    /// An estimate of what a run allocates.
-    pub fn live_bytes(&self) -> usize {
-        self.live
-    }
-
-    /// One tile: interleaved bytes of `size` in, of [`Executor::output`] out.
-    ///
-    /// The error is tract's: an allocation that failed, say.
-    pub fn run(&self, input: &[u8], output: &mut [u8]) -> Result<(), String> {
-        let made = load::quietly(|| self.values(input, self.range))?;
-        match made.to_plain_array_view::<f32>() {
-            Ok(values) => {
-                let values = values.as_slice().ok_or("an output that is not in order")?;
-                self.place(output, |at| self.range.byte(values[at]));
-            }
-            Err(_) => {
-                let bytes = made.cast_to::<u8>().map_err(reason)?;
-                let bytes = bytes.to_plain_array_view::<u8>().map_err(reason)?;
-                let bytes = bytes.as_slice().ok_or("an output that is not in order")?;
-                self.place(output, |at| bytes[at]);
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes interleaved bytes; `byte` is that of an element of the output.
-    fn place(&self, output: &mut [u8], byte: impl Fn(usize) -> u8) {
-        let (plane, channels) = (self.output.area(), self.channels);
-        for (pixel, out) in output.chunks_exact_mut(channels).enumerate() {
-            for (channel, out) in out.iter_mut().enumerate() {
-                let from = self.of_network(channel);
-                *out =
-                    byte(if self.layouts[1] == Layout::Nchw { from * plane + pixel } else { pixel * channels + from });
-            }
-        }
-    }
-
-    /// The network's channel for one of ours, and ours for one of its.
-    fn of_network(&self, channel: usize) -> usize {
-        if self.order == Order::Bgr { self.channels - 1 - channel } else { channel }
-    }
-
-    /// The output's numbers, pixel by pixel, colours in the network's order.
-    fn real(&self, input: &[u8], range: Range) -> Result<Vec<f32>, String> {
-        let made = load::quietly(|| self.values(input, range))?;
-        let made = made.cast_to::<f32>().map_err(reason)?;
-        let values = unchecked_f32(&made);
-        let (plane, c) = (self.output.area(), self.channels);
-        if self.layouts[1] == Layout::Nhwc {
-            return Ok(values);
-        }
-        Ok((0..plane * c).map(|i| values[i % c * plane + i / c]).collect())
-    }
-
-    fn values(&self, input: &[u8], range: Range) -> Result<TValue, String> {
-        let (c, plane) = (self.channels, self.input.area());
-        if input.len() != c * plane {
-            return Err(format!("{} bytes for a tile of {}", input.len(), self.input));
-        }
-        let table: [f32; 256] = std::array::from_fn(|v| range.real(v as u8));
-        let nchw = self.layouts[0] == Layout::Nchw;
-        let source = |i: usize| {
-            let (pixel, channel) = if nchw { (i % plane, i / plane) } else { (i / c, i % c) };
-            input[pixel * c + self.of_network(channel)]
-        };
-        let shape = self.layouts[0].shape(c, self.input);
-        let tensor = if self.bytes_in {
-            let bytes: Vec<u8> = (0..c * plane).map(source).collect();
-            Tensor::from_shape(&shape, &bytes)
-        } else {
-            let real: Vec<f32> = (0..c * plane).map(|i| table[usize::from(source(i))]).collect();
-            Tensor::from_shape(&shape, &real)
-        };
-        let mut made = self.plan.run(tvec!(tensor.map_err(reason)?.into_tvalue())).map_err(reason)?;
-        Ok(made.remove(0))
-    }
-}
-
-/// Bytes of tensors that are alive together at most, with what a convolution unfolds its input to.
-fn live_bytes(model: &TypedModel) -> Result<usize, String> {
-    let order = model.eval_order().map_err(reason)?;
-    let mut last = std::collections::HashMap::new();
-    for &id in &order {
-        for input in &model.node(id).inputs {
-            last.insert(input.node, id);
-        }
-    }
-    let bytes = |id: usize| -> usize {
-        let node = model.node(id);
-        let of = |o: &Outlet<TypedFact>| match &o.fact.konst {
-            Some(_) => 0,
-            None => o.fact.shape.as_concrete().map_or(0, |s| s.iter().product::<usize>()) * o.fact.datum_type.size_of(),
-        };
-        node.outputs.iter().map(of).sum()
-    };
-    let (mut alive, mut most) = (0usize, 0usize);
-    for &id in &order {
-        alive += bytes(id);
-        let node = model.node(id);
-        let unfolded = node.op.downcast_ref::<Conv>().map_or(0, |conv| {
-            let taps: usize = conv.pool_spec.kernel_shape.iter().product();
-            let pixels = bytes(id) / conv.pool_spec.output_channels.max(1);
-            if taps > 1 { pixels * taps * conv.pool_spec.input_channels } else { 0 }
-        });
-        most = most.max(alive + unfolded);
-        for input in &node.inputs {
-            if last.get(&input.node) == Some(&id) {
-                alive = alive.saturating_sub(bytes(input.node));
-                last.remove(&input.node);
-            }
-        }
-    }
-    Ok(most)
 }

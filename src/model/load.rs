@@ -75,6 +75,12 @@ pub(super) fn unchecked_f32(tensor: &Tensor) -> Vec<f32> {
     tensor.to_plain_array_view::<f32>().map(|a| a.iter().copied().collect()).unwrap_or_default()
 }
 
+/// Shape of the output.
+pub(super) fn output_shape(model: &TypedModel) -> Result<Vec<usize>, String> {
+    let fact = model.outlet_fact(model.outputs[0]).map_err(reason)?;
+    Ok(fact.shape.as_concrete().ok_or("an output of unknown size")?.to_vec())
+}
+
 /// The typed graph for an input of `shape`; the error names node and operator. `bytes` of the file bound what may be folded.
 pub(super) fn typed(proto: &ModelProto, bytes: usize, shape: Shape) -> Result<Loaded, String> {
     let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_output_types(true);

@@ -3,8 +3,10 @@
 
 #[cfg_attr(not(feature = "models"), path = "none.rs")]
 mod embedded;
+mod executor;
 mod file;
 mod float;
+mod format;
 mod graph;
 mod load;
 mod moves;
@@ -17,7 +19,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
 
-pub use float::{Executor, FloatFacts, FloatNetwork, Layout, Order, Range};
+pub use executor::Executor;
+pub use float::{FloatFacts, FloatNetwork};
+pub use format::{Layout, Order, Range};
 pub use graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
 pub use reference::evaluate;
 
@@ -63,11 +67,12 @@ impl FromStr for Branches {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let all = [Self::Both, Self::Cnn, Self::Transformer];
-        // `auto` is for schedulers that choose by load; a photo gets the best picture.
-        let text = if text == "auto" { "both" } else { text };
+        if text == "auto" {
+            return Err("'auto' needs thresholds in the model's file, and no model has them yet".into());
+        }
         all.into_iter()
             .find(|b| b.name() == text)
-            .ok_or_else(|| format!("'{text}' is not one of both, cnn, transformer, auto"))
+            .ok_or_else(|| format!("'{text}' is not one of both, cnn, transformer"))
     }
 }
 

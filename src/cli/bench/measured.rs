@@ -38,8 +38,7 @@ pub(super) struct Measured {
     pub(super) budget_bytes: usize,
     pub(super) arena_bytes: usize,
     pub(super) peak_rss_bytes: Option<u64>,
-    /// Not counted: an allocator that counts needs unsafe code. `tests/memory.rs` shows that there are none.
-    pub(super) allocs_per_frame: Option<f64>,
+    pub(super) allocs_per_frame: f64,
     pub(super) load_ms: f64,
     /// What the board calls itself.
     pub(super) board: Option<String>,

@@ -15,6 +15,7 @@ use super::session::Session;
 use crate::bench::{Conditions, Cooling, Latency, Runs, Schedule, cool_down, measure, peak_rss_bytes, scene};
 use crate::board::{Known, Sensors};
 use crate::frame::{PixelFormat, luma_row};
+use crate::io::whole_limit;
 use crate::plan::Plan;
 use measured::{MachineInfo, Measured, Sustained};
 use report::Page;
@@ -66,6 +67,12 @@ fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
 
     let sensors = session.machine.sensors();
     let options = session.options(size, format);
+    // The frame is held whole, in colour and in grey.
+    let (needed, limit) = (4 * size.area() as u64, whole_limit());
+    if needed > limit {
+        let message = format!("a frame of {size} takes {} MiB; {} MiB can be held here", needed >> 20, limit >> 20);
+        return Err(Failure::new(Code::Budget, message));
+    }
     let mut frame = scene(size.width, size.height);
     if format == PixelFormat::Gray8 {
         let mut luma = vec![0; size.area()];
@@ -124,7 +131,7 @@ fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
         budget_bytes: options.budget.0,
         arena_bytes: report.arena_bytes,
         peak_rss_bytes: peak_rss_bytes(),
-        allocs_per_frame: None,
+        allocs_per_frame: runs.allocations as f64 / frames as f64,
         load_ms,
         board: machine.model.clone().or(named),
         machine: MachineInfo::of(machine),

@@ -5,12 +5,14 @@
 //! (JPEG, WebP, BMP, TIFF, interlaced PNG, text PNM) are held whole, below a limit that is checked against the
 //! header before anything is allocated.
 //!
-//! Samples are 8 bits; deeper ones are rounded to 8 with a warning. Grey stays grey and alpha stays alpha. The
+//! Samples are 8 bits; deeper ones are rounded to 8 with a warning. Grey stays grey and alpha stays alpha; pixels that are
+//! not seen are given the colour of those beside them, which filters would mix with it. The
 //! orientation that a camera wrote down is applied, so rows are always in viewing order. ICC profile and EXIF
 //! travel from source to sink where both formats can carry them. Of an animation the first picture is taken.
 
 mod create;
 mod encoding;
+mod matte;
 mod open;
 mod picture;
 mod png;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use image::ImageFormat;
 
+use super::matte::filled;
 use super::{Encoding, Source, png, pnm, whole};
 use crate::io::error::{Fault, OpenError};
 use crate::io::limits::{PORT_BYTES, whole_limit};
@@ -32,7 +33,7 @@ enum Kind {
 pub fn open(location: &Location) -> Result<Picture, OpenError> {
     match location {
         Location::Standard => open_stream(io::stdin(), "standard input"),
-        Location::File(path) => open_file(path),
+        Location::File(path) => open_file(path).map(filled),
     }
 }
 
@@ -42,6 +43,10 @@ pub fn open(location: &Location) -> Result<Picture, OpenError> {
 ///
 /// As [`open`].
 pub fn open_stream(reader: impl Read + Send + 'static, name: &str) -> Result<Picture, OpenError> {
+    decode_stream(reader, name).map(filled)
+}
+
+fn decode_stream(reader: impl Read + Send + 'static, name: &str) -> Result<Picture, OpenError> {
     let mut rest = BufReader::with_capacity(PORT_BYTES, Box::new(reader) as Box<dyn Read + Send>);
     let head = read_head(&mut rest).map_err(|e| Fault::from(e).open(name))?;
     let kind = kind_of(&head, name)?;
@@ -63,7 +68,7 @@ fn open_file(path: &Path) -> Result<Picture, OpenError> {
         return Err(OpenError::Corrupt { file: name, reason: "this is a folder".into() });
     }
     if !about.is_file() {
-        return open_stream(file, &name);
+        return decode_stream(file, &name);
     }
     let mut reader = BufReader::with_capacity(PORT_BYTES, file);
     let head = read_head(&mut reader).map_err(fail)?;

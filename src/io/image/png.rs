@@ -17,8 +17,8 @@ use crate::io::error::{Fault, OpenError, ReadError, WriteError};
 use crate::io::fence::fenced;
 use crate::io::limits::{check_side, check_whole};
 
-/// Most bytes for chunks beside the pixels, as a compressed ICC profile.
-const CHUNK_BYTES: usize = 32 << 20;
+/// Most bytes for chunks beside the pixels: a compressed ICC profile grows to no more, or is left out.
+const CHUNK_BYTES: usize = 4 << 20;
 
 struct PngSource<R: BufRead + Seek> {
     reader: Reader<R>,

@@ -1,5 +1,6 @@
 //! Pictures that are held whole: formats of the `image` crate, and PNG rows that must be turned.
 
+use std::borrow::Cow;
 use std::io::{BufRead, Cursor, Seek, Write};
 
 use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, tiff::TiffEncoder, webp::WebPEncoder};
@@ -15,6 +16,7 @@ use crate::geom::Size;
 use crate::io::destination::Destination;
 use crate::io::error::{Fault, OpenError, ReadError, WriteError};
 use crate::io::fence::fenced;
+use crate::io::jpeg;
 use crate::io::limits::{check_whole, whole_limit};
 
 /// Quality of JPEG output: close to what cameras write.
@@ -52,15 +54,13 @@ impl Source for WholeSource {
     }
 }
 
-/// Decodes a JPEG.
-///
-/// The decoder fills what is missing with grey. A picture that was cut short must not pass for whole, so its end
-/// marker is looked for.
+/// Decodes a JPEG, once its segments are in order.
 pub(in crate::io) fn open_jpeg(bytes: Vec<u8>, name: &str) -> Result<Box<dyn Source>, OpenError> {
-    if !jpeg_has_end(&bytes) {
-        return Err(Fault::bad("the picture is cut short").open(name));
-    }
-    open(Cursor::new(bytes), ImageFormat::Jpeg, name)
+    let mended = match jpeg::whole(&bytes).map_err(|reason| Fault::bad(reason).open(name))? {
+        Cow::Owned(mended) => mended,
+        Cow::Borrowed(_) => bytes,
+    };
+    open(Cursor::new(mended), ImageFormat::Jpeg, name)
 }
 
 /// Decodes a whole picture.
@@ -133,25 +133,6 @@ fn source(mut image: DynamicImage, orientation: Orientation, mut metadata: Metad
     };
     metadata.keep_matching_profile(format);
     Box::new(WholeSource { size, format, metadata, pixels, next: 0 })
-}
-
-/// Segments are walked first, for an EXIF thumbnail has an end marker of its own; within the scans, no data looks
-/// like one.
-fn jpeg_has_end(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(&[marker, kind]) = bytes.get(at..at + 2) {
-        match (marker, kind) {
-            (0xff, 0xff) => at += 1,
-            (0xff, 0xda) => return bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9]),
-            (0xff, _) => match bytes.get(at + 2..at + 4) {
-                Some(&[high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])),
-                _ => return false,
-            },
-            // Not at a marker: damaged, which is for the decoder to say.
-            _ => return true,
-        }
-    }
-    false
 }
 
 /// Collects rows, encodes at the end.
@@ -232,20 +213,5 @@ impl Sink for WholeSink {
             Err(image::ImageError::IoError(error)) => Err(self.destination.failed(error)),
             Err(other) => Err(self.destination.refused(&other.to_string())),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::jpeg_has_end;
-
-    #[test]
-    fn end_of_a_thumbnail_is_not_the_end() {
-        let thumbnail = [0xff, 0xd8, 0xff, 0xe1, 0, 4, 0xff, 0xd9];
-        let scan = [0xff, 0xda, 0, 2, 1, 2, 3];
-        let cut = [&thumbnail[..], &scan].concat();
-        assert!(!jpeg_has_end(&cut));
-        assert!(jpeg_has_end(&[&cut[..], &[0xff, 0xd9]].concat()));
-        assert!(!jpeg_has_end(&thumbnail));
     }
 }

@@ -9,6 +9,7 @@ use crate::frame::FrameFormat;
 use crate::geom::Size;
 use crate::io::error::Fault;
 use crate::io::fence::fenced;
+use crate::io::jpeg;
 
 /// Decodes frames of one size to full planes of luma, Cb and Cr. The decoder below allocates for each frame, about
 /// as much as the frame has bytes.
@@ -34,16 +35,11 @@ impl MjpegDecoder {
             Fault::Io(error) => error.to_string(),
             Fault::Bad(reason) => reason,
         };
-        // The decoder makes up what is missing; transport cuts frames, so their ends must be there. Drivers fill up
-        // with zeros.
-        let end = jpeg.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-        if !jpeg[..end].ends_with(&[0xff, 0xd9]) {
-            return Err("the JPEG is cut short".into());
-        }
+        let jpeg = jpeg::whole(jpeg)?;
         let Size { width, height } = self.format.size;
         let grey = fenced(|| -> Result<bool, Fault> {
             let options = DecoderOptions::default().set_max_width(width).set_max_height(height);
-            let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&jpeg[..end]), options);
+            let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&jpeg[..]), options);
             decoder.decode_headers().map_err(Fault::bad)?;
             let size = decoder.info().map(|info| (usize::from(info.width), usize::from(info.height)));
             if size != Some((width, height)) {

@@ -105,6 +105,9 @@ fn read_line(reader: &mut impl BufRead, line: &mut [u8; LONGEST_LINE]) -> Result
     }
 }
 
+/// The tag of mjpegtools for the layout.
+const LAYOUT: &str = "YSCSS=";
+
 /// The header line.
 fn parse(line: &[u8]) -> Result<Clip, Fault> {
     let not = || Fault::bad("not a Y4M video; `ffmpeg -i VIDEO -f yuv4mpegpipe -` makes one of any video");
@@ -114,7 +117,7 @@ fn parse(line: &[u8]) -> Result<Clip, Fault> {
         return Err(not());
     }
     let (mut width, mut height, mut kind, mut range) = (None, None, None, None);
-    let (mut rate, mut aspect) = (Rate::USUAL, (0, 0));
+    let (mut rate, mut aspect, mut old_kind) = (Rate::USUAL, (0, 0), None);
     for word in words {
         let mut letters = word.chars();
         let (tag, value) = (letters.next(), letters.as_str());
@@ -125,6 +128,8 @@ fn parse(line: &[u8]) -> Result<Clip, Fault> {
             Some('I') => check_progressive(value)?,
             Some('F') => rate = pair(value).filter(|r| r.0 > 0 && r.1 > 0).map_or(rate, of_pair),
             Some('A') => aspect = pair(value).unwrap_or(aspect),
+            // Writers of old have the layout there, and nothing in its place.
+            Some('X') if value.starts_with(LAYOUT) => old_kind = Some(value[LAYOUT.len()..].to_ascii_lowercase()),
             Some('X') => range = range_of(value).or(range),
             _ => {}
         }
@@ -132,7 +137,7 @@ fn parse(line: &[u8]) -> Result<Clip, Fault> {
     let (Some(width), Some(height)) = (width, height) else {
         return Err(Fault::bad("damaged Y4M: width or height is missing"));
     };
-    let (layout, siting) = layout_of(kind.unwrap_or("420jpeg"))?;
+    let (layout, siting) = layout_of(kind.or(old_kind.as_deref()).unwrap_or("420jpeg"))?;
     let usual = if layout == Layout::Gray { Range::Full } else { Range::Limited };
     let range = range.unwrap_or(usual);
     let format = FrameFormat { size: Size::new(width, height), layout, siting, matrix: Matrix::Bt601, range };
@@ -252,6 +257,9 @@ mod tests {
         assert_eq!((plain.format.layout, plain.format.siting), (Layout::Yuv420, Siting::Centre));
         assert_eq!((plain.rate, plain.format.range), (Rate::USUAL, Range::Limited));
         assert_eq!(clip("YUV4MPEG2 W4 H2 F0:0 I? C420 XYSCSS=420JPEG\n").unwrap().rate, Rate::USUAL);
+        let old = clip("YUV4MPEG2 W4 H2 XYSCSS=422\n").unwrap();
+        assert_eq!(old.format.layout, Layout::Yuv422, "where there is no C, the old tag counts");
+        assert_eq!(clip("YUV4MPEG2 W4 H2 C444 XYSCSS=422\n").unwrap().format.layout, Layout::Yuv444);
         assert_eq!(clip("YUV4MPEG2 W4 H2 Cmono\n").unwrap().format.range, Range::Full);
     }
 
