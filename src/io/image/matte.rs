@@ -1,7 +1,7 @@
 //! Colour where nothing is seen. A picture's fully transparent pixels hold any colour, black as a rule, and filters would mix
 //! it into the edges of what is seen; so they are given the colour of the nearest pixel that is seen.
 
-use super::{Metadata, Picture, Source};
+use super::{Metadata, Source};
 use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::io::error::ReadError;
@@ -12,7 +12,7 @@ const REACH: usize = 2;
 const HELD: usize = 2 * REACH + 1;
 
 /// `picture` itself, or behind this where it has alpha.
-pub(super) fn filled(picture: Picture) -> Picture {
+pub(super) fn filled(picture: Box<dyn Source>) -> Box<dyn Source> {
     match picture.format().has_alpha() {
         true => Box::new(Matte::new(picture)),
         false => picture,
@@ -20,7 +20,7 @@ pub(super) fn filled(picture: Picture) -> Picture {
 }
 
 struct Matte {
-    picture: Picture,
+    picture: Box<dyn Source>,
     /// Ring of rows as they come, and for each pixel the nearest of its row that is seen.
     rows: Vec<(Vec<u8>, Vec<u32>)>,
     /// The row that is lent.
@@ -34,7 +34,7 @@ struct Matte {
 const NONE: u32 = u32::MAX;
 
 impl Matte {
-    fn new(picture: Picture) -> Self {
+    fn new(picture: Box<dyn Source>) -> Self {
         let Size { width, .. } = picture.size();
         let bytes = width * picture.format().channels();
         let rows = (0..HELD).map(|_| (vec![0; bytes], vec![NONE; width])).collect();
