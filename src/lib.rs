@@ -53,6 +53,18 @@
 //! tile, and every number is an integer or one IEEE single operation with a defined rounding. Hence the result is
 //! the same bytes for every tile, thread count, budget and instruction set.
 //!
+//! # What is kept
+//!
+//! What was finished is kept, whatever fails after it; nothing half-written bears its final name. The exit code follows.
+//!
+//! | | a picture | a folder, a sequence of pictures | a recording (Y4M, raw) | a display |
+//! | --- | --- | --- | --- | --- |
+//! | the source fails | nothing; 2, of the system 1 | finished pictures; a folder goes on, then 1; a sequence ends, 2 | whole frames; 2, of the system 1 | as for a recording |
+//! | the sink fails, the disk is full | nothing; 1 | finished pictures; 1 | nothing; 1 | 1 |
+//! | the reader of a pipe leaves | 0 | - | 0 | - |
+//! | a signal | nothing; by the signal | finished pictures | whole frames; 0; at once and nothing by a second signal, 1 | 0 |
+//! | a crash, a power cut | a temporary file, which the next run removes | finished pictures, and such a file | such a file | - |
+//!
 //! # The modules
 //!
 //! | module | what it is for | may use |
