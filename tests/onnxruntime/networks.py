@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SIZES = [(64, 48), (161, 113)]
 GRIDS = {"swin-x2": 8, "unshuffled-x2": 2}  # sizes must be multiples; frames are continued by their last pixels
 LOST = {"waifu2x-x2": 3}  # pixels that the network loses at a border, which is mirrored
-STEPS = {"bytes-x2": 1, "of-bytes-x2": 1}  # of a level, where it is not 1/255
+STEPS = {"bytes-x2": 1, "of-bytes-x2": 1}  # levels of the network's 1, where they are not 255
 
 
 def expected(name, session, image):
@@ -27,7 +27,7 @@ def expected(name, session, image):
     steps = STEPS.get(name, 255)
     (info,) = session.get_inputs()
     kind = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}[info.type]
-    x = x.astype(np.float32) / 127.5 - 1 if name.startswith("signed") else x.astype(np.float32) / (255 / steps)
+    x = x.astype(np.float32) / 127.5 - 1 if name.startswith("signed") else x.astype(np.float32) / steps
     x = (x * steps if kind == np.uint8 else x).astype(kind)
     y = session.run(None, {info.name: x})[0][0].astype(np.float32)
     y = (y + 1) * 127.5 if name.startswith("signed") else y * steps
