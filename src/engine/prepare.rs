@@ -24,7 +24,7 @@ const TILES: [usize; 8] = [1024, 512, 256, 128, 96, 64, 32, 16];
 /// The schedule repeats with the window grid: a frame of this height shows all that a taller one would.
 const PERIODS: usize = 40;
 /// Plans, options and the like: small, and the same for every frame.
-const FIXED: usize = 72 << 10;
+const FIXED: usize = 76 << 10;
 
 /// A way to run frames.
 #[derive(Clone, Debug)]

@@ -92,7 +92,9 @@ impl PackedWeights {
 
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.taps) + 4 * (self.bias.len() + self.multiplier.len()) + self.kernel.bytes()
+        // The kernel's own fields lie on the heap too, behind two counters.
+        let kernel = size_of_val(&*self.kernel) + 2 * size_of::<usize>() + self.kernel.bytes();
+        size_of_val(&*self.taps) + 4 * (self.bias.len() + self.multiplier.len()) + kernel
     }
 
     /// Dense convolution of one row, or rows of a matrix product.

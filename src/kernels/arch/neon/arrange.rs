@@ -50,7 +50,15 @@ pub struct Strip {
 impl Chained {
     /// Nothing if the weights do not suit.
     pub fn new(weights: &Weights) -> Option<Self> {
-        arranged(weights)
+        let mut made = arranged(weights)?;
+        // What is held is counted by its length.
+        for strip in &mut made.strips {
+            strip.firsts.shrink_to_fit();
+            strip.pieces.shrink_to_fit();
+            strip.weights.shrink_to_fit();
+        }
+        made.strips.shrink_to_fit();
+        Some(made)
     }
 
     /// One row of two pixels or more.
