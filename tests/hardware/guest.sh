@@ -27,7 +27,7 @@ begin() {
     $B live "$@" --stats 100ms --format json -v < "$input" 2> "/tmp/$name.log" &
     live=$!
 }
-# finish NAME [SIGNAL]: ends the run and says how it ended.
+# finish NAME [SIGNAL]: ends the run and says how it ended. A shell lets its background jobs ignore INT, and so they do.
 finish() {
     [ -z "$2" ] || kill "-$2" $live
     wait $live; say "EXIT $1 $?"
@@ -86,7 +86,7 @@ pictures() {
         cat "/share/$1-$n" >&3
         wait_host "SHOWN $1 $n"
     done
-    finish "screen-$1" INT
+    finish "screen-$1" TERM
     grep "info:" "/tmp/screen-$1.log"
     exec 3>&-
     live=$feed
@@ -159,7 +159,7 @@ damage() {
     for n in 1 2 3; do v4l2-ctl -d $INPUT -c inject_v4l2_buf_flag_error=1; sleep 0.2; done
     v4l2-ctl -d $INPUT -c inject_fatal_streaming_error=1
     until_says damage shown $(($(counted damage shown) + 3))
-    finish damage INT
+    finish damage TERM
     grep "stream broke" /tmp/damage.log
 }
 
@@ -189,7 +189,7 @@ unplug() {
         [ "$n" = 2 ] && say "HELD unplug $(held $live)"
     done
     say "HELD unplug $(held $live)"
-    finish unplug INT
+    finish unplug TERM
     grep -E "waiting|taken up" /tmp/unplug.log | head -4
 }
 
@@ -224,11 +224,11 @@ refusals() {
     until_says holder shown 1
     source_refused busy "$CAMERA"
     sink_refused no-master drm://card0
-    finish holder INT
+    finish holder TERM
     begin feeder /dev/null "test://bars?width=64&height=32&format=gray" "v4l2://$OUTPUT"
     until_says feeder shown 1
     sink_refused output-busy "v4l2://$OUTPUT"
-    finish feeder INT
+    finish feeder TERM
 }
 
 # The kernel's console takes the screen once it has something to say.
