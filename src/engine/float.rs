@@ -134,7 +134,7 @@ fn choices(network: &FloatNetwork, size: Size, threads: usize, side: Option<usiz
     let FloatNetwork { halo, step, margin, scale, channels, .. } = *network;
     let mut frame = size.padded(step);
     let sample = network.fixed.unwrap_or_else(|| network.padded(Size::new(SAMPLE, SAMPLE)));
-    let live = SPARE * network.executor(sample)?.live_bytes() as f64 / sample.area() as f64;
+    let live = SPARE * network.live_bytes(sample)? as f64 / sample.area() as f64;
     let tiles: Vec<Size> = if let Some(only) = network.fixed {
         let tile = Size::new(only.width - 2 * margin, only.height - 2 * margin);
         frame = Size::new(frame.width.max(tile.width), frame.height.max(tile.height));

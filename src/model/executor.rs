@@ -39,24 +39,22 @@ pub struct Executor {
     bytes_in: bool,
     input: Size,
     output: Size,
-    live: usize,
 }
 
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Executor {{ input: {}, output: {}, live: {} }}", self.input, self.output, self.live)
+        write!(f, "Executor {{ input: {}, output: {} }}", self.input, self.output)
     }
 }
 
 impl Executor {
     /// For inputs of `size`, at which the network is typed; tract may simplify it, or not.
     pub(super) fn new(typed: TypedModel, form: Form, size: Size, simplify: bool) -> Result<Self, String> {
-        let live = live_bytes(&typed)?;
         let shape = output_shape(&typed)?;
         let (_, output) = form.layouts[1].read(&shape).ok_or("the output is not a picture")?;
         let bytes_in = typed.outlet_fact(typed.inputs[0]).map_err(reason)?.datum_type == u8::datum_type();
         let ready = if simplify { typed.into_optimized().map_err(reason)? } else { typed };
-        Ok(Self { plan: ready.into_runnable().map_err(reason)?, form, bytes_in, input: size, output, live })
+        Ok(Self { plan: ready.into_runnable().map_err(reason)?, form, bytes_in, input: size, output })
     }
 
     /// Does the network take bytes?
@@ -67,11 +65,6 @@ impl Executor {
     /// Size of what comes out.
     pub fn output(&self) -> Size {
         self.output
-    }
-
-    /// An estimate of what a run allocates.
-    pub fn live_bytes(&self) -> usize {
-        self.live
     }
 
     /// One tile: interleaved bytes of `size` in, of [`Executor::output`] out.
@@ -151,7 +144,7 @@ impl Executor {
 }
 
 /// Bytes of tensors that are alive together at most, with what a convolution unfolds its input to.
-fn live_bytes(model: &TypedModel) -> Result<usize, String> {
+pub(super) fn live_bytes(model: &TypedModel) -> Result<usize, String> {
     let order = model.eval_order().map_err(reason)?;
     let mut last = HashMap::new();
     for &id in &order {

@@ -12,7 +12,7 @@ use tract_onnx::pb::{tensor_shape_proto::dimension::Value as Dimension, type_pro
 use tract_onnx::prelude::*;
 
 use super::ModelError;
-use super::executor::{Executor, macs};
+use super::executor::{Executor, live_bytes, macs};
 use super::format::{Form, Layout, Order, Range};
 use super::load::{self, output_shape};
 use super::reach::{Reach, reach};
@@ -343,6 +343,11 @@ impl FloatNetwork {
     /// The network at one size of tile.
     pub fn executor(&self, size: Size) -> Result<Executor, ModelError> {
         load::fenced("", || self.run_at(size))
+    }
+
+    /// An estimate of what a run at one size of tile allocates.
+    pub fn live_bytes(&self, size: Size) -> Result<usize, ModelError> {
+        load::fenced("", || live_bytes(&self.typed(size)?))
     }
 
     /// The frame as the network is given it: padded to the grid, and by what is lost at the border.
