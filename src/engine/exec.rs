@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::arrange::{arrange_row, shuffle_row};
 use super::layout::Layout;
 use crate::kernels::{self, Epilogue, Level, Output, Residual};
 use crate::memory::{Arena, Borrower, MOST_READS, ReadRows, RingRows, WriteRows};
@@ -160,11 +161,24 @@ impl<'a> StepRunner<'a> {
             inputs[first..].iter_mut().for_each(|row| *row = &row[self.pixels(read.buffer)]);
         }
         let (buffer, range) = (self.buffer(step.write), self.pixels(step.write));
-        if let Kind::Shuffle(n) = step.kind {
-            for y in 0..n {
-                self.level.shuffle_row(n, y, inputs[0], &mut writes.row(unit * n + y)[range.clone()]);
+        match step.kind {
+            Kind::Shuffle(n) => {
+                for y in 0..n {
+                    let out = &mut writes.row(unit * n + y)[range.clone()];
+                    shuffle_row(self.level, n, buffer.stride, y, inputs[0], out);
+                }
+                return;
             }
-            return;
+            Kind::Arrange(view) => {
+                let sources = step.reads.iter().map(|read| self.buffer(read.buffer));
+                let sources: heapless::Vec<&Buffer, MOST_READS> = sources.collect();
+                for y in 0..step.unit_rows {
+                    let out = &mut writes.row(unit * step.unit_rows + y)[range.clone()];
+                    arrange_row(view, y, &inputs, &sources, buffer, out);
+                }
+                return;
+            }
+            _ => {}
         }
         let out = &mut writes.row(unit)[range];
         match &step.kind {
@@ -175,7 +189,8 @@ impl<'a> StepRunner<'a> {
             Kind::Gate(gate) => self.level.gate_row(gate, buffer.stride, inputs[0], inputs[1], out),
             Kind::Pool { pool, columns: true } => self.level.pool_columns(pool, buffer.stride, inputs[0], out),
             Kind::Pool { pool, columns: false } => self.level.pool_rows(pool, &inputs, out),
-            Kind::Conv(_) | Kind::Depthwise(_) | Kind::Attention(_) | Kind::Shuffle(_) => {}
+            Kind::Table(tables) => self.level.table_row(tables, buffer.stride, inputs[0], out),
+            Kind::Conv(_) | Kind::Depthwise(_) | Kind::Attention(_) | Kind::Shuffle(_) | Kind::Arrange(_) => {}
         }
     }
 

@@ -185,6 +185,7 @@ pub(super) fn plain(proto: &mut ModelProto) -> Result<(), String> {
     graph.doc_string.clear();
     single_precision(graph);
     shuffles(graph);
+    super::qoperator::spelt_out(graph)?;
     static_quantisation(graph)
 }
 

@@ -1,6 +1,7 @@
 //! Graph to Steps: what is alive, what is fused, which buffers there are. `emit` makes the Steps.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::step::{Buffer, BufferId, Kind, Read, Step};
 use super::{Plan, PlanError};
@@ -156,7 +157,10 @@ impl<'a> Lowering<'a> {
             Op::Concat => Ok(()), // its readers read the parts
             Op::Conv(weights) => self.convolution(node, weights, None),
             Op::Add => self.sum(node),
+            Op::Subtract => self.difference(node),
             Op::Copy => self.copy(node, node.inputs[0]),
+            Op::Arrange => self.arrange(node),
+            Op::Table(tables) => self.table(node, Arc::clone(tables)),
             Op::Gate => self.gate(node),
             Op::PoolColumns(n) => self.pool(node, *n, true),
             Op::PoolRows(n) => self.pool(node, *n, false),
@@ -176,12 +180,7 @@ impl<'a> Lowering<'a> {
 
     /// Channels as seen through the view.
     pub fn channels(&self, input: Input) -> usize {
-        let c = self.tensor(input).channels;
-        match input.view {
-            View::SpaceToDepth(n) => c * n * n,
-            View::DepthToSpace(n) => c / (n * n),
-            _ => c,
-        }
+        input.view.channels(self.tensor(input).channels)
     }
 
     /// Where the bytes of a node's output may lie.
@@ -306,23 +305,25 @@ impl<'a> Lowering<'a> {
         let (t, scale) = (self.tensor(graph.output), graph.scale);
         let output = match graph.output.view {
             View::Plain => self.stored(graph.output)?,
-            View::DepthToSpace(n) if n * n == t.channels => self.shuffle(graph.output.tensor, n)?,
+            View::DepthToSpace(n) if n * n * graph.channels == t.channels => self.shuffle(graph.output.tensor, n)?,
             view => return Err(format!("the picture seen as {view:?}")),
         };
         let picture = &graph.tensors[graph.nodes[0].output];
         let quantise = |byte: u8| {
             let clamp = Clamp { zero_point: picture.zero_point, low: 0, high: 255 };
-            quantise((f64::from(byte) / 255.0 / f64::from(picture.scale)) as f32, clamp)
+            quantise((graph.range.exact(byte) / f64::from(picture.scale)) as f32, clamp)
         };
         let show = |byte: u8| {
             let real = (f64::from(byte) - f64::from(t.zero_point)) * f64::from(t.scale);
-            (real * 255.0).round_ties_even().clamp(0.0, 255.0) as u8
+            graph.range.steps_of(real).round_ties_even().clamp(0.0, 255.0) as u8
         };
         let grid = self.steps.iter().map(|s| self.grid_of(s)).fold(window.max(1), lowest_common_multiple);
         Ok(Plan {
             input: self.buffer_of[&graph.nodes[0].output],
             output,
             scale,
+            channels: graph.channels,
+            order: graph.order,
             grid,
             input_table: table(quantise),
             output_table: table(show),

@@ -1,7 +1,9 @@
 //! Steps: what FRAME runs. Each makes rows of one buffer from rows of others.
 
+use std::sync::Arc;
+
 use crate::kernels::{Add, Clamp, Gate, PackedDepthwise, PackedWeights, Pool, WindowAttention};
-use crate::model::Ratio;
+use crate::model::{Ratio, View};
 
 /// Index of a buffer in [`super::Plan::buffers`].
 pub type BufferId = usize;
@@ -98,8 +100,12 @@ pub enum Kind {
     },
     /// Window attention.
     Attention(Attention),
-    /// `n * n` channels become `n` rows of `n` times the pixels.
+    /// `n * n` pixels in a pixel's channels become `n` rows of `n` times the pixels.
     Shuffle(usize),
+    /// The same bytes elsewhere: as the input is viewed, or several inputs side by side.
+    Arrange(View),
+    /// Each byte through a table: one for all channels, or one for each.
+    Table(Arc<[[u8; 256]]>),
 }
 
 /// A residual fused into a convolution; the skip is the Step's last read.
@@ -206,6 +212,8 @@ impl Step {
             Kind::Pool { .. } => "pool",
             Kind::Attention(_) => "attention",
             Kind::Shuffle(_) => "shuffle",
+            Kind::Arrange(_) => "arrange",
+            Kind::Table(_) => "table",
         }
     }
 
@@ -214,6 +222,7 @@ impl Step {
         match &self.kind {
             Kind::Conv(c) => c.packed.iter().map(PackedWeights::bytes).sum(),
             Kind::Depthwise(d) => d.packed.bytes(),
+            Kind::Table(tables) => size_of_val(&**tables),
             _ => 0,
         }
     }

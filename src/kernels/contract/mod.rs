@@ -254,6 +254,10 @@ pub(super) trait Kernels: Sync + RefUnwindSafe {
         self.base().pool_rows(pool, rows, out);
     }
 
+    fn table_row(&self, tables: &[[u8; 256]], channels: usize, x: &[u8], out: &mut [u8]) {
+        self.base().table_row(tables, channels, x, out);
+    }
+
     fn split_row(&self, channels: usize, row: &[u8], planes: &mut [u8]) {
         self.base().split_row(channels, row, planes);
     }

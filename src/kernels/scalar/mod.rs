@@ -5,6 +5,7 @@ mod conv;
 mod depthwise;
 mod elementwise;
 mod pack;
+mod table;
 
 use std::sync::Arc;
 
@@ -62,6 +63,10 @@ impl Kernels for Scalar {
 
     fn pool_rows(&self, pool: &Pool, rows: &[&[u8]], out: &mut [u8]) {
         pool_rows(pool, rows, out);
+    }
+
+    fn table_row(&self, tables: &[[u8; 256]], channels: usize, x: &[u8], out: &mut [u8]) {
+        table::table_row(tables, channels, x, out);
     }
 
     fn split_row(&self, channels: usize, row: &[u8], planes: &mut [u8]) {
