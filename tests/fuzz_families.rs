@@ -71,7 +71,8 @@ fn damaged_families() {
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     // Bits that flip, anywhere or near the structure, and a file cut short once in ten.
     let place = prop_oneof![0.0..1.0f64, 0.0..0.2f64, 0.9..1.0f64];
-    let damage = (0..files.len(), prop::collection::vec((place, 0..8u8), 1..=4), prop::option::weighted(0.1, 0.0..1.0f64));
+    let damage =
+        (0..files.len(), prop::collection::vec((place, 0..8u8), 1..=4), prop::option::weighted(0.1, 0.0..1.0f64));
     let (outcomes, slowest) = (RefCell::new(BTreeMap::new()), RefCell::new((Duration::ZERO, String::new())));
     let result = runner.run(&damage, |(file, flips, cut)| {
         let (name, mut bytes) = files[file].clone();

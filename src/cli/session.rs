@@ -45,9 +45,9 @@ impl<'a> Session<'a> {
         };
         let mut model = model;
         let (range, order) = (args.model_range, args.model_order);
-        model.read_as(range, order, args.model_scale.map(usize::from)).map_err(|reason| {
-            Failure::usage(format!("model {}: {reason}", model.metadata().name))
-        })?;
+        model
+            .read_as(range, order, args.model_scale.map(usize::from))
+            .map_err(|reason| Failure::usage(format!("model {}: {reason}", model.metadata().name)))?;
         if let Some(float) = model.float() {
             let facts = float.facts();
             let order = facts.order.map_or(String::new(), |order| format!(" {}", order.name()));

@@ -203,8 +203,8 @@ impl FloatRunner {
         let FloatNetwork { halo, step, channels, scale, .. } = *network;
         let Choice { frame, tile, outer, .. } = choice;
         let (size, threads) = (options.size.scaled(network.enlarged), options.threads);
-        let enlarger = (network.enlarged > 1)
-            .then(|| Enlarger::new(channels, options.size, network.enlarged, options.level));
+        let enlarger =
+            (network.enlarged > 1).then(|| Enlarger::new(channels, options.size, network.enlarged, options.level));
         let source = vec![0; if enlarger.is_some() { options.size.width * channels } else { 0 }];
         let executor = network.executor(outer)?;
         let columns = cuts(frame.width, tile.width, halo, step);

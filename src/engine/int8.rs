@@ -59,9 +59,9 @@ struct Bands {
 impl Int8 {
     /// Allocates for the choice, and starts the threads.
     pub fn new(mut plan: Plan, choice: Choice, options: &Options) -> Result<Self, PrepareError> {
+        let shown = vec![0; plan.shown_bytes(options.size.width)];
         let (input, output) = (plan.input_table.take(), plan.output_table.take());
         let sight = Sight { format: options.format, channels: plan.channels, order: plan.order, input, output };
-        let shown = vec![0; shown_bytes(&plan, sight.output.is_some(), options)];
         let bands =
             choice.bands.map(|(input, output)| Bands { input: vec![0; input], output: vec![0; output], made: 0 });
         let runner = Runner::new(plan, choice.layout, choice.grid.largest(), options.level, options.threads)?;
@@ -182,11 +182,6 @@ impl Int8 {
         }
         Ok(())
     }
-}
-
-/// Bytes of an output row that is kept beside the one that is given out.
-pub fn shown_bytes(plan: &Plan, table: bool, options: &Options) -> usize {
-    if table || plan.channels > 1 { plan.scale * options.size.width * plan.channels } else { 0 }
 }
 
 impl Sight {

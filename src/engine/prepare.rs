@@ -2,7 +2,6 @@
 
 use super::chroma::Chroma;
 use super::exec::Scratch;
-use super::int8::shown_bytes;
 use super::layout::Layout;
 use super::report::{BufferReport, StepReport};
 use super::runner::STACK;
@@ -106,7 +105,7 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
     let kept = kept.min(options.size.height);
     let scratch = Scratch::new(plan, options.level).bytes();
     let colour = colour_bytes(plan, options, kept);
-    let shown = shown_bytes(plan, plan.output_table.is_some(), options);
+    let shown = plan.shown_bytes(options.size.width);
     let out = plan.scale * options.size.width * options.format.channels() + shown;
     let threads = options.threads * scratch + (options.threads - 1) * STACK;
     let bytes = layout.bytes() + plan.weight_bytes() + threads + colour + out + bands.map_or(0, |(i, o)| i + o) + FIXED;

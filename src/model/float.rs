@@ -12,11 +12,11 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::{tensor_shape_proto::dimension::Value as Dimension, type_proto};
 use tract_onnx::prelude::*;
 
-use super::{MOST_SCALE, ModelError};
 use super::executor::{Executor, live_bytes, macs};
 use super::format::{Form, Layout, Order, Range};
 use super::load::{self, Shape, output_shape};
 use super::reach::{Reach, reach};
+use super::{MOST_SCALE, ModelError};
 use crate::geom::Size;
 
 /// Sides at which the reach is looked for, until the middle of the picture sees no border.

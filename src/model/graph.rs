@@ -109,6 +109,33 @@ pub struct Input {
     pub view: View,
 }
 
+/// What lies outside a tensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Border {
+    /// Zeros.
+    #[default]
+    Zero,
+    /// The nearest pixel.
+    Edge,
+    /// The picture mirrored at the middle of its last pixels.
+    Reflect,
+}
+
+impl Border {
+    /// The place inside `0..length` that stands for `at`; none where zeros do.
+    pub fn inside(self, at: isize, length: usize) -> Option<usize> {
+        let last = length as isize - 1;
+        if (0..=last).contains(&at) {
+            return Some(at as usize);
+        }
+        match self {
+            Self::Zero => None,
+            Self::Edge => Some(at.clamp(0, last) as usize),
+            Self::Reflect => Some((if at < 0 { -at } else { 2 * last - at }).clamp(0, last) as usize),
+        }
+    }
+}
+
 /// Weights of a convolution.
 #[derive(Clone, Debug)]
 pub struct ConvWeights {
@@ -128,6 +155,8 @@ pub struct ConvWeights {
     pub dilation: usize,
     /// One input channel for each output?
     pub depthwise: bool,
+    /// What it reads outside its input.
+    pub border: Border,
 }
 
 /// An operation on real values, before its output is quantised.
@@ -135,7 +164,7 @@ pub struct ConvWeights {
 pub enum Op {
     /// The picture: luma, or three colours.
     Picture,
-    /// Convolution, stride 1, zero padding that keeps the size.
+    /// Convolution, stride 1, padding that keeps the size.
     Conv(ConvWeights),
     /// Sum of two tensors; the second may have one channel for all of the first's.
     Add,

@@ -270,12 +270,11 @@ fn quantised(node: &InferenceNode, inputs: &[TValue]) -> TractResult<Option<Quan
         if folded.as_ref().is_some_and(|real| !real.iter().enumerate().all(along)) {
             continue;
         }
-        let mut integers = Vec::with_capacity(data.len());
-        for i in 0..raw.len() {
-            let w = integer(i);
-            ensure!((-128.0..=127.0).contains(&w), "weights that need more than 8 signed bits");
-            integers.push(w as i8);
-        }
+        let fits = |w: f32| (-128.0..=127.0).contains(&w);
+        let Some(integers) = (0..raw.len()).map(|i| Some(integer(i)).filter(|w| fits(*w)).map(|w| w as i8)).collect()
+        else {
+            return Ok(None);
+        };
         let scales = (0..outputs).map(|o| scales[o % scales.len()]).collect();
         return Ok(Some(Quantised { data: integers, scales, axis }));
     }

@@ -10,6 +10,7 @@ mod format;
 mod graph;
 mod load;
 mod moves;
+mod node;
 mod qoperator;
 mod reach;
 mod read;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 pub use executor::Executor;
 pub use float::{FloatFacts, FloatNetwork};
 pub use format::{Layout, Order, Range};
-pub use graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
+pub use graph::{Border, ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
 pub use reference::evaluate;
 
 thread_local! {

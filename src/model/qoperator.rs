@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, attribute_proto::AttributeType};
 
-use super::file::name;
+use super::node::name;
 
 /// The operator in real numbers, and how the inputs of the quantised one lie: tensors with scale and zero point, beginning
 /// at these places, and the place of the output's.
@@ -83,7 +83,8 @@ pub(super) fn spelt_out(graph: &mut GraphProto) -> Result<(), String> {
             output: vec![made.clone()],
             ..node.clone()
         });
-        let (scale, zero) = if operator == "Concat" { (input(0), input(1)) } else { (input(output), input(output + 1)) };
+        let (scale, zero) =
+            if operator == "Concat" { (input(0), input(1)) } else { (input(output), input(output + 1)) };
         graph.node.push(NodeProto {
             op_type: "QuantizeLinear".into(),
             name: format!("{called}.quantised"),

@@ -47,10 +47,8 @@ impl Lowering<'_> {
         }
         // Depth in space is stored so; what is read by blocks is stored as it is.
         let view = if block > 1 { View::Plain } else { input.view };
-        let buffers = tensors
-            .iter()
-            .map(|&tensor| self.stored(Input { tensor, view }))
-            .collect::<Result<Vec<_>, _>>()?;
+        let buffers =
+            tensors.iter().map(|&tensor| self.stored(Input { tensor, view })).collect::<Result<Vec<_>, _>>()?;
         let parts =
             buffers.iter().map(|&b| InputPart { buffer: self.buffer(b), channels: self.buffer(b).stride }).collect();
         let source = ConvInput { parts, block };

@@ -7,7 +7,7 @@ use super::step::{Buffer, BufferId, Kind, Read, Step};
 use super::{Plan, PlanError};
 use crate::kernels::{Clamp, Level, quantise};
 use crate::memory::MOST_READS;
-use crate::model::{Branches, Graph, Input, Model, Node, Op, Ratio, Tensor, TensorId, View};
+use crate::model::{Border, Branches, Graph, Input, Model, Node, Op, Ratio, Tensor, TensorId, View};
 
 /// A unit may read so many rows.
 pub const MOST_ROWS: usize = 32;
@@ -63,6 +63,8 @@ pub(super) struct Lowering<'a> {
     uses: HashMap<TensorId, usize>,
     /// Border pixels that convolutions read beside each tensor.
     borders: HashMap<TensorId, usize>,
+    /// What lies outside each tensor, where that is not zeros.
+    outside: HashMap<TensorId, Border>,
     /// Convolutions that are fused into an Add: their node.
     fused: HashSet<usize>,
     buffer_of: HashMap<TensorId, BufferId>,
@@ -81,6 +83,7 @@ impl<'a> Lowering<'a> {
             alive: HashSet::new(),
             uses: HashMap::new(),
             borders: HashMap::new(),
+            outside: HashMap::new(),
             fused: HashSet::new(),
             buffer_of: HashMap::new(),
             buffers: Vec::new(),
@@ -107,6 +110,9 @@ impl<'a> Lowering<'a> {
             if let Op::Conv(weights) = &node.op {
                 let block = if let View::SpaceToDepth(n) = node.inputs[0].view { n } else { 1 };
                 let reach = weights.dilation * (weights.kernel / 2) * block;
+                if weights.border != Border::Zero {
+                    self.outside.insert(node.inputs[0].tensor, weights.border);
+                }
                 for part in self.parts(node.inputs[0]).unwrap_or_default() {
                     let border = self.borders.entry(part).or_default();
                     *border = (*border).max(reach);
@@ -234,6 +240,7 @@ impl<'a> Lowering<'a> {
             left: border,
             right: border,
             zero: t.zero_point,
+            border: self.outside.get(&tensor).copied().unwrap_or_default(),
         });
         self.buffer_of.insert(tensor, self.buffers.len() - 1);
         self.buffers.len() - 1

@@ -71,6 +71,12 @@ impl Plan {
         self.steps.iter().map(|s| s.frame_macs(size.width, size.height)).sum()
     }
 
+    /// Bytes of an output row that is kept beside the one that is given out: one that is looked up, or that has colours.
+    pub fn shown_bytes(&self, width: usize) -> usize {
+        let kept = self.output_table.is_some() || self.channels > 1;
+        usize::from(kept) * self.scale * width * self.channels
+    }
+
     /// Bytes of all weights.
     pub fn weight_bytes(&self) -> usize {
         self.steps.iter().map(Step::weight_bytes).sum()

@@ -416,6 +416,18 @@ def quantised(net):
         return onnx.load(after)
 
 
+def linear():
+    """A network that adds to the picture enlarged linearly, its borders continued."""
+    n = Net(33, opset=17)
+    n.op("Relu", n.conv(8))
+    n.op("Pad", n.at, n.constant(np.array([0, 0, 2, 2, 0, 0, 2, 2])), mode="edge")
+    n.conv(8, 5, pads="valid")
+    w = n.rng.normal(0, 0.01, (12, 8, 3, 3)).astype(np.float32)
+    y = n.op("DepthToSpace", n.conv(12, w=w), blocksize=2, mode="CRD")
+    n.op("Add", n.enlarged("x", 2, "linear"), y)
+    return n.model()
+
+
 def operators_of_integers():
     """The other spelling of a quantised network: QLinearConv and its like."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
@@ -451,6 +463,7 @@ def many():
     product = n.op("Mul", a, gate)
     n.c = 20
     n.conv(16, 5, x=n.op("Concat", product, a, axis=1), pads="upper")
+    n.op("AveragePool", n.at, kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1)
     less = n.op("Sub", n.op("Clip", n.at, n.constant(np.float32(0)), n.constant(np.float32(6))), wide)
     n.op("SpaceToDepth", n.op("Add", less, wide), blocksize=2)
     n.c = 64
@@ -525,6 +538,8 @@ FAMILIES = {
     "int8-edsr-x2": lambda: quantised(edsr()),
     "int8-quicksr-x3": lambda: quantised(quicksr()),
     "int8-many-x2": lambda: quantised(many()),
+    "int8-reflect-x2": lambda: quantised(reflect()),
+    "int8-linear-x2": lambda: quantised(linear()),
     "int8-operators-x2": operators_of_integers,
     "refused-two-inputs": two_inputs,
     "refused-control-flow": control_flow,

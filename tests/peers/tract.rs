@@ -12,7 +12,8 @@ fn frame(width: usize, height: usize, channels: usize) -> Tensor {
         ((128.0 + wave).clamp(0.0, 255.0).round_ties_even() / 255.0) as f32
     };
     let values: Vec<f32> = (0..height).flat_map(|y| (0..width).map(move |x| level(x, y))).collect();
-    Tensor::from_shape(&[1, channels, height, width], &values.repeat(channels)).expect("as many values as the shape has")
+    Tensor::from_shape(&[1, channels, height, width], &values.repeat(channels))
+        .expect("as many values as the shape has")
 }
 
 /// Peak resident bytes of this process; Linux only.
@@ -24,9 +25,7 @@ fn peak() -> u64 {
 
 fn main() -> TractResult<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [file, threads, width, height, channels] = &arguments[..] else {
-        panic!("FILE THREADS WIDTH HEIGHT CHANNELS")
-    };
+    let [file, threads, width, height, channels] = &arguments[..] else { panic!("FILE THREADS WIDTH HEIGHT CHANNELS") };
     if threads != "1" {
         return Err(std::io::Error::other("its executor has one thread here").into());
     }

@@ -7,7 +7,7 @@ use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PaddingSpec, 
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
 use super::{Meaning, Pending, Reader, pending, shape_of};
-use crate::model::graph::{ConvWeights, Input, Node, Op, Tensor as Activation, TensorId, View};
+use crate::model::graph::{Border, ConvWeights, Input, Node, Op, Tensor as Activation, TensorId, View};
 use crate::model::load::{Quantised, unchecked_f32};
 
 /// Largest side of a kernel, once it is square and odd.
@@ -71,7 +71,7 @@ fn arranged(
 }
 
 /// Pixels before and after each axis, in all.
-fn padding(spec: &PoolSpec, axis: usize) -> Result<(usize, usize), String> {
+pub(super) fn padding(spec: &PoolSpec, axis: usize) -> Result<(usize, usize), String> {
     let spare = spec.dilation(axis) * (spec.kernel_shape[axis] - 1);
     match &spec.padding {
         PaddingSpec::Explicit(before, after) => Ok((before[axis], after[axis])),
@@ -89,6 +89,44 @@ fn check_layout(spec: &PoolSpec, format: KernelFormat) -> Result<(), String> {
     Ok(())
 }
 
+/// The mean of a window of `side` by `side` pixels, channel by channel.
+pub(super) fn mean(channels: usize, side: usize) -> Result<ConvWeights, String> {
+    let taps = Taps { first: -((side / 2) as isize), apart: 1, count: side };
+    let depthwise = side == 3 && channels.is_multiple_of(8);
+    let inputs = if depthwise { 1 } else { channels };
+    let (data, kernel, dilation) = arranged([taps; 2], (channels, inputs), |o, i, _, _| i8::from(depthwise || o == i))?;
+    let scales = vec![1.0 / (side * side) as f32; channels];
+    let (bias, outputs, border) = (vec![0.0; channels], channels, Border::Zero);
+    Ok(ConvWeights { data, scales, bias, outputs, inputs, kernel, dilation, depthwise, border })
+}
+
+/// Enlarged `n` times by the two nearest pixels along each axis, centre to centre: weights in steps of `1 / 2n`, in each
+/// direction.
+pub(super) fn linear(channels: usize, n: usize) -> Result<ConvWeights, String> {
+    if n > 5 || channels * channels * 9 * n * n > MOST_WEIGHTS {
+        return Err(format!("linear enlargement {n} times of {channels} channels"));
+    }
+    let taps = Taps { first: -1, apart: 1, count: 3 };
+    // Phase `r` lies `(2r + 1 - n) / 2n` from the pixel's own centre.
+    let along = |r: usize, tap: usize| -> i32 {
+        let off = 2 * r as i32 + 1 - n as i32;
+        match tap {
+            0 => (-off).max(0),
+            1 => 2 * n as i32 - off.abs(),
+            _ => off.max(0),
+        }
+    };
+    let tap = |o: usize, i: usize, y: usize, x: usize| {
+        let (block, channel) = (o / channels, o % channels);
+        if i == channel { (along(block / n, y) * along(block % n, x)) as i8 } else { 0 }
+    };
+    let outputs = n * n * channels;
+    let (data, kernel, dilation) = arranged([taps; 2], (outputs, channels), tap)?;
+    let (scales, bias) = (vec![1.0 / (4 * n * n) as f32; outputs], vec![0.0; outputs]);
+    let (inputs, depthwise, border) = (channels, false, Border::Edge);
+    Ok(ConvWeights { data, scales, bias, outputs, inputs, kernel, dilation, depthwise, border })
+}
+
 impl Reader<'_> {
     pub(super) fn conv(&mut self, node: &TypedNode, conv: &Conv, inputs: Vec<Meaning>) -> Result<Meaning, String> {
         let [x, Meaning::Constant(_), Meaning::Constant(bias)] = &inputs[..] else {
@@ -100,7 +138,10 @@ impl Reader<'_> {
             return Err("a stride".into());
         }
         let mut x = x.clone();
-        let padded = zero_padding(&mut x)?;
+        let (padded, border) = padded(&mut x)?;
+        if border != Border::Zero && (0..2).any(|axis| padding(spec, axis) != Ok((0, 0))) {
+            return Err("padding of two kinds".into());
+        }
         let mut axes = [Taps { first: 0, apart: 1, count: 1 }; 2];
         for (axis, taps) in axes.iter_mut().enumerate() {
             let (before, after) = padding(spec, axis)?;
@@ -136,7 +177,7 @@ impl Reader<'_> {
         let bias = biases(bias, outputs)?;
         let depthwise = depthwise && inputs == 1;
         let weights =
-            ConvWeights { data, scales: quantised.scales, bias, outputs, inputs, kernel, dilation, depthwise };
+            ConvWeights { data, scales: quantised.scales, bias, outputs, inputs, kernel, dilation, depthwise, border };
         let input = self.input(x)?;
         Ok(pending(Op::Conv(weights), vec![input]))
     }
@@ -191,8 +232,8 @@ impl Reader<'_> {
         let scale = |channel: usize| quantised.scales[if uniform { 0 } else { channel }];
         let scales = (0..n * n * outputs).map(|o| scale(o % outputs)).collect();
         let bias = biases(bias, outputs)?.repeat(n * n);
-        let (outputs, depthwise) = (n * n * outputs, false);
-        let weights = ConvWeights { data, scales, bias, outputs, inputs: each, kernel, dilation, depthwise };
+        let (outputs, depthwise, border) = (n * n * outputs, false, Border::Zero);
+        let weights = ConvWeights { data, scales, bias, outputs, inputs: each, kernel, dilation, depthwise, border };
         let what = Pending::Spread(weights, input, n);
         Ok(Meaning::Pending { what, low: f32::NEG_INFINITY, high: f32::INFINITY })
     }
@@ -241,19 +282,22 @@ fn biases(bias: &Tensor, outputs: usize) -> Result<Vec<f32>, String> {
     }
 }
 
-/// Takes a last Pad with zeros off a moved tensor: rows and columns before and after.
-fn zero_padding(x: &mut Meaning) -> Result<[(usize, usize); 2], String> {
-    let Meaning::Held { chain, .. } = x else { return Ok([(0, 0); 2]) };
-    let Some(pad) = chain.last().and_then(|(op, _)| op.downcast_ref::<Pad>()) else { return Ok([(0, 0); 2]) };
-    let zero = match &pad.mode {
-        PadMode::Constant(value) => unchecked_f32(value) == [0.0],
-        _ => false,
+/// Takes a last Pad off a moved tensor: rows and columns before and after, and with what.
+fn padded(x: &mut Meaning) -> Result<([(usize, usize); 2], Border), String> {
+    let none = ([(0, 0); 2], Border::Zero);
+    let Meaning::Held { chain, .. } = x else { return Ok(none) };
+    let Some(pad) = chain.last().and_then(|(op, _)| op.downcast_ref::<Pad>()) else { return Ok(none) };
+    let border = match &pad.mode {
+        PadMode::Constant(value) if unchecked_f32(value) == [0.0] => Border::Zero,
+        PadMode::Edge => Border::Edge,
+        PadMode::Reflect => Border::Reflect,
+        _ => return Err("padding with other numbers than zeros".into()),
     };
     match pad.pads[..] {
-        [(0, 0), (0, 0), rows, columns] if zero => {
+        [(0, 0), (0, 0), rows, columns] => {
             chain.pop();
-            Ok([rows, columns])
+            Ok(([rows, columns], border))
         }
-        _ => Err("padding other than with zeros".into()),
+        _ => Err("padding of channels".into()),
     }
 }

@@ -18,15 +18,15 @@ use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::konst::Const;
-use tract_onnx::tract_core::ops::nn::DataFormat;
+use tract_onnx::tract_core::ops::nn::{CoordTransformer, DataFormat, Interpolator, Resize};
 use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8, QuantizeLinearU8};
 
-use super::{MOST_SCALE, UNSUPPORTED};
 use super::float::declared;
 use super::format::{Order, Range};
 use super::graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor as Activation, TensorId, View};
 use super::load::{self, Loaded, unchecked_f32};
 use super::moves::{Link, Move, recognise};
+use super::{MOST_SCALE, UNSUPPORTED};
 use function::{Function, is_element_wise};
 
 /// The network is typed at this size, height and width: multiples of the window grid, unlike each other.
@@ -156,6 +156,11 @@ impl Reader<'_> {
         if op.is::<MultiBroadcastTo>() && matches!(inputs[0], Meaning::Function(_)) && self.keeps_shape(node) {
             return Ok(inputs[0].clone());
         }
+        if let (Some(resize), [Meaning::Held { .. }, ..]) = (op.downcast_ref::<Resize>(), &inputs[..])
+            && resize.interpolator == Interpolator::Linear
+        {
+            return self.linear(node, resize, inputs);
+        }
         if is_move(op) {
             return self.moved(node, inputs);
         }
@@ -189,6 +194,22 @@ impl Reader<'_> {
 
     fn keeps_shape(&self, node: &TypedNode) -> bool {
         self.loaded.typed.outlet_fact(node.inputs[0]).is_ok_and(|fact| fact.shape == node.outputs[0].fact.shape)
+    }
+
+    /// A picture enlarged a whole number of times by its nearest pixels.
+    fn linear(&mut self, node: &TypedNode, resize: &Resize, inputs: Vec<Meaning>) -> Result<Meaning, String> {
+        let shape = shape_of(&node.outputs[0].fact)?;
+        let input = self.input(inputs[0].clone())?;
+        let size = self.shape(input.tensor);
+        let n = shape[2] / size[2];
+        let whole = n > 1 && shape == [1, size[1], n * size[2], n * size[3]] && input.view == View::Plain;
+        if !whole
+            || !matches!(resize.coord_transformer, CoordTransformer::HalfPixel | CoordTransformer::PytorchHalfPixel)
+        {
+            return Err("an enlargement that is not a whole number of times, centre to centre".into());
+        }
+        let what = Pending::Spread(conv::linear(size[1], n)?, input, n);
+        Ok(Meaning::Pending { what, low: f32::NEG_INFINITY, high: f32::INFINITY })
     }
 
     /// A tensor that an operation reads, with its view.
@@ -361,6 +382,10 @@ impl Reader<'_> {
 
     fn pool(&mut self, pool: &SumPool, inputs: Vec<Meaning>) -> Result<Meaning, String> {
         let spec = &pool.pool_spec;
+        if let Some(window) = window_mean(pool) {
+            let input = self.input(inputs[0].clone())?;
+            return conv::mean(self.channels(input), window).map(|weights| pending(Op::Conv(weights), vec![input]));
+        }
         let kernel: &[usize] = &spec.kernel_shape;
         if !pool.normalize || spec.strides.as_deref() != Some(kernel) || spec.data_format != DataFormat::NCHW {
             return Err("only means over whole, disjoint groups".into());
@@ -507,6 +532,16 @@ fn pending(op: Op, inputs: Vec<Input>) -> Meaning {
 fn is_move(op: &dyn TypedOp) -> bool {
     let named = matches!(&*op.name(), "StridedSlice" | "Resize");
     op.is::<Pad>() || named || op.is::<AxisOp>() || op.is::<Slice>() || op.is::<MultiBroadcastTo>()
+}
+
+/// The side of a window whose mean is taken around every pixel, zeros beyond the border counted in.
+fn window_mean(pool: &SumPool) -> Option<usize> {
+    let (spec, side) = (&pool.pool_spec, *pool.pool_spec.kernel_shape.first()?);
+    let whole = pool.normalize && (pool.count_include_pad || side == 1) && spec.data_format == DataFormat::NCHW;
+    let square = spec.kernel_shape[..] == [side, side] && side % 2 == 1;
+    let close = (0..2).all(|axis| square && spec.stride(axis) == 1 && spec.dilation(axis) == 1);
+    let same = |axis| conv::padding(spec, axis).is_ok_and(|pads| pads == (side / 2, side / 2));
+    (whole && close && same(0) && same(1)).then_some(side)
 }
 
 fn recognised(chain: &[Link], shape: &[usize]) -> Result<Move, String> {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::graph::{Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
+use crate::model::graph::{Border, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
 
 pub(super) fn tidy(graph: &mut Graph) -> Result<(), String> {
     if graph.nodes.iter().filter(|n| matches!(n.op, Op::Picture)).count() != 1 {
@@ -13,6 +13,7 @@ pub(super) fn tidy(graph: &mut Graph) -> Result<(), String> {
     rows_first(graph);
     one_scale(graph);
     arrange(graph);
+    one_border(graph);
     Ok(())
 }
 
@@ -128,7 +129,9 @@ fn seen(of: &Tensor, view: View) -> Tensor {
     let times = |r: Ratio, n: usize| Ratio::new(r.num * n, r.den);
     let (rows, columns) = match view {
         View::DepthToSpace(n) | View::ChannelsToSpace(n) | View::Repeat(n) => (times(of.rows, n), times(of.columns, n)),
-        View::SpaceToDepth(n) => (Ratio::new(of.rows.num, of.rows.den * n), Ratio::new(of.columns.num, of.columns.den * n)),
+        View::SpaceToDepth(n) => {
+            (Ratio::new(of.rows.num, of.rows.den * n), Ratio::new(of.columns.num, of.columns.den * n))
+        }
         View::RepeatColumns(n) => (of.rows, times(of.columns, n)),
         View::RepeatRows(n) => (times(of.rows, n), of.columns),
         View::Plain | View::Channels { .. } => (of.rows, of.columns),
@@ -186,6 +189,8 @@ fn arrange(graph: &mut Graph) {
 fn is_read_so(graph: &Graph, node: &Node, slot: usize, concat: bool) -> bool {
     let Input { tensor, view } = node.inputs[slot];
     match view {
+        // Borders are those of one tensor, as it is.
+        _ if border(node) != Border::Zero => view == View::Plain && !concat,
         View::Plain => !concat || matches!(node.op, Op::Conv(_) | Op::Concat),
         _ if concat || matches!(node.op, Op::Concat) => false,
         _ if matches!(node.op, Op::Arrange) => true,
@@ -198,5 +203,44 @@ fn is_read_so(graph: &Graph, node: &Node, slot: usize, concat: bool) -> bool {
                 && readers(graph, tensor).all(|(at, view)| at != usize::MAX && view == View::DepthToSpace(n))
         }
         View::ChannelsToSpace(_) | View::Repeat(_) | View::Channels { .. } => false,
+    }
+}
+
+/// What a node reads outside its input.
+fn border(node: &Node) -> Border {
+    match &node.op {
+        Op::Conv(weights) => weights.border,
+        _ => Border::Zero,
+    }
+}
+
+/// A tensor that is read with several borders is copied for those that are not zeros.
+fn one_border(graph: &mut Graph) {
+    let nodes = std::mem::take(&mut graph.nodes);
+    let mut made: Vec<(TensorId, Border, TensorId)> = vec![];
+    for mut node in nodes.iter().cloned() {
+        let own = border(&node);
+        let others = |n: &Node| {
+            matches!(n.op, Op::Conv(_) | Op::Concat)
+                && n.inputs.iter().any(|i| i.tensor == node.inputs[0].tensor)
+                && border(n) != own
+        };
+        if own != Border::Zero && nodes.iter().any(others) {
+            let from = node.inputs[0];
+            let known = made.iter().find(|(tensor, border, _)| (*tensor, *border) == (from.tensor, own));
+            let tensor = known.map(|(.., copy)| *copy).unwrap_or_else(|| {
+                let copy = Tensor {
+                    name: format!("{} ({own:?})", graph.tensors[from.tensor].name),
+                    ..graph.tensors[from.tensor].clone()
+                };
+                graph.tensors.push(copy);
+                let output = graph.tensors.len() - 1;
+                graph.nodes.push(Node { op: Op::Arrange, inputs: vec![from], output, low: 0, high: 255 });
+                made.push((from.tensor, own, output));
+                output
+            });
+            node.inputs[0].tensor = tensor;
+        }
+        graph.nodes.push(node);
     }
 }
