@@ -81,7 +81,6 @@ pub(super) fn padding(spec: &PoolSpec, axis: usize) -> Result<(usize, usize), St
         PaddingSpec::SameUpper => Ok((spare / 2, spare.div_ceil(2))),
         PaddingSpec::SameLower => Ok((spare.div_ceil(2), spare / 2)),
         PaddingSpec::Valid => Ok((0, 0)),
-        _ => Err("padding of another kind".into()),
     }
 }
 
@@ -238,7 +237,7 @@ impl Reader<'_> {
             }
             pads[axis] = before;
             // The first and the last j of any tap: r + pad - n j from 0 to count - 1.
-            let last = ((n - 1 + before) / n) as isize;
+            let last = before.div_ceil(n) as isize;
             let first = -(((count - 1 - before) / n) as isize);
             axes[axis] = Taps { first, apart: 1, count: (last - first + 1) as usize };
         }
