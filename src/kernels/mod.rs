@@ -2,17 +2,18 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `contract` | shapes, the rounding rule, the trait of a level, bounds, weights packed for a level |
-//! | [`isa`] | the table of levels |
+//! | `contract` | shapes, the rounding rule, the list of kernels, bounds, weights packed for a level |
 //! | `scalar` | every kernel as a plain loop |
 //! | `drivers` | loops that levels share: strips, blocks, the overlapping tail, over a few operations on registers |
 //! | `arch` | a folder for each level: those operations, and schedules of its own; the only unsafe code |
+//! | [`isa`] | the table of levels |
+//! | `level` | a level that this processor has, and calls of its kernels |
 //!
 //! # Adding a level
 //!
-//! 1. A folder `arch/NAME` with a unit type, for which the trait `Kernels` says what the level does itself. All else comes
-//!    from its `base`, a level whose instructions the processor has, too. Declare the folder in `arch/mod.rs`.
-//! 2. A row in [`isa::TABLE`]: name, features in `/proc/cpuinfo`, how the processor is asked, the type.
+//! 1. A folder `arch/NAME` with a constant `KERNELS`, which says what the level does itself and from which level, whose
+//!    instructions the processor has, too, it takes the rest. Declare the folder in `arch/mod.rs`.
+//! 2. A row in [`isa::TABLE`]: name, features in `/proc/cpuinfo`, how the processor is asked, the constant.
 //!
 //! Nothing else names levels. `tests/kernels.rs` and `tests/golden.rs` run whatever the processor has;
 //! `BIFOCAL_REQUIRE_LEVELS=NAME,NAME` makes them fail where one of these is missing, and `tests/aarch64` runs them on emulated
@@ -27,7 +28,8 @@ mod arch;
 mod contract;
 mod drivers;
 pub mod isa;
+mod level;
 mod scalar;
 
 pub use contract::*;
-pub use isa::{Level, Unavailable};
+pub use level::{Level, Unavailable};

@@ -6,38 +6,41 @@
 use std::arch::x86_64::*;
 
 use super::finish;
-use crate::kernels::contract::WindowAttention;
+use crate::kernels::contract::{Attention, Kernels, Scratch, Window, WindowAttention};
+use crate::kernels::scalar;
+
+pub const ATTENTION: Attention =
+    Attention { words: |a| a.tokens * (2 * a.keys + a.values + QUERIES), window: any_window };
 
 /// Queries at once.
 const QUERIES: usize = 4;
 
-/// Is this a kernel for windows of that shape?
-pub fn suits(a: &WindowAttention) -> bool {
-    a.tokens.is_multiple_of(16)
+fn any_window(kernels: &Kernels, of: Window, scratch: &mut Scratch) {
+    if of.a.tokens.is_multiple_of(16) {
+        window(of, &mut scratch.wide);
+    } else {
+        (scalar::KERNELS.attention.window)(kernels, of, scratch);
+    }
 }
 
-/// 16-bit words of scratch.
-pub fn scratch(a: &WindowAttention) -> usize {
-    a.tokens * (2 * a.keys + a.values + QUERIES)
-}
-
-/// One window that [`suits`].
-pub fn window(a: &WindowAttention, query: &[u8], keys: &[u8], values: &[u8], scratch: &mut [i16], out: &mut [u8]) {
+/// A window of a multiple of 16 tokens.
+fn window(Window { a, query, keys, values, out, .. }: Window, scratch: &mut [i16]) {
     let WindowAttention { tokens, keys: depth, values: width, .. } = *a;
-    assert!(suits(a) && depth.is_multiple_of(4) && width.is_multiple_of(8), "{a:?}");
-    assert!(query.len() == tokens * depth && keys.len() == query.len(), "queries and keys of {a:?}");
-    assert!(values.len() == tokens * width && out.len() == values.len(), "values of {a:?}");
+    assert!(tokens.is_multiple_of(16), "{tokens} tokens");
     let (wide_query, rest) = scratch.split_at_mut(tokens * depth);
     let (wide_keys, rest) = rest.split_at_mut(tokens * depth);
     let (wide_values, scores) = rest.split_at_mut(tokens * width);
     let scores = &mut scores[..QUERIES * tokens];
-    // SAFETY: the slices have the lengths that `a` gives them, just checked, and the level is there (see `arch`).
+    // SAFETY: the slices have the lengths that `a` gives them (see `Window`), and the level is there (see `arch`).
     unsafe {
         widen(query, a.query_zero, wide_query);
         pack_keys(keys, depth, wide_keys);
         pack_values(values, width, wide_values);
         for q in (0..tokens).step_by(QUERIES) {
-            scores_of(a, &wide_query[q * depth..], wide_keys, scores);
+            match depth {
+                8 => scores_of::<4>(a, &wide_query[q * depth..], wide_keys, scores),
+                _ => scores_of::<0>(a, &wide_query[q * depth..], wide_keys, scores),
+            }
             let out = &mut out[q * width..][..QUERIES * width];
             for o in (0..width / 16 * 16).step_by(16) {
                 weighted::<2>(a, scores, &wide_values[o * 2..], &mut out[o..]);
@@ -67,13 +70,45 @@ fn widen(bytes: &[u8], zero: u8, wide: &mut [i16]) {
 #[target_feature(enable = "avx2")]
 fn pack_keys(keys: &[u8], depth: usize, packed: &mut [i16]) {
     for (keys, packed) in keys.chunks_exact(16 * depth).zip(packed.chunks_exact_mut(16 * depth)) {
+        let eights = depth / 8 * 8;
+        for at in (0..eights).step_by(8) {
+            for (vector, first) in [0, 4].into_iter().enumerate() {
+                let key = |k: usize| keys[(first + k) * depth + at..][..8].as_ptr();
+                // Four pairs of a key are 128 bits.
+                // SAFETY: eight bytes, as just cut.
+                let two = |k: usize| unsafe {
+                    let bytes = _mm_unpacklo_epi64(_mm_loadl_epi64(key(k).cast()), _mm_loadl_epi64(key(k + 8).cast()));
+                    _mm256_cvtepi8_epi16(_mm_xor_si128(bytes, _mm_set1_epi8(-128)))
+                };
+                for (pair, keys) in transposed([two(0), two(1), two(2), two(3)]).into_iter().enumerate() {
+                    let to = &mut packed[(at / 2 + pair) * 32 + vector * 16..][..16];
+                    // SAFETY: sixteen words, as just cut.
+                    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), keys) };
+                }
+            }
+        }
         for (k, key) in keys.chunks_exact(depth).enumerate() {
             let to = k / 4 % 2 * 16 + (k / 8 * 4 + k % 4) * 2;
-            for (pair, packed) in key.as_chunks::<2>().0.iter().zip(packed.chunks_exact_mut(32)) {
+            let pairs = key[eights..].as_chunks::<2>().0.iter();
+            for (pair, packed) in pairs.zip(packed[eights * 16..].chunks_exact_mut(32)) {
                 packed[to..to + 2].copy_from_slice(&pair.map(|byte| i16::from(byte) - 128));
             }
         }
     }
+}
+
+/// Four times four 32-bit words of each half, transposed.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn transposed([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+    let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+    let (ab_high, cd_high) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+    [
+        _mm256_unpacklo_epi64(ab, cd),
+        _mm256_unpackhi_epi64(ab, cd),
+        _mm256_unpacklo_epi64(ab_high, cd_high),
+        _mm256_unpackhi_epi64(ab_high, cd_high),
+    ]
 }
 
 /// `[pair of tokens][value][2]`.
@@ -106,14 +141,16 @@ unsafe fn two(from: *const i16) -> __m256i {
     _mm256_set1_epi32(unsafe { from.cast::<i32>().read_unaligned() })
 }
 
-/// Scores of four queries with all keys, as distances from their zero point.
+/// Scores of four queries with all keys, as distances from their zero point. `PAIRS` is half of a key's bytes, or 0 for any number.
 ///
 /// # Safety
 ///
 /// `query` has four queries, `keys` all keys as [`pack_keys`] leaves them, `scores` four times the tokens.
 #[target_feature(enable = "avx2")]
-unsafe fn scores_of(a: &WindowAttention, query: &[i16], keys: &[i16], scores: &mut [i16]) {
+#[inline]
+unsafe fn scores_of<const PAIRS: usize>(a: &WindowAttention, query: &[i16], keys: &[i16], scores: &mut [i16]) {
     let WindowAttention { tokens, keys: depth, scores: clamp, .. } = *a;
+    let pairs = if PAIRS > 0 { PAIRS } else { depth / 2 };
     let from_zero = |bound: u8| _mm256_set1_epi16(i16::from(bound) - i16::from(clamp.zero_point));
     let (low, high) = (from_zero(clamp.low), from_zero(clamp.high));
     let multiplier = _mm256_set1_ps(a.score_multiplier);
@@ -121,11 +158,11 @@ unsafe fn scores_of(a: &WindowAttention, query: &[i16], keys: &[i16], scores: &m
         let mut sums = [[_mm256_setzero_si256(); 2]; QUERIES];
         // SAFETY: there are `depth / 2` pairs of each query, and two vectors for each pair of the 16 keys.
         unsafe {
-            let keys = keys.as_ptr().add(k * depth);
-            for pair in 0..depth / 2 {
+            let keys = keys.as_ptr().add(k * 2 * pairs);
+            for pair in 0..pairs {
                 let w = [0, 16].map(|half| _mm256_loadu_si256(keys.add(pair * 32 + half).cast()));
                 for (q, sums) in sums.iter_mut().enumerate() {
-                    let x = two(query.as_ptr().add(q * depth + pair * 2));
+                    let x = two(query.as_ptr().add((q * pairs + pair) * 2));
                     sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(x, w[0]));
                     sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(x, w[1]));
                 }
@@ -148,6 +185,7 @@ unsafe fn scores_of(a: &WindowAttention, query: &[i16], keys: &[i16], scores: &m
 /// `scores` has four times the tokens; `values` begins at the outputs of all values as [`pack_values`] leaves them; `out` begins
 /// at them in the first of four queries.
 #[target_feature(enable = "avx2")]
+#[inline]
 unsafe fn weighted<const V: usize>(a: &WindowAttention, scores: &[i16], values: &[i16], out: &mut [u8]) {
     let WindowAttention { tokens, values: width, .. } = *a;
     let mut sums = [[_mm256_setzero_si256(); V]; QUERIES];
