@@ -15,7 +15,7 @@
 //!    instructions the processor has, too, it takes the rest. Declare the folder in `arch/mod.rs`.
 //! 2. A row in [`isa::TABLE`]: name, features in `/proc/cpuinfo`, how the processor is asked, the constant.
 //!
-//! Nothing else names levels. `tests/kernels.rs` and `tests/golden.rs` run whatever the processor has;
+//! Nothing else names levels. `tests/kernels` and `tests/golden.rs` run whatever the processor has;
 //! `BIFOCAL_REQUIRE_LEVELS=NAME,NAME` makes them fail where one of these is missing, and `tests/aarch64` runs them on emulated
 //! processors (`BIFOCAL_PROCESSORS=max` has all that the emulator knows). A dense convolution is where nearly all time goes, so
 //! it is the first kernel to write; `bifocal bench` prints what share of the level's peak a frame reaches.

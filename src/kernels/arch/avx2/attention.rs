@@ -10,8 +10,10 @@ use crate::kernels::contract::{Attention, Kernels, Scratch, Window, WindowAttent
 use crate::kernels::scalar;
 
 pub const ATTENTION: Attention =
-    Attention { words: |a| a.tokens * (2 * a.keys + a.values + QUERIES), window: any_window };
+    Attention { words: |a| a.tokens * (2 * a.keys + a.values + QUERIES) + LINE, window: any_window };
 
+/// 16-bit words of a cache line. Where vectors begin with one, none lies in two.
+const LINE: usize = 32;
 /// Queries at once.
 const QUERIES: usize = 4;
 
@@ -27,7 +29,8 @@ fn any_window(kernels: &Kernels, of: Window, scratch: &mut Scratch) {
 fn window(Window { a, query, keys, values, out, .. }: Window, scratch: &mut [i16]) {
     let WindowAttention { tokens, keys: depth, values: width, .. } = *a;
     assert!(tokens.is_multiple_of(16), "{tokens} tokens");
-    let (wide_query, rest) = scratch.split_at_mut(tokens * depth);
+    let begin = scratch.as_ptr().align_offset(2 * LINE).min(LINE);
+    let (wide_query, rest) = scratch[begin..].split_at_mut(tokens * depth);
     let (wide_keys, rest) = rest.split_at_mut(tokens * depth);
     let (wide_values, scores) = rest.split_at_mut(tokens * width);
     let scores = &mut scores[..QUERIES * tokens];
@@ -36,17 +39,41 @@ fn window(Window { a, query, keys, values, out, .. }: Window, scratch: &mut [i16
         widen(query, a.query_zero, wide_query);
         pack_keys(keys, depth, wide_keys);
         pack_values(values, width, wide_values);
-        for q in (0..tokens).step_by(QUERIES) {
-            match depth {
-                8 => scores_of::<4>(a, &wide_query[q * depth..], wide_keys, scores),
-                _ => scores_of::<0>(a, &wide_query[q * depth..], wide_keys, scores),
-            }
-            let out = &mut out[q * width..][..QUERIES * width];
-            for o in (0..width / 16 * 16).step_by(16) {
-                weighted::<2>(a, scores, &wide_values[o * 2..], &mut out[o..]);
-            }
-            if !width.is_multiple_of(16) {
-                weighted::<1>(a, scores, &wide_values[(width - 8) * 2..], &mut out[width - 8..]);
+        match depth {
+            8 => attend::<4>(a, wide_query, wide_keys, wide_values, scores, out),
+            _ => attend::<0>(a, wide_query, wide_keys, wide_values, scores, out),
+        }
+    }
+}
+
+/// Scores, and what they weigh, four queries at a time. `PAIRS` is half of a key's bytes, or 0 for any number.
+///
+/// # Safety
+///
+/// The slices are as long as `a` gives them, keys and values packed; of scores there are four times the tokens.
+#[target_feature(enable = "avx2")]
+unsafe fn attend<const PAIRS: usize>(
+    a: &WindowAttention,
+    query: &[i16],
+    keys: &[i16],
+    values: &[i16],
+    scores: &mut [i16],
+    out: &mut [u8],
+) {
+    let WindowAttention { tokens, keys: depth, values: width, .. } = *a;
+    for (query, out) in query.chunks_exact(QUERIES * depth).zip(out.chunks_exact_mut(QUERIES * width)) {
+        // SAFETY: passes on what the caller has promised; `out` has all values of four queries.
+        unsafe {
+            scores_of::<PAIRS>(a, query, keys, scores);
+            let mut first = 0;
+            while first < width {
+                let (values, out) = (&values[first * tokens..], out.as_mut_ptr().add(first));
+                if width - first >= 16 {
+                    weighted::<16>(a, scores, values, out);
+                } else {
+                    weighted::<8>(a, scores, values, out);
+                }
+                first += 16;
             }
         }
     }
@@ -111,21 +138,37 @@ fn transposed([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
     ]
 }
 
-/// `[pair of tokens][value][2]`.
+/// `[16 values][2 tokens][vector][8 values][2]`, and of eight that are left `[4 tokens][vector][4 values][4]`: there the first
+/// vector has values 0, 1, 4 and 5, the second the others, so that adding neighbours within 128-bit halves leaves their sums in
+/// order.
 #[target_feature(enable = "avx2")]
 fn pack_values(values: &[u8], width: usize, packed: &mut [i16]) {
-    for (tokens, packed) in values.chunks_exact(2 * width).zip(packed.chunks_exact_mut(2 * width)) {
-        let (first, second) = tokens.split_at(width);
-        let eights = first.as_chunks::<8>().0.iter().zip(second.as_chunks::<8>().0);
-        for ((first, second), packed) in eights.zip(packed.as_chunks_mut::<16>().0) {
-            // SAFETY: eight bytes of each, and sixteen words.
-            unsafe {
-                let pairs =
-                    _mm_unpacklo_epi8(_mm_loadl_epi64(first.as_ptr().cast()), _mm_loadl_epi64(second.as_ptr().cast()));
-                let wide = _mm256_cvtepi8_epi16(_mm_xor_si128(pairs, _mm_set1_epi8(-128)));
-                _mm256_storeu_si256(packed.as_mut_ptr().cast(), wide);
-            }
-        }
+    let (tokens, wholes) = (values.len() / width, width / 16 * 16);
+    // SAFETY: eight bytes, as just cut.
+    let eight = |at: usize| unsafe { _mm_loadl_epi64(values[at..][..8].as_ptr().cast()) };
+    let (sixteens, last) = packed.split_at_mut(wholes * tokens);
+    for (i, packed) in sixteens.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let at = i % (tokens / 2) * 2 * width + i / (tokens / 2) * 16;
+        let pairs = |at: usize| _mm_unpacklo_epi8(eight(at), eight(at + width));
+        store_wide([pairs(at), pairs(at + 8)], packed);
+    }
+    for (i, packed) in last.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let at = i * 4 * width + wholes;
+        let first = _mm_unpacklo_epi8(eight(at), eight(at + width));
+        let second = _mm_unpacklo_epi8(eight(at + 2 * width), eight(at + 3 * width));
+        let (low, high) = (_mm_unpacklo_epi16(first, second), _mm_unpackhi_epi16(first, second));
+        store_wide([_mm_unpacklo_epi64(low, high), _mm_unpackhi_epi64(low, high)], packed);
+    }
+}
+
+/// `x - 128` in 16 bits.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn store_wide(bytes: [__m128i; 2], words: &mut [i16; 32]) {
+    for (bytes, words) in bytes.into_iter().zip(words.as_chunks_mut::<16>().0) {
+        let wide = _mm256_cvtepi8_epi16(_mm_xor_si128(bytes, _mm_set1_epi8(-128)));
+        // SAFETY: sixteen words.
+        unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), wide) };
     }
 }
 
@@ -178,38 +221,50 @@ unsafe fn scores_of<const PAIRS: usize>(a: &WindowAttention, query: &[i16], keys
     }
 }
 
-/// `V * 8` outputs of four queries: the values from there on, weighted by the scores.
+/// `W` outputs, 16 or 8, of four queries: as many values of all tokens, weighted by the scores.
 ///
 /// # Safety
 ///
-/// `scores` has four times the tokens; `values` begins at the outputs of all values as [`pack_values`] leaves them; `out` begins
-/// at them in the first of four queries.
+/// `scores` has four times the tokens; `values` begins at these values of each token as [`pack_values`] leaves them; `out` is
+/// where their outputs begin in the first of four queries.
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn weighted<const V: usize>(a: &WindowAttention, scores: &[i16], values: &[i16], out: &mut [u8]) {
+unsafe fn weighted<const W: usize>(a: &WindowAttention, scores: &[i16], values: &[i16], out: *mut u8) {
     let WindowAttention { tokens, values: width, .. } = *a;
-    let mut sums = [[_mm256_setzero_si256(); V]; QUERIES];
-    for pair in 0..tokens / 2 {
-        // SAFETY: there are two scores of each query, and `V` vectors of values, for each pair of tokens.
+    // Two tokens at once, or four.
+    let each = 32 / W;
+    let mut sums = [[_mm256_setzero_si256(); 2]; QUERIES];
+    for step in 0..tokens / each {
+        // SAFETY: there are two or four scores of each query, and two vectors of values, for each step.
         unsafe {
-            let values = values.as_ptr().add(pair * width * 2);
-            let w: [_; V] = std::array::from_fn(|v| _mm256_loadu_si256(values.add(v * 16).cast()));
+            let values = values.as_ptr().add(step * 32);
+            let w = [0, 16].map(|half| _mm256_loadu_si256(values.add(half).cast()));
             for (q, sums) in sums.iter_mut().enumerate() {
-                let x = two(scores.as_ptr().add(q * tokens + pair * 2));
-                for (sum, w) in sums.iter_mut().zip(w) {
-                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(x, w));
-                }
+                let scores = scores.as_ptr().add(q * tokens + step * each);
+                let x = if W == 16 { two(scores) } else { _mm256_set1_epi64x(scores.cast::<i64>().read_unaligned()) };
+                sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(x, w[0]));
+                sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(x, w[1]));
             }
         }
     }
     let multiplier = _mm256_set1_ps(a.multiplier);
-    for group in (0..QUERIES * V).step_by(4) {
-        let value = |i: usize| _mm256_mul_ps(_mm256_cvtepi32_ps(sums[(group + i) / V][(group + i) % V]), multiplier);
-        let bytes = finish::quantise([value(0), value(1), value(2), value(3)], a.clamp);
-        for (i, bytes) in finish::groups(bytes).into_iter().enumerate() {
-            let at = (group + i) / V * width + (group + i) % V * 8;
-            // SAFETY: eight bytes, as just cut.
-            unsafe { finish::store(bytes, out[at..at + 8].as_mut_ptr(), 8) };
+    let value = |sum| _mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier);
+    let eights = |values: [__m256; 4]| finish::groups(finish::quantise(values, a.clamp));
+    // SAFETY: each query has `W` outputs there.
+    let store = |bytes, q: usize, at: usize| unsafe { finish::store(bytes, out.add(q * width + at), 8) };
+    if W == 16 {
+        for (q, two) in sums.as_chunks::<2>().0.iter().enumerate() {
+            let [[a, b], [c, d]] = *two;
+            let [a, b, c, d] = eights([value(a), value(b), value(c), value(d)]);
+            store(a, q * 2, 0);
+            store(b, q * 2, 8);
+            store(c, q * 2 + 1, 0);
+            store(d, q * 2 + 1, 8);
+        }
+    } else {
+        let values = sums.map(|[first, second]| value(_mm256_hadd_epi32(first, second)));
+        for (q, bytes) in eights(values).into_iter().enumerate() {
+            store(bytes, q, 0);
         }
     }
 }
