@@ -20,8 +20,8 @@
 //! processors (`BIFOCAL_PROCESSORS=max` has all that the emulator knows). A dense convolution is where nearly all time goes, so
 //! it is the first kernel to write; `bifocal bench` prints what share of the level's peak a frame reaches.
 //!
-//! Two levels as examples, with their lines: `avxvnni` (78 and 9 of the table; AVX2's driver with another multiply-add) and `i8mm` (173 and 7; a
-//! convolution of its own with NEON's epilogue).
+//! Two levels as examples, with their lines: `avxvnni` (60 and 9 of the table; AVX2's driver with another multiply-add) and
+//! `i8mm` (163 and 7; a convolution of its own with NEON's epilogue).
 
 // `arch` alone may hold unsafe code, and says so itself.
 mod arch;
