@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod catalogue;
 mod doctor;
 mod eval;
 mod failure;

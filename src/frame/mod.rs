@@ -1,6 +1,7 @@
 //! Pixel formats, views of frames, and the arithmetic that turns rows of pixels into luma and back.
 
 mod colour;
+mod enlarge;
 mod fit;
 mod luma;
 mod packing;
@@ -9,6 +10,7 @@ mod view;
 mod yuv;
 
 pub use colour::Colour;
+pub use enlarge::Enlarger;
 pub use fit::{Fit, Fitter};
 pub use luma::luma_row;
 pub use packing::{Bits, Packer, PixelBits};

@@ -106,6 +106,11 @@ impl Level {
         (self.kernels.pool_rows)(pool, rows, out);
     }
 
+    /// Each byte of a row through a table: the only one, or that of its channel; `channels` bytes a pixel.
+    pub fn table_row(self, tables: &[[u8; 256]], channels: usize, x: &[u8], out: &mut [u8]) {
+        (self.kernels.table_row)(tables, channels, x, out);
+    }
+
     /// Planes of a row of interleaved pixels of 2 to 4 bytes, one after the other.
     pub fn split_row(self, channels: usize, row: &[u8], planes: &mut [u8]) {
         (self.kernels.split_row)(channels, row, planes);

@@ -6,6 +6,7 @@ mod conv;
 mod depthwise;
 mod elementwise;
 mod pack;
+mod table;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::contract::{Attention, Kernels};
 pub(super) use attention::weighted;
 pub(super) use colour::{blend_rows, enlarge_row, luma_row, round_row, shade_alpha_row, shade_row, split_row};
 pub(super) use elementwise::{add_row, add_spread_row, gate_row, pool_columns, pool_rows, shuffle_row};
+pub(super) use table::table_row;
 
 /// The level of any processor.
 pub const KERNELS: Kernels = Kernels {
@@ -27,6 +29,7 @@ pub const KERNELS: Kernels = Kernels {
     gate_row,
     pool_columns,
     pool_rows,
+    table_row,
     split_row,
     luma_row,
     blend_rows,
