@@ -175,6 +175,10 @@ pub(super) struct Live {
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(super) drop: Option<Policy>,
 
+    /// What becomes of pictures and frames that are damaged or missing; skipped and repeated ones are counted [default: stop]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(super) on_error: Option<OnError>,
+
     /// Print statistics on standard error this often, as 1s
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) stats: Option<Duration>,
@@ -209,6 +213,16 @@ pub(super) enum Policy {
     Oldest,
     Newest,
     Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnError {
+    /// End there; what came before is kept
+    Stop,
+    /// Leave it out
+    Skip,
+    /// The frame before takes its place
+    Repeat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

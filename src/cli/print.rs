@@ -8,6 +8,9 @@ use super::failure::{Code, Failure};
 
 /// Prints text and ends the line.
 pub(super) fn text(text: &str) -> Result<(), Failure> {
+    if crate::io::output_is_closed() {
+        return Err(Failure::new(Code::Failed, "standard output is closed"));
+    }
     let mut out = stdout().lock();
     let done = out.write_all(text.trim_end().as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
     done.map_err(|error| match error.kind() {

@@ -41,6 +41,11 @@ impl PixelFormat {
         }
     }
 
+    /// Are there red, green and blue?
+    pub const fn has_colour(self) -> bool {
+        matches!(self, Self::Rgb8 | Self::Rgba8)
+    }
+
     /// Does the last byte hold alpha?
     pub const fn has_alpha(self) -> bool {
         matches!(self, Self::GrayAlpha8 | Self::Rgba8)

@@ -21,5 +21,6 @@ mod whole;
 
 pub use create::Output;
 pub use encoding::Encoding;
+pub(in crate::io) use open::is_colour;
 pub use open::{Picture, is_picture_name, open, open_stream};
 pub use picture::{Metadata, PngColour, Sink, Source};

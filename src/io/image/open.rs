@@ -9,6 +9,7 @@ use image::ImageFormat;
 use super::matte::filled;
 use super::{Encoding, Source, png, pnm, whole};
 use crate::io::error::{Fault, OpenError};
+use crate::io::fence::fenced;
 use crate::io::limits::{PORT_BYTES, whole_limit};
 use crate::io::location::Location;
 
@@ -81,6 +82,16 @@ fn open_file(path: &Path) -> Result<Picture, OpenError> {
         Kind::Whole(ImageFormat::Jpeg) => whole::open_jpeg(read_all(reader, &name)?, &name),
         Kind::Whole(format) => whole::open(reader, format, &name),
     }
+}
+
+/// Has the picture colour, as far as its header tells?
+pub fn is_colour(path: &Path) -> bool {
+    let read = || -> Result<bool, Fault> {
+        let mut reader = image::ImageReader::open(path)?.with_guessed_format()?;
+        reader.limits(image::Limits::default());
+        Ok(image::ImageDecoder::color_type(&reader.into_decoder()?).has_color())
+    };
+    fenced(read).unwrap_or(false)
 }
 
 /// Does the name look like a picture that can be read? For choosing files of a folder only.

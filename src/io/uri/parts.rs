@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::frame::{Matrix, Range};
 use crate::io::limits::MAX_SIDE;
 use crate::io::location::Location;
 use crate::io::video::VideoFormat;
@@ -66,6 +67,12 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// What luma and chroma mean, as far as it is said.
+    pub(super) fn colour(&mut self) -> Result<(Option<Matrix>, Option<Range>), UriError> {
+        let matrix = self.choice("matrix", &[("bt601", Matrix::Bt601), ("bt709", Matrix::Bt709)])?;
+        Ok((matrix, self.choice("range", &[("limited", Range::Limited), ("full", Range::Full)])?))
+    }
+
     /// Is this the value of `key`? Then it is done with.
     pub(super) fn is(&mut self, key: &str, value: &str) -> bool {
         let at = self.query.iter().position(|(k, v)| *k == key && *v == value);
@@ -97,12 +104,28 @@ impl<'a> Parts<'a> {
     pub(super) fn location(&self) -> Result<Location, UriError> {
         match self.path {
             "" => Err(self.wrong("the name of a file is missing")),
-            path => Ok(Location::from(path.as_ref())),
+            path => Ok(Location::from(unescaped(path).as_ref())),
         }
     }
+}
+
+/// A name with `%3F` and `%25` as the letters that they stand for, which mean something in a URI and in a pattern.
+pub(in crate::io) fn unescaped(name: &str) -> String {
+    name.replace("%3F", "?").replace("%3f", "?").replace("%25", "%")
 }
 
 /// Does a key of the query begin here?
 fn is_key(query: &str, at: usize) -> bool {
     at == 0 || query.as_bytes()[at - 1] == b'&'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes() {
+        assert_eq!(unescaped("a%3Fb%3fc%25d %20 100%"), "a?b?c%d %20 100%");
+        assert_eq!(unescaped("%253F"), "%3F", "an escape is not read twice");
+    }
 }

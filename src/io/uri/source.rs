@@ -21,6 +21,8 @@ pub struct SourceUri {
     pub(in crate::io) rate: Option<Rate>,
     pub(in crate::io) matrix: Option<Matrix>,
     pub(in crate::io) range: Option<Range>,
+    /// Are pictures that cannot be read passed over, from the first on?
+    pub(in crate::io) lenient: bool,
 }
 
 /// What a source is, by its kind.
@@ -48,8 +50,7 @@ impl FromStr for SourceUri {
     fn from_str(uri: &str) -> Result<Self, UriError> {
         let mut parts = Parts::of(uri);
         let rate = parts.take("fps")?;
-        let matrix = parts.choice("matrix", &[("bt601", Matrix::Bt601), ("bt709", Matrix::Bt709)])?;
-        let range = parts.choice("range", &[("limited", Range::Limited), ("full", Range::Full)])?;
+        let (matrix, range) = parts.colour()?;
         let spec = match parts.scheme {
             "test" => test(&mut parts)?,
             "file" => file(&mut parts)?,
@@ -61,7 +62,7 @@ impl FromStr for SourceUri {
             }
         };
         parts.end()?;
-        Ok(Self { uri: uri.to_string(), spec, rate, matrix, range })
+        Ok(Self { uri: uri.to_string(), spec, rate, matrix, range, lenient: false })
     }
 }
 
@@ -126,12 +127,43 @@ fn csi(parts: &mut Parts) -> Result<SourceSpec, UriError> {
 
 impl SourceUri {
     /// How long a camera that is gone is waited for, instead of for ever.
-    pub fn set_patience(&mut self, limit: Duration) {
+    ///
+    /// # Errors
+    ///
+    /// When this is no camera.
+    pub fn set_patience(&mut self, limit: Duration) -> Result<(), UriError> {
         match &mut self.spec {
             SourceSpec::Camera(spec) => spec.patience = Some(limit),
             SourceSpec::Csi(spec) => spec.patience = Some(limit),
-            _ => {}
+            _ => return Err(self.wrong("nothing here is waited for; --reconnect is for cameras")),
         }
+        Ok(())
+    }
+
+    /// Frames that cannot be read are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such thing here.
+    pub fn set_lenient(&mut self) -> Result<(), UriError> {
+        match &self.spec {
+            SourceSpec::Y4m(_) | SourceSpec::Raw { .. } | SourceSpec::Pictures { .. } => self.lenient = true,
+            SourceSpec::Test(_) | SourceSpec::Camera(_) | SourceSpec::Csi(_) => {
+                return Err(
+                    self.wrong("--on-error is for files and pipes; damaged frames of cameras are always skipped")
+                );
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::io) fn wrong(&self, reason: impl Into<String>) -> UriError {
+        UriError { uri: self.uri.clone(), reason: reason.into() }
+    }
+
+    /// Do frames come in their own time?
+    pub(in crate::io) fn has_clock(&self) -> bool {
+        matches!(&self.spec, SourceSpec::Test(_) | SourceSpec::Camera(_) | SourceSpec::Csi(_))
     }
 
     /// The file or folder that is read.
