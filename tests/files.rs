@@ -251,3 +251,45 @@ fn names_cannot_command_the_terminal() {
     assert_eq!((output.status.code(), words.lines().count()), (Some(2), 1));
     drop(picture);
 }
+
+/// Decoders and encoders of other crates end the program where they get no memory: it must be asked for before.
+#[test]
+fn too_little_memory_is_an_error_and_leaves_nothing() {
+    let (folder, _) = folder();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let pixels: Vec<u8> = (0..1200 * 1200 * 3u32).map(|i| (i * 7 >> 5) as u8).collect();
+    fs::write(at("in.ppm"), [b"P6 1200 1200 255\n", &pixels[..]].concat()).unwrap();
+    let colour = image::RgbImage::from_raw(1200, 1200, pixels).unwrap();
+    for name in ["in.jpg", "in.tif", "in.webp", "in.png", "in.bmp"] {
+        colour.save(at(name)).unwrap();
+    }
+    let mut codes = std::collections::BTreeSet::new();
+    let before = names(folder.path());
+    for (input, output) in [
+        ("in.jpg", "out.png"),
+        ("in.webp", "out.png"),
+        ("in.tif", "out.png"),
+        ("in.ppm", "out.tif"),
+        ("in.ppm", "out.webp"),
+        ("in.ppm", "out.jpg"),
+        ("in.ppm", "out.gif"),
+    ] {
+        for mib in [48, 56, 64, 72, 80, 88, 96, 112, 128, 160] {
+            let limit = format!("ulimit -v {};", mib << 10);
+            let run = shell(
+                &limit,
+                "",
+                &["upscale", "-q", "-m", "ctnet-nano-x2", "-j", "1", "--mem", "8MiB", &at(input), &at(output)],
+            );
+            let said = said(&run);
+            match run.status.code() {
+                Some(0) => fs::remove_file(at(output)).unwrap(),
+                Some(1 | 3) => assert_eq!(said.lines().count(), 1, "{input} {output} {mib}: {said}"),
+                other => panic!("{input} {output} in {mib} MiB: {other:?}, {:?}: {said}", run.status.signal()),
+            }
+            codes.insert(run.status.code());
+            assert_eq!(names(folder.path()), before, "{input} {output} {mib}: {said}");
+        }
+    }
+    assert!(codes.contains(&Some(0)) && codes.contains(&Some(3)), "{codes:?}");
+}

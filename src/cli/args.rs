@@ -71,6 +71,8 @@ pub(super) enum Command {
 const UPSCALE_EXAMPLES: &str = "\
 Examples:
   bifocal upscale in.png out.png
+  bifocal upscale in.png                        to in-x2.png
+  bifocal upscale -r --resume album/ large/     what an earlier run has not finished, folders inside too
   bifocal upscale -i in.jpg -o out.jpg -j 4
   bifocal upscale album/ large/ -f png
   curl -s URL | bifocal upscale - - -f ppm | magick ppm:- out.tif
@@ -86,21 +88,33 @@ pub(super) struct Upscale {
     #[arg(value_name = "INPUT", required_unless_present = "input_flag", conflicts_with = "input_flag")]
     input: Option<OsString>,
 
-    /// Picture or folder to write; - is standard output
-    #[arg(value_name = "OUTPUT", required_unless_present = "output_flag", conflicts_with = "output_flag")]
+    /// Picture or folder to write; - is standard output [default: photo-x2.jpg beside photo.jpg, album-x2 beside album]
+    #[arg(value_name = "OUTPUT", conflicts_with = "output_flag")]
     output: Option<OsString>,
 
     /// Same as INPUT
-    #[arg(short = 'i', long = "input", value_name = "INPUT", requires = "output_flag")]
+    #[arg(short = 'i', long = "input", value_name = "INPUT")]
     input_flag: Option<OsString>,
 
     /// Same as OUTPUT
-    #[arg(short = 'o', long = "output", value_name = "OUTPUT", requires = "input_flag")]
+    #[arg(short = 'o', long = "output", value_name = "OUTPUT")]
     output_flag: Option<OsString>,
 
     /// Format of the output: png, ppm, pgm, pnm, jpg, webp, bmp, tif [default: by name; png for a pipe]
     #[arg(short = 'f', long, value_name = "FORMAT")]
     pub(super) format_out: Option<Encoding>,
+
+    /// Enter the folders inside a folder too, each once; the output has the same folders
+    #[arg(short = 'r', long)]
+    pub(super) recursive: bool,
+
+    /// Leave out what is finished: an output that is no older than its input, of the right size, and can be read to its end
+    #[arg(long)]
+    pub(super) resume: bool,
+
+    /// What becomes of a folder when a picture fails: skip it (and end with 1 after the others), or stop there [default: skip]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(super) on_error: Option<OnPictureError>,
 
     #[command(flatten)]
     pub(super) engine: EngineArgs,
@@ -112,9 +126,9 @@ pub(super) struct Upscale {
 
 impl Upscale {
     /// INPUT and OUTPUT, however they were written.
-    pub(super) fn places(&self) -> (OsString, OsString) {
-        let given = |a: &Option<OsString>, b: &Option<OsString>| a.clone().or_else(|| b.clone()).unwrap_or_default();
-        (given(&self.input, &self.input_flag), given(&self.output, &self.output_flag))
+    pub(super) fn places(&self) -> (OsString, Option<OsString>) {
+        let given = |a: &Option<OsString>, b: &Option<OsString>| a.clone().or_else(|| b.clone());
+        (given(&self.input, &self.input_flag).unwrap_or_default(), given(&self.output, &self.output_flag))
     }
 }
 
@@ -175,6 +189,10 @@ pub(super) struct Live {
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(super) drop: Option<Policy>,
 
+    /// From a sequence of pictures to another: leave out what is finished, by the rule of `upscale`
+    #[arg(long)]
+    pub(super) resume: bool,
+
     /// What becomes of pictures and frames that are damaged or missing; skipped and repeated ones are counted [default: stop]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) on_error: Option<OnError>,
@@ -223,6 +241,14 @@ pub(super) enum OnError {
     Skip,
     /// The frame before takes its place
     Repeat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnPictureError {
+    /// Go on with the others
+    Skip,
+    /// End there
+    Stop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

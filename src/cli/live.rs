@@ -62,13 +62,16 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     sink_uri.check(&source_uri)?;
     let info = args.info_text.as_deref().map(str::parse::<InfoText>).transpose();
     let info = info.map_err(|error| Failure::usage(format!("--info-text: {error}")))?;
+    let session = Session::open(&args.engine)?;
+    if args.resume {
+        source_uri.set_finished(&sink_uri, session.scale())?;
+    }
     // A program of our own must not be left behind by a signal, not even before its first frame.
     let early = source_uri.is_program().then(|| Control::new(&source_uri)).transpose()?;
     let source = source_uri.open()?;
     let clip = *source.clip();
     let options = Options { on_error, ..options(args, &clip) };
 
-    let session = Session::open(&args.engine)?;
     let scaled = FrameFormat { size: clip.format.size.scaled(session.scale()), ..clip.format };
     let to = sink_uri.takes(&scaled, &source_uri)?;
     let beside = live::bytes_beside_engine(&options, &clip.format, &to);

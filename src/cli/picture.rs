@@ -10,6 +10,8 @@ use super::args::Upscale;
 use super::failure::Failure;
 use super::session::Session;
 use crate::engine::Engine;
+use crate::frame::Deep;
+use crate::geom::Size;
 use crate::io::{self, Location, Output, Sink, Source};
 
 /// What is printed with `--format json`.
@@ -18,6 +20,8 @@ pub(super) struct Summary<'a> {
     pub(super) model: &'a str,
     pub(super) scale: usize,
     pub(super) images: Vec<Done>,
+    /// Outputs that an earlier run has finished.
+    pub(super) finished: Vec<String>,
     pub(super) failed: Vec<Failed>,
 }
 
@@ -58,13 +62,15 @@ pub(super) fn picture(
     let begin = Instant::now();
     let mut source = io::open(input)?;
     let (size, format) = (source.size(), source.format());
-    let scaled = size.scaled(session.scale());
+    let scale = session.scale();
+    let scaled = size.scaled(scale);
     output.check(input, scaled, format)?;
     let engine =
         session.engine(size, format).map_err(|failure| Failure::new(failure.code, format!("{input}: {failure}")))?;
-    let mut sink = output.create(scaled, format, source.metadata())?;
-    let bar = bar(size.height);
-    let streamed = stream(engine, &mut *source, &mut *sink, &bar);
+    let mut sink = output.create(scaled, format, &source.metadata().scaled(scale))?;
+    let frames = source.metadata().animation.map_or(1, |animation| animation.frames as usize);
+    let bar = bar(size.height * frames);
+    let streamed = stream(engine, &mut *source, &mut *sink, scale, &bar);
     bar.finish_and_clear();
     if streamed.is_err() {
         engine.reset();
@@ -76,10 +82,33 @@ pub(super) fn picture(
     Ok(Done { input: input.to_string(), output: output_name, width: scaled.width, height: scaled.height, seconds })
 }
 
-fn stream(engine: &mut Engine, source: &mut dyn Source, sink: &mut dyn Sink, bar: &ProgressBar) -> Result<(), Failure> {
-    while let Some(row) = source.next_row()? {
-        engine.push_row(row, |out| sink.write_row(out))?;
-        bar.inc(1);
+/// All pictures of the source, which is one unless it is an animation.
+fn stream(
+    engine: &mut Engine,
+    source: &mut dyn Source,
+    sink: &mut dyn Sink,
+    scale: usize,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
+    let Size { width, height } = source.size();
+    let channels = source.format().channels();
+    loop {
+        sink.begin_frame(source.delay());
+        let mut deep = sink.is_deep().then(|| Deep::new(channels, width, height, scale));
+        while let Some(row) = source.next_row()? {
+            match &mut deep {
+                None => engine.push_row(row, |out| sink.write_row(out))?,
+                Some(deep) => {
+                    // The row is lent twice: what the engine sees, and what it stands for.
+                    let seen = row.to_vec();
+                    deep.push(source.deep_row(), &seen);
+                    engine.push_row(&seen, |out| deep.row(out, |out| sink.write_deep_row(out)))?;
+                }
+            }
+            bar.inc(1);
+        }
+        if !source.next_frame()? {
+            return Ok(());
+        }
     }
-    Ok(())
 }

@@ -1,36 +1,63 @@
 //! `bifocal upscale`.
 
+use std::path::{Path, PathBuf};
+
 use super::args::{Format, Upscale};
 use super::failure::Failure;
 use super::picture::{Summary, inside, picture};
 use super::progress::Progress;
 use super::session::Session;
 use super::{folder, interrupt, print};
-use crate::io::{Location, Output};
+use crate::io::{Encoding, Location, Output, is_finished};
 
 pub(super) fn run(args: &Upscale, progress: Progress) -> Result<(), Failure> {
     let (input, output) = args.places();
-    let (input, output) = (Location::from(input.as_os_str()), Location::from(output.as_os_str()));
-    if args.format == Format::Json && output == Location::Standard {
+    let input = Location::from(input.as_os_str());
+    let output = output.map(|output| Location::from(output.as_os_str()));
+    if args.format == Format::Json && output == Some(Location::Standard) {
         return Err(Failure::usage("--format json and output - both need standard output; name an output file"));
+    }
+    let is_folder = matches!(&input, Location::File(path) if path.is_dir());
+    for (option, given) in [("--recursive", args.recursive), ("--on-error", args.on_error.is_some())] {
+        if given && !is_folder {
+            return Err(Failure::usage(format!("{option} is for folders, and {input} is none")));
+        }
+    }
+    if args.resume && (input == Location::Standard || output == Some(Location::Standard)) {
+        return Err(Failure::usage("--resume needs files: a pipe is never finished before it begins"));
     }
     interrupt::remove_files_on_signals()?;
     match &input {
-        Location::File(path) if path.is_dir() => folder::run(args, path, &output, progress),
+        Location::File(path) if is_folder => folder::run(args, path, output.as_ref(), progress),
         _ => single(args, &input, output, progress),
     }
 }
 
-fn single(args: &Upscale, input: &Location, output: Location, progress: Progress) -> Result<(), Failure> {
-    refuse_terminals(input, &output)?;
-    let output = into_folder(args, input, output)?;
-    let output_name = output.to_string();
-    let output = Output::new(output, args.format_out)?;
+fn single(args: &Upscale, input: &Location, output: Option<Location>, progress: Progress) -> Result<(), Failure> {
+    refuse_terminals(input, output.as_ref())?;
+    let given = output.map(|output| into_folder(args, input, output)).transpose()?;
     let mut session = Session::open(&args.engine)?;
-    let done = picture(&mut session, input, &output, output_name, |rows| progress.bar(&input.to_string(), rows))?;
+    let location = match (given, input) {
+        (Some(location), _) => location,
+        (None, Location::File(path)) => Location::File(beside(path, session.scale(), args.format_out)?),
+        (None, Location::Standard) => {
+            return Err(Failure::usage("a pipe needs the name of an output, or - for another"));
+        }
+    };
+    let (mut images, mut finished) = (Vec::new(), Vec::new());
+    match (input, &location) {
+        (Location::File(from), Location::File(to)) if args.resume && is_finished(from, to, session.scale()) => {
+            log::info!("{}: finished before", to.display());
+            finished.push(location.to_string());
+        }
+        _ => {
+            let (name, output) = (location.to_string(), Output::new(location, args.format_out)?);
+            images.push(picture(&mut session, input, &output, name, |rows| progress.bar(&input.to_string(), rows))?);
+        }
+    }
     if args.format == Format::Json {
         let (model, scale) = (session.model.metadata().name.as_str(), session.scale());
-        print::json(&Summary { model, scale, images: vec![done], failed: Vec::new() })?;
+        print::json(&Summary { model, scale, images, finished, failed: Vec::new() })?;
     }
     Ok(())
 }
@@ -46,14 +73,49 @@ fn into_folder(args: &Upscale, input: &Location, output: Location) -> Result<Loc
     }
 }
 
+/// Where a picture or folder goes that nobody has named an output for: beside it, with the scale in its name, and in its own
+/// format where that can be written.
+pub(super) fn beside(input: &Path, scale: usize, format: Option<Encoding>) -> Result<PathBuf, Failure> {
+    let missing =
+        || Failure::usage(format!("{}: this has no name to make another of; name an output", input.display()));
+    if input.is_dir() {
+        let mut name = input.file_name().ok_or_else(missing)?.to_os_string();
+        name.push(format!("-x{scale}"));
+        return Ok(input.with_file_name(name));
+    }
+    let mut name = input.file_stem().ok_or_else(missing)?.to_os_string();
+    name.push(format!("-x{scale}."));
+    match (format, Encoding::of_path(input), input.extension()) {
+        (None, Some(_), Some(extension)) => name.push(extension),
+        (format, ..) => name.push(format.unwrap_or(Encoding::Png).extension()),
+    }
+    Ok(input.with_file_name(name))
+}
+
 /// A person at a terminal who gets or owes a picture made a mistake.
-fn refuse_terminals(input: &Location, output: &Location) -> Result<(), Failure> {
+fn refuse_terminals(input: &Location, output: Option<&Location>) -> Result<(), Failure> {
     use std::io::IsTerminal;
     if *input == Location::Standard && std::io::stdin().is_terminal() {
         return Err(Failure::usage("standard input is a terminal, not a picture; redirect a file or name one"));
     }
-    if *output == Location::Standard && std::io::stdout().is_terminal() {
+    if output == Some(&Location::Standard) && std::io::stdout().is_terminal() {
         return Err(Failure::usage("a picture is not written to a terminal; redirect it or name a file"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_outputs() {
+        let name = |input: &str, format| beside(Path::new(input), 2, format).map(|p| p.display().to_string()).ok();
+        assert_eq!(name("a/photo.JPG", None).as_deref(), Some("a/photo-x2.JPG"));
+        assert_eq!(name("photo.v1.heic", None).as_deref(), Some("photo.v1-x2.png"));
+        assert_eq!(name("photo", Some(Encoding::WebP)).as_deref(), Some("photo-x2.webp"));
+        assert_eq!(name("photo.png", Some(Encoding::Tiff)).as_deref(), Some("photo-x2.tif"));
+        assert_eq!(name("src/", None).as_deref(), Some("src-x2"));
+        assert_eq!(name("..", None), None);
+    }
 }

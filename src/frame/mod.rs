@@ -1,6 +1,8 @@
 //! Pixel formats, views of frames, and the arithmetic that turns rows of pixels into luma and back.
 
 mod colour;
+#[cfg(feature = "cli")]
+mod deep;
 mod fit;
 mod luma;
 mod packing;
@@ -9,6 +11,8 @@ mod view;
 mod yuv;
 
 pub use colour::Colour;
+#[cfg(feature = "cli")]
+pub use deep::Deep;
 pub use fit::{Fit, Fitter};
 pub use luma::luma_row;
 pub use packing::{Bits, Packer, PixelBits};

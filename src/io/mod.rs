@@ -34,7 +34,10 @@ pub use device::survey::{
 };
 pub use error::{Cause, CreateError, OpenError, ReadError, WriteError};
 pub use fence::decoding;
-pub use image::{Encoding, Metadata, Output, Picture, PngColour, Sink, Source, is_picture_name, open, open_stream};
+pub use image::{
+    Animation, Delay, Density, Encoding, Metadata, Output, Picture, PngColour, Sink, Source, is_finished,
+    is_picture_name, open, open_stream,
+};
 pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES, PORT_BYTES, whole_limit};
 pub use location::{FileIdentity, Location, same_file};
 #[cfg(target_os = "linux")]

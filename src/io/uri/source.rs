@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::parts::{Parts, UriError};
+use super::sink::{SinkSpec, SinkUri};
 use crate::frame::{Layout, Matrix, Range};
 use crate::geom::Size;
 use crate::io::device::csi::spec::CsiSpec;
@@ -23,6 +24,8 @@ pub struct SourceUri {
     pub(in crate::io) range: Option<Range>,
     /// Are pictures that cannot be read passed over, from the first on?
     pub(in crate::io) lenient: bool,
+    /// Where the results go, and how large they become, if finished ones are left out.
+    pub(in crate::io) finished: Option<(Pattern, usize)>,
 }
 
 /// What a source is, by its kind.
@@ -62,7 +65,7 @@ impl FromStr for SourceUri {
             }
         };
         parts.end()?;
-        Ok(Self { uri: uri.to_string(), spec, rate, matrix, range, lenient: false })
+        Ok(Self { uri: uri.to_string(), spec, rate, matrix, range, lenient: false, finished: None })
     }
 }
 
@@ -155,6 +158,24 @@ impl SourceUri {
             }
         }
         Ok(())
+    }
+
+    /// Leaves out the pictures whose results at `sink` are finished.
+    ///
+    /// # Errors
+    ///
+    /// Where the frames have no names to be found under.
+    pub fn set_finished(&mut self, sink: &SinkUri, scale: usize) -> Result<(), UriError> {
+        match (&self.spec, &sink.spec) {
+            (SourceSpec::Pictures { .. }, SinkSpec::Pictures { pattern, start: None }) => {
+                self.finished = Some((pattern.clone(), scale));
+                Ok(())
+            }
+            (SourceSpec::Pictures { .. }, SinkSpec::Pictures { .. }) => {
+                Err(self.wrong("--resume goes by the numbers of the source; leave start= of the sink out"))
+            }
+            _ => Err(self.wrong("--resume is for numbered pictures that become numbered pictures")),
+        }
     }
 
     pub(in crate::io) fn wrong(&self, reason: impl Into<String>) -> UriError {

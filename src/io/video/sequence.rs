@@ -6,9 +6,9 @@ use super::{Arrival, Clip, FrameSink, FrameSource, Gap, Shown, Troubles};
 use crate::frame::{FrameFormat, Layout, PixelFormat};
 use crate::geom::Size;
 use crate::io::error::{CreateError, OpenError, ReadError, WriteError};
-use crate::io::image::{Metadata, Output, Picture, is_colour, open};
+use crate::io::image::{Metadata, Output, Picture, is_colour, is_finished, open};
 use crate::io::location::{Location, same_file};
-use crate::io::uri::unescaped;
+use crate::io::uri::{SourceUri, unescaped};
 
 /// A path with a number in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,15 +78,18 @@ pub(in crate::io) struct Sequence {
     /// The first picture, opened for its size.
     opened: Option<Picture>,
     troubles: Troubles,
+    /// Where the results go, and how large they become, if finished ones are left out.
+    finished: Option<(Pattern, usize)>,
 }
 
 impl Sequence {
-    /// Opens the first picture; `clip` tells all but size and layout. A lenient one passes over what cannot be opened.
+    /// Opens the first picture; `clip` tells all but size and layout. Of a lenient
+    /// URI, what cannot be opened is passed over.
     pub(in crate::io) fn open(
         pattern: Pattern,
         start: Option<u64>,
         mut clip: Clip,
-        lenient: bool,
+        uri: &SourceUri,
     ) -> Result<Self, OpenError> {
         let file = pattern.path(0).with_file_name("").join(format!("*{}", pattern.after)).display().to_string();
         let none = || OpenError::Corrupt { file, reason: "there is no picture with a number".into() };
@@ -96,7 +99,7 @@ impl Sequence {
             match open(&Location::File(pattern.path(next))) {
                 Ok(picture) => break picture,
                 Err(error) => {
-                    let follows = pattern.next(next + 1).filter(|_| lenient);
+                    let follows = pattern.next(next + 1).filter(|_| uri.lenient);
                     let Some(number) = follows else { return Err(error) };
                     log::warn!("{error}; passed over");
                     match pattern.path(next).exists() {
@@ -114,10 +117,19 @@ impl Sequence {
         let (format, layout) =
             if colour { (PixelFormat::Rgb8, Layout::Rgb) } else { (PixelFormat::Gray8, Layout::Gray) };
         clip.format = FrameFormat::picture(picture.size(), layout);
-        Ok(Self { pattern, next, clip, format, opened: Some(picture), troubles })
+        Ok(Self { pattern, next, clip, format, opened: Some(picture), troubles, finished: uri.finished.clone() })
     }
 
     fn next_picture(&mut self) -> Result<Option<Picture>, ReadError> {
+        if let Some((results, scale)) = &self.finished {
+            let done = |number: &u64| is_finished(&self.pattern.path(*number), &results.path(*number), *scale);
+            let finished = (self.next..).take_while(done).count() as u64;
+            if finished > 0 {
+                log::info!("{} results from {} on are finished", finished, results.path(self.next).display());
+                self.next += finished;
+                self.opened = None;
+            }
+        }
         if let Some(picture) = self.opened.take() {
             return Ok(Some(picture));
         }
@@ -134,6 +146,11 @@ impl Sequence {
             // The message begins with the file already.
             other => self.bad(other.to_string().trim_start_matches(&format!("{}: ", path.display())).to_string()),
         })?;
+        if let Some(animation) = picture.metadata().animation {
+            return Err(
+                self.bad(format!("an animation of {} pictures, where single ones are expected", animation.frames))
+            );
+        }
         let (size, first) = (picture.size(), self.clip.format.size);
         if size != first {
             return Err(self.bad(format!("this picture is {size}, and those before are {first}")));

@@ -1,0 +1,31 @@
+//! When an output needs no run any more: one rule for pictures, folders and sequences.
+
+use std::path::Path;
+
+use super::open;
+use crate::io::location::Location;
+
+/// Is `output` finished: a file under its final name that is no older than `input`, is `scale` times as wide and high, and can
+/// be read to its end? Half ones never have a final name from us, but may from others, or from a disk that lost power.
+pub fn is_finished(input: &Path, output: &Path, scale: usize) -> bool {
+    let time = |path: &Path| std::fs::metadata(path).ok().filter(|about| about.is_file())?.modified().ok();
+    if !time(output).is_some_and(|made| time(input).is_some_and(|given| made >= given)) {
+        return false;
+    }
+    let opened = |path: &Path| open(&Location::File(path.to_path_buf())).ok();
+    let (Some(given), Some(mut made)) = (opened(input), opened(output)) else { return false };
+    if made.size() != given.size().scaled(scale) {
+        return false;
+    }
+    drop(given);
+    loop {
+        match made.next_row() {
+            Ok(Some(_)) => {}
+            Ok(None) => match made.next_frame() {
+                Ok(true) => {}
+                end => return end.is_ok(),
+            },
+            Err(_) => return false,
+        }
+    }
+}
