@@ -77,9 +77,11 @@ Examples:
   bifocal upscale album/ large/ -f png
   curl -s URL | bifocal upscale - - -f ppm | magick ppm:- out.tif
 
-PNG, PPM and PGM are read and written row by row, in any height. JPEG, WebP, BMP, TIFF and interlaced PNG are
+PNG, PPM and PGM are read and written row by row, in any height. JPEG, WebP, BMP, TIFF, GIF and interlaced PNG are
 held whole, beside the memory budget. An output file appears once it is complete; the input is never
-overwritten. ICC profile and EXIF are kept where the format can hold them.";
+overwritten. ICC profile, EXIF and resolution are kept where the format can hold them, and so are 16 bits. Animated
+GIF, PNG and WebP become animated GIF or PNG, picture by picture. Without OUTPUT, photo.jpg becomes photo-x2.jpg
+beside it (a format that cannot be written, .png), and album becomes album-x2.";
 
 #[derive(Debug, Args)]
 #[command(after_help = UPSCALE_EXAMPLES)]
@@ -149,12 +151,16 @@ Examples:
 Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yuv420p|yuyv|uyvy|mjpeg|gray&input=), csi://0 (the
 board's own camera; ?width=&height=&fps=&stride=&command=, which comes last, is all the rest and writes planes of YUV
 4:2:0), test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuv422p|yuv444p|yuyv|uyvy|gray|rgb24&width=
-&height=), numbered pictures. Options: fps=, matrix=bt601|bt709, range=limited|full.
+&height=), numbered pictures (?start=). Options: fps=, matrix=bt601|bt709, range=limited|full: of YUV, what it is; of
+RGB, what Y4M and raw planes are made of it.
 Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
 desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), spi://0.0 (?panel=ili9341|st7735|st7789&dc=LINE; more:
 reset=LINE, backlight=LINE, chip=gpiochip0, speed=HZ, rotate=90|180|270, fit=, width=, height=, offset=X,Y,
 mirror=on|off, invert=on|off, order=rgb|bgr), v4l2:///dev/video10 (v4l2loopback), file://NAME.y4m, - (raw with
-?format=), numbered pictures, null:// (?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at once.
+?format=), numbered pictures (?start=; without it, numbers are those of the source), null:// (?delay=20ms). Y4M and raw
+take matrix= and range=. An option that would change nothing is an error. In names, %3F is ? and %25 is %. q, Ctrl-C
+and SIGTERM end cleanly; a second time, at once. A recording of a live source keeps time: where frames are dropped, the
+one before is written again.
 
 A config is TOML with any of: source, sink, model, board, level, branches, drop, compare, info-text, stats
 (as text), memory (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
@@ -549,10 +555,14 @@ mod tests {
         let parse = |words: &[&str]| Cli::try_parse_from([&["bifocal", "upscale"], words].concat());
         for words in [&["a.png", "b.png"][..], &["-i", "a.png", "-o", "b.png"]] {
             let Ok(Cli { command: Command::Upscale(args), .. }) = parse(words) else { panic!("{words:?}") };
-            assert_eq!(args.places(), ("a.png".into(), "b.png".into()));
+            assert_eq!(args.places(), ("a.png".into(), Some("b.png".into())));
+        }
+        for words in [&["a.png"][..], &["-i", "a.png"]] {
+            let Ok(Cli { command: Command::Upscale(args), .. }) = parse(words) else { panic!("{words:?}") };
+            assert_eq!(args.places(), ("a.png".into(), None));
         }
         assert!(parse(&["-", "-"]).is_ok());
-        for words in [&["a.png"][..], &["-i", "a.png"], &["-o", "b.png"], &["a.png", "-i", "b", "-o", "c"]] {
+        for words in [&[][..], &["-o", "b.png"], &["a.png", "-i", "b", "-o", "c"], &["a.png", "b.png", "-o", "c"]] {
             assert!(parse(words).is_err(), "{words:?}");
         }
     }

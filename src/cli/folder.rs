@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Format, OnPictureError, Upscale};
 use super::failure::{Code, Failure};
-use super::picture::{Done, Failed, Summary, inside, picture};
+use super::picture::{Done, Failed, Summary, beside, inside, picture};
 use super::progress::Progress;
 use super::session::Session;
-use super::upscale::beside;
 use super::{print, report};
 use crate::io::{FileIdentity, Location, Output, is_finished, is_picture_name, same_file};
 

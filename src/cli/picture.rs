@@ -12,7 +12,7 @@ use super::session::Session;
 use crate::engine::Engine;
 use crate::frame::Deep;
 use crate::geom::Size;
-use crate::io::{self, Location, Output, Sink, Source};
+use crate::io::{self, Encoding, Location, Output, Sink, Source};
 
 /// What is printed with `--format json`.
 #[derive(Debug, Serialize)]
@@ -45,10 +45,32 @@ pub(super) struct Failed {
 /// Where the upscaled `picture` goes inside `folder`.
 pub(super) fn inside(folder: &Path, picture: &Path, args: &Upscale) -> PathBuf {
     let mut path = folder.join(picture.file_name().unwrap_or_default());
-    if let Some(encoding) = args.format_out {
+    // Where nothing is said, in its own format if that can be written.
+    let unwritten =
+        Encoding::of_path(picture).is_none() && picture.extension().is_some_and(|e| e.eq_ignore_ascii_case("jxl"));
+    if let Some(encoding) = args.format_out.or(unwritten.then_some(Encoding::Png)) {
         path.set_extension(encoding.extension());
     }
     path
+}
+
+/// Where a picture or folder goes that nobody has named an output for: beside it, with the scale in its name, and in its own
+/// format where that can be written.
+pub(super) fn beside(input: &Path, scale: usize, format: Option<Encoding>) -> Result<PathBuf, Failure> {
+    let missing =
+        || Failure::usage(format!("{}: this has no name to make another of; name an output", input.display()));
+    if input.is_dir() {
+        let mut name = input.file_name().ok_or_else(missing)?.to_os_string();
+        name.push(format!("-x{scale}"));
+        return Ok(input.with_file_name(name));
+    }
+    let mut name = input.file_stem().ok_or_else(missing)?.to_os_string();
+    name.push(format!("-x{scale}."));
+    match (format, Encoding::of_path(input), input.extension()) {
+        (None, Some(_), Some(extension)) => name.push(extension),
+        (format, ..) => name.push(format.unwrap_or(Encoding::Png).extension()),
+    }
+    Ok(input.with_file_name(name))
 }
 
 /// Upscales one picture.
@@ -110,5 +132,21 @@ fn stream(
         if !source.next_frame()? {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_outputs() {
+        let name = |input: &str, format| beside(Path::new(input), 2, format).map(|p| p.display().to_string()).ok();
+        assert_eq!(name("a/photo.JPG", None).as_deref(), Some("a/photo-x2.JPG"));
+        assert_eq!(name("photo.v1.heic", None).as_deref(), Some("photo.v1-x2.png"));
+        assert_eq!(name("photo", Some(Encoding::WebP)).as_deref(), Some("photo-x2.webp"));
+        assert_eq!(name("photo.png", Some(Encoding::Tiff)).as_deref(), Some("photo-x2.tif"));
+        assert_eq!(name("src/", None).as_deref(), Some("src-x2"));
+        assert_eq!(name("..", None), None);
     }
 }

@@ -1,14 +1,12 @@
 //! `bifocal upscale`.
 
-use std::path::{Path, PathBuf};
-
 use super::args::{Format, Upscale};
 use super::failure::Failure;
-use super::picture::{Summary, inside, picture};
+use super::picture::{Summary, beside, inside, picture};
 use super::progress::Progress;
 use super::session::Session;
 use super::{folder, interrupt, print};
-use crate::io::{Encoding, Location, Output, is_finished};
+use crate::io::{Location, Output, is_finished};
 
 pub(super) fn run(args: &Upscale, progress: Progress) -> Result<(), Failure> {
     let (input, output) = args.places();
@@ -73,25 +71,6 @@ fn into_folder(args: &Upscale, input: &Location, output: Location) -> Result<Loc
     }
 }
 
-/// Where a picture or folder goes that nobody has named an output for: beside it, with the scale in its name, and in its own
-/// format where that can be written.
-pub(super) fn beside(input: &Path, scale: usize, format: Option<Encoding>) -> Result<PathBuf, Failure> {
-    let missing =
-        || Failure::usage(format!("{}: this has no name to make another of; name an output", input.display()));
-    if input.is_dir() {
-        let mut name = input.file_name().ok_or_else(missing)?.to_os_string();
-        name.push(format!("-x{scale}"));
-        return Ok(input.with_file_name(name));
-    }
-    let mut name = input.file_stem().ok_or_else(missing)?.to_os_string();
-    name.push(format!("-x{scale}."));
-    match (format, Encoding::of_path(input), input.extension()) {
-        (None, Some(_), Some(extension)) => name.push(extension),
-        (format, ..) => name.push(format.unwrap_or(Encoding::Png).extension()),
-    }
-    Ok(input.with_file_name(name))
-}
-
 /// A person at a terminal who gets or owes a picture made a mistake.
 fn refuse_terminals(input: &Location, output: Option<&Location>) -> Result<(), Failure> {
     use std::io::IsTerminal;
@@ -102,20 +81,4 @@ fn refuse_terminals(input: &Location, output: Option<&Location>) -> Result<(), F
         return Err(Failure::usage("a picture is not written to a terminal; redirect it or name a file"));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_outputs() {
-        let name = |input: &str, format| beside(Path::new(input), 2, format).map(|p| p.display().to_string()).ok();
-        assert_eq!(name("a/photo.JPG", None).as_deref(), Some("a/photo-x2.JPG"));
-        assert_eq!(name("photo.v1.heic", None).as_deref(), Some("photo.v1-x2.png"));
-        assert_eq!(name("photo", Some(Encoding::WebP)).as_deref(), Some("photo-x2.webp"));
-        assert_eq!(name("photo.png", Some(Encoding::Tiff)).as_deref(), Some("photo-x2.tif"));
-        assert_eq!(name("src/", None).as_deref(), Some("src-x2"));
-        assert_eq!(name("..", None), None);
-    }
 }

@@ -1,9 +1,9 @@
 //! 16 bits a sample out of a network that sees 8: the source is enlarged in 16 bits by the bicubic filter, and what the network
 //! has made of the picture in 8 bits beyond that filter is added.
 //!
-//! The network's result is rounded to 8 bits, so half a level of the difference is rounding: were it added, a ramp that is
-//! smooth in 16 bits would get the steps of 8. Differences of up to half a level are nothing, those from a level on count in
-//! full, and between the two it rises evenly.
+//! The network sees and gives 8 bits: up to a level of the difference is what it makes of the steps that rounding leaves in
+//! a smooth ramp, and its own rounding. Were that added, the ramp would get the steps of 8 bits. So differences of up to a level
+//! are nothing, those from two on count in full, and between the two it rises evenly.
 
 use std::collections::VecDeque;
 
@@ -98,17 +98,17 @@ impl Deep {
                     seen += i64::from(weight) * sums[1];
                 }
                 let made = i64::from(row[x * *channels + channel]) << FINE;
-                let exact = deep + LEVEL * beyond_rounding(made - seen.clamp(0, 255 << FINE));
+                let exact = deep + LEVEL * beyond_rounding(made - seen);
                 *sample = ((exact + (1 << (FINE - 1))) >> FINE).clamp(0, 65_535) as u16;
             }
         }
     }
 }
 
-/// Of a difference to a result that was rounded, what is none of rounding.
+/// Of a difference to a result that was rounded on the way in and out, what is none of rounding.
 fn beyond_rounding(difference: i64) -> i64 {
     let (level, size) = (1 << FINE, difference.abs());
-    difference.signum() * size.min(2 * (size - level / 2).max(0))
+    difference.signum() * size.min(2 * (size - level).max(0))
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ pub enum OpenError {
         file: String,
     },
     /// No known format begins like this.
-    #[error("{file}: not a picture that can be read (PNG, PPM, PGM, JPEG, WebP, BMP, TIFF, GIF){hint}")]
+    #[error("{file}: not a picture that can be read (PNG, PPM, PGM, JPEG, JPEG XL, WebP, BMP, TIFF, GIF){hint}")]
     Unknown {
         /// The file.
         file: String,

@@ -48,7 +48,7 @@ impl SourceUri {
                 factory::csi(&self.uri, CsiSpec { rate, matrix, range, ..spec.clone() })
             }
             SourceSpec::Pictures { pattern, start } => {
-                Ok(Box::new(Sequence::open(pattern.clone(), *start, clip, self)?))
+                Ok(Box::new(Sequence::open(pattern.clone(), *start, clip, self.leave.clone())?))
             }
             SourceSpec::Raw { location, format, size } => {
                 clip.format = format.frame(*size, self.matrix, self.range);

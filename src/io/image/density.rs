@@ -1,5 +1,5 @@
 //! How many pixels there are to an inch of the print: written down by PNG, JPEG, TIFF and EXIF, each in its own way. An
-//! upscaled picture keeps its size on paper, so there are more of them.
+//! upscaled picture keeps its size on paper, so there are more of them. Of TIFF's directory, the ICC profile too.
 
 use std::io::{Cursor, Read, Seek, SeekFrom};
 
@@ -58,6 +58,9 @@ impl Density {
 const ACROSS: u16 = 282;
 const DOWN: u16 = 283;
 const UNIT: u16 = 296;
+const PROFILE: u16 = 34_675;
+/// Longest profile that is kept.
+const MOST_PROFILE: u64 = 4 << 20;
 /// No honest first directory has more entries.
 const MOST_ENTRIES: u16 = 1000;
 
@@ -68,6 +71,8 @@ struct Directory {
     /// Where the numerators of both densities lie.
     fractions: [Option<u64>; 2],
     unit: Option<u16>,
+    /// Where the ICC profile lies, and how long it is.
+    profile: Option<(u64, u64)>,
 }
 
 impl Directory {
@@ -96,6 +101,7 @@ impl Directory {
             match (found.number([t1, t2]) as u16, kind, values) {
                 (ACROSS, 5, 1) => found.fractions[0] = Some(found.number([v1, v2, v3, v4])),
                 (DOWN, 5, 1) => found.fractions[1] = Some(found.number([v1, v2, v3, v4])),
+                (PROFILE, 1 | 7, 5..=MOST_PROFILE) => found.profile = Some((found.number([v1, v2, v3, v4]), values)),
                 (UNIT, 3, 1) => found.unit = Some(found.number([v1, v2]) as u16),
                 _ => {}
             }
@@ -126,6 +132,15 @@ pub(super) fn of_tiff(file: &mut (impl Read + Seek)) -> Option<Density> {
         _ => Unit::Inch,
     };
     Density::new(across, down, unit)
+}
+
+/// The ICC profile of a TIFF file, as any type of bytes.
+pub(super) fn profile_of_tiff(file: &mut (impl Read + Seek)) -> Option<Vec<u8>> {
+    let (at, length) = Directory::read(file)?.profile?;
+    file.seek(SeekFrom::Start(at)).ok()?;
+    let mut profile = Vec::new();
+    file.take(length).read_to_end(&mut profile).ok()?;
+    (profile.len() as u64 == length).then_some(profile)
 }
 
 /// Makes the density in an EXIF block that of a picture `scale` times as wide and high.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use super::animation::Animation;
+use super::picture::Animation;
 use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::io::error::mib;

@@ -9,8 +9,9 @@ use crate::io::location::Location;
 /// be read to its end? Half ones never have a final name from us, but may from others, or from a disk that lost power.
 pub fn is_finished(input: &Path, output: &Path, scale: usize) -> bool {
     let time = |path: &Path| std::fs::metadata(path).ok().filter(|about| about.is_file())?.modified().ok();
-    if !time(output).is_some_and(|made| time(input).is_some_and(|given| made >= given)) {
-        return false;
+    match (time(input), time(output)) {
+        (Some(given), Some(made)) if made >= given => {}
+        _ => return false,
     }
     let opened = |path: &Path| open(&Location::File(path.to_path_buf())).ok();
     let (Some(given), Some(mut made)) = (opened(input), opened(output)) else { return false };

@@ -189,12 +189,13 @@ mod tests {
             &[0, 0, 50, 255, 0, 0, 60, 1],
             &[0, 0, 0, 0, 0, 0, 0, 0],
             &[3, 0, 0, 0, 0, 0, 0, 0],
-            &[4, 0, 4, 0, 4, 0, 4, 0],
         ]);
         assert_eq!(made[0], [50, 0, 50, 0, 60, 0, 60, 0]);
         assert_eq!(made[1], [50, 0, 50, 255, 60, 0, 60, 1]);
         assert_eq!(made[3], [50, 0, 50, 0, 60, 0, 60, 0]);
-        assert_eq!(made[4], [4, 0, 4, 0, 4, 0, 4, 0], "too far away to matter");
+        let far = [&[&[50, 255][..]], &[&[4, 0][..]; REACH + 1][..]].concat();
+        let made = through(&far);
+        assert_eq!((&made[REACH][..], &made[REACH + 1][..]), (&[50, 0][..], &[4, 0][..]), "too far away to matter");
     }
 
     #[test]

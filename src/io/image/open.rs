@@ -7,7 +7,7 @@ use std::path::Path;
 use image::ImageFormat;
 
 use super::matte::filled;
-use super::{Encoding, Metadata, Source, animation, png, pnm, whole};
+use super::{Encoding, Metadata, Source, animation, jxl, png, pnm, whole};
 use crate::io::error::{Fault, OpenError};
 use crate::io::fence::fenced;
 use crate::io::limits::{PORT_BYTES, whole_limit};
@@ -24,6 +24,7 @@ enum Kind {
     Png,
     Pnm,
     Gif,
+    Jxl,
     Whole(ImageFormat),
 }
 
@@ -108,6 +109,7 @@ fn held(kind: Kind, bytes: Vec<u8>, name: &str) -> Result<Picture, OpenError> {
             None => whole::open(Cursor::new(bytes), ImageFormat::WebP, name),
         },
         Kind::Whole(format) => whole::open(Cursor::new(bytes), format, name),
+        Kind::Jxl => jxl::open(&bytes, name),
         Kind::Pnm => pnm::open(Cursor::new(bytes), name),
     }
 }
@@ -160,7 +162,8 @@ pub fn is_colour(path: &Path) -> bool {
 /// Does the name look like a picture that can be read? For choosing files of a folder only.
 pub fn is_picture_name(path: &Path) -> bool {
     let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    !hidden && Encoding::of_path(path).is_some()
+    let read_only = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jxl"));
+    !hidden && (read_only || Encoding::of_path(path).is_some())
 }
 
 fn read_head(reader: &mut impl Read) -> io::Result<Vec<u8>> {
@@ -186,6 +189,7 @@ fn kind_of(head: &[u8], name: &str) -> Result<Kind, OpenError> {
         [0xff, 0xd8, 0xff, ..] => Kind::Whole(ImageFormat::Jpeg),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => Kind::Whole(ImageFormat::WebP),
         [b'G', b'I', b'F', b'8', ..] => Kind::Gif,
+        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Kind::Jxl,
         [b'B', b'M', ..] => Kind::Whole(ImageFormat::Bmp),
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Kind::Whole(ImageFormat::Tiff),
         [b'P', b'5' | b'6', next, ..] if next.is_ascii_whitespace() || *next == b'#' => Kind::Pnm,
@@ -205,9 +209,6 @@ fn hint(head: &[u8]) -> &'static str {
         }
         [_, _, _, _, b'f', b't', b'y', b'p', b'h' | b'm', ..] => {
             "; this is HEIC: `heif-convert in.heic out.png` makes a PNG of it"
-        }
-        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => {
-            "; this is JPEG XL: `djxl in.jxl out.png` makes a PNG of it"
         }
         _ => "",
     }

@@ -1,6 +1,5 @@
 //! The rows of a picture: who lends them, who takes them, and what travels beside them.
 
-use super::animation::{Animation, Delay};
 use super::density::{Density, scale_exif};
 use super::pnm::to_eight_bits;
 use crate::frame::PixelFormat;
@@ -63,6 +62,24 @@ pub trait Sink: Send {
     ///
     /// When rows are missing, or the rest cannot be written.
     fn finish(self: Box<Self>) -> Result<(), WriteError>;
+}
+
+/// How an animation is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Animation {
+    /// Its pictures.
+    pub frames: u32,
+    /// How often it is played; `None` is for ever.
+    pub plays: Option<u32>,
+}
+
+/// How long a picture is seen, in seconds, as a fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delay {
+    /// Parts.
+    pub parts: u16,
+    /// Parts of a second; not 0.
+    pub of: u16,
 }
 
 /// What travels with the pixels.

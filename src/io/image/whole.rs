@@ -10,7 +10,7 @@ use image::{
     DynamicImage, ExtendedColorType, ImageBuffer, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, ImageResult,
 };
 
-use super::density::{Unit, of_tiff};
+use super::density::{Unit, of_tiff, profile_of_tiff};
 use super::encoding::spread;
 use super::picture::eight_bits;
 use super::{Density, Encoding, Metadata, Sink, Source, tiff};
@@ -107,7 +107,7 @@ pub(in crate::io) fn open_jpeg(bytes: Vec<u8>, name: &str) -> Result<Box<dyn Sou
             [Unit::Ratio, Unit::Inch, Unit::Centimetre].get(usize::from(unit)).copied()?,
         )
     });
-    decode(Cursor::new(mended), ImageFormat::Jpeg, density, name)
+    decode(Cursor::new(mended), ImageFormat::Jpeg, Metadata { density, ..Metadata::default() }, name)
 }
 
 /// Decodes a whole picture.
@@ -115,12 +115,16 @@ pub(in crate::io) fn open<R>(mut reader: R, format: ImageFormat, name: &str) -> 
 where
     R: BufRead + Seek + 'static,
 {
-    let density = if format == ImageFormat::Tiff { of_tiff(&mut reader) } else { None };
-    reader.rewind().map_err(|error| Fault::from(error).open(name))?;
-    decode(reader, format, density, name)
+    let mut known = Metadata::default();
+    if format == ImageFormat::Tiff {
+        known.density = of_tiff(&mut reader);
+        known.icc = profile_of_tiff(&mut reader);
+        reader.rewind().map_err(|error| Fault::from(error).open(name))?;
+    }
+    decode(reader, format, known, name)
 }
 
-fn decode<R>(reader: R, format: ImageFormat, density: Option<Density>, name: &str) -> Result<Box<dyn Source>, OpenError>
+fn decode<R>(reader: R, format: ImageFormat, known: Metadata, name: &str) -> Result<Box<dyn Source>, OpenError>
 where
     R: BufRead + Seek + 'static,
 {
@@ -131,7 +135,7 @@ where
     check_whole(name, size, bytes_per_pixel)?;
     can_get(DECODING * whole_bytes(size, bytes_per_pixel) + BESIDE).map_err(|error| OpenError::io(name, error))?;
     let (metadata, orientation) =
-        fenced(|| Ok::<_, Fault>(metadata(&mut decoder, density))).map_err(|fault| fault.open(name))?;
+        fenced(|| Ok::<_, Fault>(metadata(&mut decoder, known))).map_err(|fault| fault.open(name))?;
     let image = fenced(|| DynamicImage::from_decoder(decoder)).map_err(|fault| fault.open(name))?;
     fenced(|| Ok::<_, Fault>(source(image, orientation, metadata))).map_err(|fault| fault.open(name))
 }
@@ -146,15 +150,15 @@ fn decoder<R: BufRead + Seek + 'static>(reader: R, format: ImageFormat) -> Image
 }
 
 /// Damaged metadata is no reason to refuse the pixels.
-fn metadata(decoder: &mut impl ImageDecoder, density: Option<Density>) -> (Metadata, Orientation) {
+fn metadata(decoder: &mut impl ImageDecoder, known: Metadata) -> (Metadata, Orientation) {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let icc = decoder.icc_profile().ok().flatten();
+    let icc = known.icc.or_else(|| decoder.icc_profile().ok().flatten());
     let mut exif = decoder.exif_metadata().ok().flatten();
     if let Some(bytes) = &mut exif {
         let _ = Orientation::remove_from_exif_chunk(bytes);
     }
     // What EXIF says counts where the file itself says nothing.
-    let density = density.or_else(|| of_tiff(&mut Cursor::new(exif.as_deref()?)));
+    let density = known.density.or_else(|| of_tiff(&mut Cursor::new(exif.as_deref()?)));
     (Metadata { icc, exif, density, ..Metadata::default() }, orientation)
 }
 

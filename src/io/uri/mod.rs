@@ -9,7 +9,6 @@ mod source;
 
 pub use duration::parse_duration;
 pub use parts::UriError;
-pub(in crate::io) use parts::unescaped;
 pub(in crate::io) use sink::SinkSpec;
 pub use sink::SinkUri;
 pub use source::SourceUri;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::frame::{Matrix, Range};
 use crate::io::limits::MAX_SIDE;
-use crate::io::location::Location;
+use crate::io::location::{Location, unescaped};
 use crate::io::video::VideoFormat;
 
 /// What is wrong with a URI; one line.
@@ -109,23 +109,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// A name with `%3F` and `%25` as the letters that they stand for, which mean something in a URI and in a pattern.
-pub(in crate::io) fn unescaped(name: &str) -> String {
-    name.replace("%3F", "?").replace("%3f", "?").replace("%25", "%")
-}
-
 /// Does a key of the query begin here?
 fn is_key(query: &str, at: usize) -> bool {
     at == 0 || query.as_bytes()[at - 1] == b'&'
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes() {
-        assert_eq!(unescaped("a%3Fb%3fc%25d %20 100%"), "a?b?c%d %20 100%");
-        assert_eq!(unescaped("%253F"), "%3F", "an escape is not read twice");
-    }
 }

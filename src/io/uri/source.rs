@@ -12,7 +12,7 @@ use crate::io::device::csi::spec::CsiSpec;
 use crate::io::device::v4l2::spec::{CameraSpec, is_of_cameras};
 use crate::io::limits::MAX_SIDE;
 use crate::io::location::Location;
-use crate::io::video::{Pattern, Rate, SMALLEST, VideoFormat};
+use crate::io::video::{LeaveOut, Pattern, Rate, SMALLEST, VideoFormat};
 
 /// Where frames come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,10 +22,7 @@ pub struct SourceUri {
     pub(in crate::io) rate: Option<Rate>,
     pub(in crate::io) matrix: Option<Matrix>,
     pub(in crate::io) range: Option<Range>,
-    /// Are pictures that cannot be read passed over, from the first on?
-    pub(in crate::io) lenient: bool,
-    /// Where the results go, and how large they become, if finished ones are left out.
-    pub(in crate::io) finished: Option<(Pattern, usize)>,
+    pub(in crate::io) leave: LeaveOut,
 }
 
 /// What a source is, by its kind.
@@ -65,7 +62,7 @@ impl FromStr for SourceUri {
             }
         };
         parts.end()?;
-        Ok(Self { uri: uri.to_string(), spec, rate, matrix, range, lenient: false, finished: None })
+        Ok(Self { uri: uri.to_string(), spec, rate, matrix, range, leave: LeaveOut::default() })
     }
 }
 
@@ -150,7 +147,7 @@ impl SourceUri {
     /// When there is no such thing here.
     pub fn set_lenient(&mut self) -> Result<(), UriError> {
         match &self.spec {
-            SourceSpec::Y4m(_) | SourceSpec::Raw { .. } | SourceSpec::Pictures { .. } => self.lenient = true,
+            SourceSpec::Y4m(_) | SourceSpec::Raw { .. } | SourceSpec::Pictures { .. } => self.leave.unreadable = true,
             SourceSpec::Test(_) | SourceSpec::Camera(_) | SourceSpec::Csi(_) => {
                 return Err(
                     self.wrong("--on-error is for files and pipes; damaged frames of cameras are always skipped")
@@ -168,7 +165,7 @@ impl SourceUri {
     pub fn set_finished(&mut self, sink: &SinkUri, scale: usize) -> Result<(), UriError> {
         match (&self.spec, &sink.spec) {
             (SourceSpec::Pictures { .. }, SinkSpec::Pictures { pattern, start: None }) => {
-                self.finished = Some((pattern.clone(), scale));
+                self.leave.finished = Some((pattern.clone(), scale));
                 Ok(())
             }
             (SourceSpec::Pictures { .. }, SinkSpec::Pictures { .. }) => {

@@ -7,8 +7,7 @@ use crate::frame::{FrameFormat, Layout, PixelFormat};
 use crate::geom::Size;
 use crate::io::error::{CreateError, OpenError, ReadError, WriteError};
 use crate::io::image::{Metadata, Output, Picture, is_colour, is_finished, open};
-use crate::io::location::{Location, same_file};
-use crate::io::uri::{SourceUri, unescaped};
+use crate::io::location::{Location, same_file, unescaped};
 
 /// A path with a number in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +68,15 @@ impl Pattern {
     }
 }
 
+/// Which pictures of a sequence are passed over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::io) struct LeaveOut {
+    /// Those before the first that can be opened.
+    pub(in crate::io) unreadable: bool,
+    /// Those whose results, so many times as large, are finished.
+    pub(in crate::io) finished: Option<(Pattern, usize)>,
+}
+
 /// Pictures of one size, by number until none follows.
 pub(in crate::io) struct Sequence {
     pattern: Pattern,
@@ -83,13 +91,12 @@ pub(in crate::io) struct Sequence {
 }
 
 impl Sequence {
-    /// Opens the first picture; `clip` tells all but size and layout. Of a lenient
-    /// URI, what cannot be opened is passed over.
+    /// Opens the first picture; `clip` tells all but size and layout.
     pub(in crate::io) fn open(
         pattern: Pattern,
         start: Option<u64>,
         mut clip: Clip,
-        uri: &SourceUri,
+        leave: LeaveOut,
     ) -> Result<Self, OpenError> {
         let file = pattern.path(0).with_file_name("").join(format!("*{}", pattern.after)).display().to_string();
         let none = || OpenError::Corrupt { file, reason: "there is no picture with a number".into() };
@@ -99,7 +106,7 @@ impl Sequence {
             match open(&Location::File(pattern.path(next))) {
                 Ok(picture) => break picture,
                 Err(error) => {
-                    let follows = pattern.next(next + 1).filter(|_| uri.lenient);
+                    let follows = pattern.next(next + 1).filter(|_| leave.unreadable);
                     let Some(number) = follows else { return Err(error) };
                     log::warn!("{error}; passed over");
                     match pattern.path(next).exists() {
@@ -117,7 +124,7 @@ impl Sequence {
         let (format, layout) =
             if colour { (PixelFormat::Rgb8, Layout::Rgb) } else { (PixelFormat::Gray8, Layout::Gray) };
         clip.format = FrameFormat::picture(picture.size(), layout);
-        Ok(Self { pattern, next, clip, format, opened: Some(picture), troubles, finished: uri.finished.clone() })
+        Ok(Self { pattern, next, clip, format, opened: Some(picture), troubles, finished: leave.finished })
     }
 
     fn next_picture(&mut self) -> Result<Option<Picture>, ReadError> {

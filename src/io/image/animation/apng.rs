@@ -1,6 +1,6 @@
 //! Animated PNG in.
 
-use ::png::{BlendOp, ColorType, Decoder, DisposeOp, Reader, Transformations};
+use ::png::{BlendOp, ColorType, DecodeOptions, Decoder, DisposeOp, Reader, Transformations};
 
 use super::canvas::{Canvas, Disposal, Part};
 use super::{Bytes, Delay, Frames};
@@ -17,7 +17,10 @@ struct Apng {
 }
 
 pub(super) fn open(bytes: Bytes) -> Result<(Size, Box<dyn Frames>), Fault> {
-    let mut decoder = Decoder::new(bytes);
+    let mut options = DecodeOptions::default();
+    // By default a damaged picture would be passed over.
+    options.set_skip_ancillary_crc_failures(false);
+    let mut decoder = Decoder::new_with_options(bytes, options);
     decoder.set_transformations(Transformations::EXPAND | Transformations::ALPHA | Transformations::STRIP_16);
     let mut reader = decoder.read_info()?;
     let info = reader.info();

@@ -13,7 +13,7 @@ mod webp;
 use std::io::Cursor;
 use std::sync::Arc;
 
-use super::{Metadata, Source};
+use super::{Animation, Delay, Metadata, Source};
 use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::io::error::{Fault, OpenError, ReadError};
@@ -23,24 +23,6 @@ pub(super) use sink::AnimationSink;
 
 /// A file in memory, for any number of readers.
 type Bytes = Cursor<Arc<[u8]>>;
-
-/// How an animation is played.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Animation {
-    /// Its pictures.
-    pub frames: u32,
-    /// How often it is played; `None` is for ever.
-    pub plays: Option<u32>,
-}
-
-/// How long a picture is seen, in seconds, as a fraction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Delay {
-    /// Parts.
-    pub parts: u16,
-    /// Parts of a second; not 0.
-    pub of: u16,
-}
 
 /// Decodes an animation.
 trait Frames: Send {
@@ -94,10 +76,7 @@ pub(super) fn open(
     check_whole(name, size, 4)?;
     can_get(12 * size.area() as u64 + bytes.len() as u64).map_err(|error| OpenError::io(name, error))?;
     let bytes: Arc<[u8]> = bytes.into();
-    let (found, mut plays, mut opaque) =
-        (fenced(|| count(kind, &bytes, size)).map_err(|fault| fault.open(name))?, None, true);
-    let frames = found.0;
-    (plays, opaque) = (found.1.or(plays), found.2 && opaque);
+    let (frames, plays, opaque) = fenced(|| count(kind, &bytes, size)).map_err(|fault| fault.open(name))?;
     if frames == 0 {
         return Err(OpenError::Corrupt { file: name.into(), reason: "there is no picture in it".into() });
     }
@@ -133,8 +112,7 @@ pub(super) fn gif_size(bytes: &[u8]) -> Option<Size> {
 
 /// Size of a WebP and what it carries, if it is an animation.
 pub(super) fn animated_webp(bytes: &[u8]) -> Option<(Size, Metadata)> {
-    let found = fenced(|| webp::about(bytes)).ok()?;
-    found.filter(|_| bytes.len() > 12)
+    fenced(|| webp::about(bytes)).ok()?
 }
 
 impl Source for AnimationSource {
