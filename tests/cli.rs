@@ -284,7 +284,7 @@ fn wrong_inputs_are_told_in_one_line() {
         ),
         ("cut.jpg", &jpeg[..jpeg.len() / 2], "cut short"),
         ("cut.ppm", b"P6 4 4 255\nabc", "cut short"),
-        ("gif.png", b"GIF89a\x04\0\x04\0\0\0\0", "cut short"),
+        ("gif.png", b"GIF89a\x04\0\x04\0\0\0\0", "damaged GIF"),
     ];
     for (name, bytes, reason) in cases {
         let input = save(&folder, name, bytes);

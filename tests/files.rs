@@ -250,6 +250,8 @@ fn names_cannot_command_the_terminal() {
     assert!(words.contains("a\\u{1b}[2J") && !words.contains('\u{1b}'), "{words:?}");
     assert_eq!((output.status.code(), words.lines().count()), (Some(2), 1));
     drop(picture);
+    let words = said(&command(&["upscale", "a.png", "b.png", "-f", "x\u{1b}[2J"]).output().unwrap());
+    assert!(!words.contains('\u{1b}') && words.contains("x\\u{1b}[2J"), "{words:?}");
 }
 
 /// Decoders and encoders of other crates end the program where they get no memory: it must be asked for before.

@@ -20,6 +20,8 @@ mod session;
 mod settings;
 mod upscale;
 
+use std::borrow::Cow;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -35,8 +37,15 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help for a reader that has left is no failure.
-            let _ = error.print();
+            // Help for a reader that has left is no failure. What was typed is in an error, and not for the terminal to obey.
+            let text = error.render().to_string();
+            let obeyed = error.use_stderr() && text.lines().any(|line| matches!(report::shown(line), Cow::Owned(_)));
+            if obeyed {
+                let lines: Vec<_> = text.lines().map(report::shown).collect();
+                let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(error.exit_code() as u8);
         }
     };

@@ -4,7 +4,9 @@
 
 #![allow(dead_code)] // no test file needs all of it
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::sync::Mutex;
 
 use bifocal::internals::board::{Board, Config, Throttling, recognise};
 use bifocal::internals::frame::{FrameFormat, Layout};
@@ -82,7 +84,8 @@ pub fn y4m(bytes: &[u8]) -> bool {
 
 /// A URI, as a source and as a sink.
 pub fn uri(bytes: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(bytes);
+    // The program makes one line of whatever it says; the URI in it is as it came.
+    let text = String::from_utf8_lossy(bytes).replace(['\n', '\r'], " ");
     let (source, sink) = (text.parse::<SourceUri>(), text.parse::<SinkUri>());
     one_line(source).is_some() | one_line(sink).is_some()
 }
@@ -113,12 +116,22 @@ pub fn model(bytes: &[u8]) -> bool {
     true
 }
 
+/// Panics that were fenced, by the crate that they came from.
+pub static FENCED: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+
 /// Panics inside decoders of other crates are errors of the file, and silent as in the program.
 pub fn silence_fenced_panics() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !bifocal::internals::io::decoding() && !bifocal::internals::model::panic_is_handled() {
             default(info);
+            return;
+        }
+        // The folder of a crate in the registry, or of the standard library.
+        let file = info.location().map_or("somewhere", |location| location.file());
+        let folder = file.rsplit_once("/src/").map_or(file, |(folder, _)| folder).rsplit('/').next().unwrap_or(file);
+        if let Ok(mut crates) = FENCED.lock() {
+            *crates.entry(folder.to_string()).or_insert(0) += 1;
         }
     }));
 }

@@ -6,7 +6,8 @@ use jxl_oxide::{AllocTracker, AuxBoxData, FrameBufferSample, JxlImage, PixelForm
 
 use image::metadata::Orientation;
 
-use super::whole::{Samples, turned};
+use super::picture::Samples;
+use super::whole::turned;
 use super::{Metadata, Source};
 use crate::frame::PixelFormat;
 use crate::geom::Size;

@@ -1,7 +1,6 @@
 //! The rows of a picture: who lends them, who takes them, and what travels beside them.
 
 use super::density::{Density, scale_exif};
-use super::pnm::to_eight_bits;
 use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::io::error::{ReadError, WriteError};
@@ -82,6 +81,12 @@ pub struct Delay {
     pub of: u16,
 }
 
+/// Samples of a whole picture.
+pub(super) enum Samples {
+    Eight(Vec<u8>),
+    Sixteen(Vec<u16>),
+}
+
 /// What travels with the pixels.
 #[derive(Clone, Debug, Default)]
 pub struct Metadata {
@@ -105,6 +110,11 @@ pub struct PngColour {
     pub(super) gamma: Option<::png::ScaledFloat>,
     pub(super) chromaticities: Option<::png::SourceChromaticities>,
     pub(super) srgb: Option<::png::SrgbRenderingIntent>,
+}
+
+/// `sample` of 0..=`max` rounded to 0..=255.
+pub(super) fn to_eight_bits(sample: u32, max: u32) -> u8 {
+    ((sample.min(max) * 255 + max / 2) / max) as u8
 }
 
 /// Samples of 16 bits, rounded to 8.

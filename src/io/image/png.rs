@@ -9,8 +9,7 @@ use ::png::{
 use image::metadata::Orientation;
 
 use super::density::Unit;
-use super::pnm::to_eight_bits;
-use super::whole::Samples;
+use super::picture::{Samples, to_eight_bits};
 use super::{Density, Metadata, PngColour, Sink, Source, whole};
 use crate::frame::PixelFormat;
 use crate::geom::Size;

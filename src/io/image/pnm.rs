@@ -3,6 +3,7 @@
 use std::io::{BufRead, Write};
 
 use super::encoding::spread;
+use super::picture::to_eight_bits;
 use super::{Metadata, Sink, Source};
 use crate::frame::PixelFormat;
 use crate::geom::Size;
@@ -141,11 +142,6 @@ impl<R: BufRead + Send> Source for PnmSource<R> {
     fn deep_row(&self) -> &[u16] {
         &self.deep
     }
-}
-
-/// `sample` of 0..=`max` rounded to 0..=255.
-pub(in crate::io) fn to_eight_bits(sample: u32, max: u32) -> u8 {
-    ((sample.min(max) * 255 + max / 2) / max) as u8
 }
 
 /// Writes P5 for grey and P6 for colour.

@@ -9,7 +9,7 @@ use ::tiff::tags::{ResolutionUnit, Tag};
 
 use super::Metadata;
 use super::density::Unit;
-use super::whole::Samples;
+use super::picture::Samples;
 use crate::geom::Size;
 
 /// Writes pixels of grey, RGB or RGBA.

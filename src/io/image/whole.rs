@@ -12,7 +12,7 @@ use image::{
 
 use super::density::{Unit, of_tiff, profile_of_tiff};
 use super::encoding::spread;
-use super::picture::eight_bits;
+use super::picture::{Samples, eight_bits};
 use super::{Density, Encoding, Metadata, Sink, Source, tiff};
 use crate::frame::PixelFormat;
 use crate::geom::Size;
@@ -33,12 +33,6 @@ const BESIDE: u64 = 4 << 20;
 
 /// A JPEG segment holds at most this much EXIF.
 const JPEG_EXIF_BYTES: usize = 65_000;
-
-/// Samples of a whole picture.
-pub(super) enum Samples {
-    Eight(Vec<u8>),
-    Sixteen(Vec<u16>),
-}
 
 struct WholeSource {
     size: Size,
