@@ -18,8 +18,9 @@ use counting::{held, take_peak};
 use dice::Dice;
 use originals::originals;
 
-/// What a damaged file may take beside what is held before: the largest picture that is read whole, several times over.
-const MOST: usize = 1 << 30;
+/// What a damaged file may ask for beside what is held before: the largest picture that is read whole, with what decoders take
+/// beside it. Most of that is asked for only to see whether it could be had.
+const MOST: usize = 5 * (512 << 20);
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Flips bits, sets bytes, repeats and removes pieces, cuts.

@@ -130,8 +130,12 @@ fn signals_leave_nothing_behind() {
     for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
         let (folder, _) = folder();
         let (mut child, partial) = half_done(folder.path());
+        // Held open: waiting would close it, and the picture would end before the signal does its work.
+        let stdin = child.stdin.take();
         send(&child, signal);
-        assert_eq!(child.wait().unwrap().signal(), Some(number));
+        let status = child.wait().unwrap();
+        assert_eq!(status.signal(), Some(number), "{signal}: {status:?}");
+        drop(stdin);
         assert!(!partial.exists(), "{signal}");
         assert_eq!(names(folder.path()), ["in.ppm"]);
     }
@@ -251,7 +255,7 @@ fn names_cannot_command_the_terminal() {
     assert_eq!((output.status.code(), words.lines().count()), (Some(2), 1));
     drop(picture);
     let words = said(&command(&["upscale", "a.png", "b.png", "-f", "x\u{1b}[2J"]).output().unwrap());
-    assert!(!words.contains('\u{1b}') && words.contains("x\\u{1b}[2J"), "{words:?}");
+    assert!(!words.contains('\u{1b}') && words.contains("--format-out"), "{words:?}");
 }
 
 /// Decoders and encoders of other crates end the program where they get no memory: it must be asked for before.

@@ -1,16 +1,18 @@
 //! Damaged pictures, by the hundred: an error in one line or a picture, never a panic, and never half a picture
 //! that passes for whole.
 
-#[path = "support/dice.rs"]
-mod dice;
+#[path = "support/cases.rs"]
+mod cases;
 #[path = "support/originals.rs"]
 mod originals;
 
 use std::io::Cursor;
 
 use bifocal::internals::io::open_stream;
-use dice::Dice;
+use cases::{damaged, each, flip};
 use originals::{originals, picture};
+use proptest::prelude::*;
+use proptest::sample::select;
 
 /// All pixels, or the message.
 fn read(name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
@@ -90,44 +92,30 @@ fn files_cut_short_are_refused() {
 #[test]
 fn flipped_bits_never_panic() {
     silence_fenced_panics();
-    for (name, bytes) in originals() {
-        let mut dice = Dice(bytes.len() as u64);
-        for round in 0..300 {
-            let mut damaged = bytes.clone();
-            for _ in 0..=round % 4 {
-                let at = dice.roll(damaged.len());
-                damaged[at] ^= 1 << dice.roll(8);
-            }
-            let _ = read(name, damaged);
-        }
-    }
+    each(4000, (select(originals()), prop::collection::vec(flip(), 1..=4)), |((name, bytes), damage)| {
+        let _ = read(name, damaged(&bytes, usize::MAX, &damage));
+    });
 }
 
 /// PNG has checksums: damage up to the last pixel must show.
 #[test]
 fn a_flipped_bit_in_a_png_is_found() {
     silence_fenced_panics();
-    for (name, bytes) in originals().into_iter().filter(|(name, _)| name.ends_with(".png")) {
-        let mut dice = Dice(99);
-        for _ in 0..300 {
-            let mut damaged = bytes.clone();
-            let at = dice.roll(bytes.len() - 12);
-            damaged[at] ^= 1 << dice.roll(8);
-            assert!(read(name, damaged).is_err(), "{name}: the bit at byte {at} goes unseen");
-        }
-    }
+    let originals: Vec<_> = originals().into_iter().filter(|(name, _)| name.ends_with(".png")).collect();
+    each(1500, (select(originals), flip()), |((name, bytes), flip)| {
+        let damaged = damaged(&bytes, bytes.len() - 12, &[flip]);
+        assert!(read(name, damaged).is_err(), "{name}: the bit goes unseen");
+    });
 }
 
 #[test]
 fn noise_is_refused() {
     silence_fenced_panics();
-    for (name, bytes) in originals() {
-        let mut dice = Dice(5);
-        for keep in [0, 2, 8, 12, 16, 30] {
-            let mut noise = bytes[..bytes.len().min(keep)].to_vec();
-            noise.extend((0..400).map(|_| dice.roll(256) as u8));
-            let _ = read(name, noise);
-        }
+    let noise = prop::collection::vec(any::<u8>(), 400);
+    each(100, (select(originals()), select(&[0, 2, 8, 12, 16, 30][..]), noise), |((name, bytes), keep, noise)| {
+        let _ = read(name, [&bytes[..bytes.len().min(keep)], &noise].concat());
+    });
+    for (name, _) in originals() {
         assert!(read(name, b"neither one nor the other".to_vec()).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! Upscalers of other families (`tests/models/make.py`): each runs in floats and comes out alike however the frame is cut,
-//! within its budget, or is refused with the reason. `tests/onnxruntime/networks.py` compares them with onnxruntime.
+//! Upscalers of other families (`tests/models/make.py`): each runs in integers or in floats and comes out alike however the
+//! frame is cut, within its budget, or is refused with the reason. `tests/onnxruntime/networks.py` compares them with onnxruntime.
 
 #[path = "support/counting.rs"]
 mod counting;
@@ -8,7 +8,7 @@ mod support;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use bifocal::{Branches, Budget, Engine, Model, Options, PixelFormat, PrepareError, Size, Tile};
+use bifocal::{Branches, Budget, Engine, Level, Model, Options, PixelFormat, PrepareError, Size, Tile};
 use counting::{held, take_peak};
 use support::{picture, run, tiny, upscale};
 
@@ -62,10 +62,19 @@ fn families_run_or_say_why() {
         let options = Options::new(Size::new(61, 47), format).with_budget(Budget::mib(256));
         let rows = picture("towers.png", options.size, options.format);
         let whole = upscale(&model, &options, &rows);
+        let int8 = name.starts_with("int8-");
+        assert_eq!(int8, model.graph().is_some(), "{name}: {}", model.why_float());
+        if int8 {
+            for level in Level::all() {
+                let made = upscale(&model, &options.clone().with_level(level), &rows);
+                assert!(made == whole, "{name}, level {}: other bytes", level.name());
+            }
+        }
         for (side, threads) in [(16, 1), (32, 2)] {
             let tiles = upscale(&model, &options.clone().with_tile(Tile::Fixed(side)).with_threads(threads), &rows);
             let (differ, most) = apart(&whole, &tiles);
-            assert!(most <= 1 && differ * 1000 <= whole.len(), "{name}, tile {side}: {differ} differ by up to {most}");
+            let alike = if int8 { differ == 0 } else { most <= 1 && differ * 1000 <= whole.len() };
+            assert!(alike, "{name}, tile {side}: {differ} differ by up to {most}");
         }
         // It is the picture, enlarged.
         let channels = format.channels();
@@ -103,7 +112,14 @@ fn alpha_and_grey_pass_through_networks_of_three_colours() {
 #[test]
 fn budgets_hold() {
     let _alone = ALONE.lock();
-    for (name, mib, threads) in [("compact-x2", 4, 1), ("compact-x2", 12, 2), ("swin-x2", 6, 1), ("rrdb-x4", 14, 1)] {
+    for (name, mib, threads) in [
+        ("int8-compact-x2", 1, 1),
+        ("int8-many-x2", 6, 2),
+        ("compact-x2", 4, 1),
+        ("compact-x2", 12, 2),
+        ("swin-x2", 6, 1),
+        ("rrdb-x4", 14, 1),
+    ] {
         let model = named(name);
         let options =
             Options::new(Size::new(300, 200), PixelFormat::Rgb8).with_budget(Budget::mib(mib)).with_threads(threads);
@@ -125,6 +141,49 @@ fn a_network_that_sees_the_whole_picture_needs_it_in_one_tile() {
     let error = Engine::prepare(&model, &options(4)).expect_err("too small");
     assert!(matches!(error, PrepareError::Budget { .. }), "{error}");
     Engine::prepare(&model, &options(512)).unwrap();
+}
+
+/// What the file says, what is asked for, and networks that are given an enlarged picture.
+#[test]
+fn metadata_and_enlarged_pictures() {
+    let _alone = ALONE.lock();
+    let file = |name: &str| std::fs::read(files().into_iter().find(|file| self::name(file) == name).unwrap()).unwrap();
+    // metadata_props is field 14 of a model: messages of a key and a value.
+    let with = |name: &str, key: &str, value: &str| {
+        let entry = [&[10, key.len() as u8], key.as_bytes(), &[18, value.len() as u8], value.as_bytes()].concat();
+        [file(name), vec![14 << 3 | 2, entry.len() as u8], entry].concat()
+    };
+    let open = |name: &str, key: &str, value: &str| Model::parse("mine", &with(name, key, value));
+    let enlarged = open("srcnn-y-x1", "scale", "3").unwrap();
+    assert_eq!(enlarged.metadata().scale, 3);
+    let options = Options::new(Size::new(40, 31), PixelFormat::Rgb8).with_budget(Budget::mib(64));
+    let rows = picture("towers.png", options.size, options.format);
+    let whole = upscale(&enlarged, &options, &rows);
+    assert_eq!(whole.len(), 9 * rows.len());
+    let tiles = upscale(&enlarged, &options.clone().with_tile(Tile::Fixed(32)), &rows);
+    assert!(apart(&whole, &tiles).1 <= 1);
+    // It is near the picture enlarged, and the same network leaves the size as it is without the entry.
+    let nearest = |at: usize| rows[(at / 3 / 120 / 3 * 40 + at / 3 % 120 / 3) * 3 + at % 3];
+    let off: usize = whole.iter().enumerate().map(|(at, v)| usize::from(v.abs_diff(nearest(at)))).sum();
+    assert!(off / whole.len() < 30, "{} levels off", off / whole.len());
+    assert_eq!(upscale(&named("srcnn-y-x1"), &options, &rows).len(), rows.len());
+
+    // Another order of colours is seen by the network, in integers and in floats.
+    for model in ["int8-compact-x2", "compact-x2"] {
+        let (rgb, bgr) = (named(model), open(model, "order", "bgr").unwrap());
+        let swapped: Vec<u8> = rows.chunks(3).flat_map(|p| [p[2], p[1], p[0]]).collect();
+        let made = upscale(&bgr, &options, &swapped);
+        let back: Vec<u8> = made.chunks(3).flat_map(|p| [p[2], p[1], p[0]]).collect();
+        assert!(back == upscale(&rgb, &options, &rows), "{model}");
+    }
+    for (model, key, value, reason) in [
+        ("compact-x2", "scale", "3", "model mine: metadata: scale 3"),
+        ("compact-x2", "range", "0..7", "'0..7' is not one of"),
+        ("espcn-y-x2", "order", "bgr", "sees luma"),
+    ] {
+        let error = open(model, key, value).expect_err(key).to_string();
+        assert!(error.contains(reason), "{error}");
+    }
 }
 
 #[test]

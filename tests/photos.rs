@@ -1,8 +1,6 @@
 //! What photographs keep: bits, resolution, profiles, times of animations, and colour at transparent edges. ffmpeg and Pillow
 //! judge what goes in and out; where they are missing, that is said.
 
-#[path = "support/dice.rs"]
-mod dice;
 #[path = "support/originals.rs"]
 mod originals;
 #[path = "support/scope.rs"]

@@ -291,13 +291,18 @@ pub(super) struct EngineArgs {
     #[arg(long, value_name = "BRANCHES")]
     pub(super) branches: Option<Branches>,
 
-    /// What the numbers of a network in floats mean: 0..1, 0..255 or -1..1 [default: what a probe finds]
+    /// What the model's numbers mean: 0..1, 0..255 or -1..1 [default: what its file says, or a probe finds]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub(super) model_range: Option<Range>,
 
-    /// Order of colours of a network in floats: rgb or bgr [default: rgb]
+    /// Order of the model's colours: rgb or bgr [default: what its file says, or rgb]
     #[arg(long, value_name = "ORDER")]
     pub(super) model_order: Option<Order>,
+
+    /// Factor by which pictures are enlarged for a model that keeps their size, as SRCNN and VDSR want it [default: what its
+    /// file says, or 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(super) model_scale: Option<u8>,
 
     /// Kernels [default: the best of this processor]
     #[arg(long, value_name = "LEVEL", value_parser = level_parser())]
@@ -332,7 +337,7 @@ impl BoardArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct ModelArgs {
-    /// Model by name, or the path of an ONNX file
+    /// Model by name, or the path of an ONNX file; names are those of `bifocal models list`
     #[arg(short, long, value_name = "NAME|PATH")]
     pub(super) model: Option<PathBuf>,
 }
@@ -389,7 +394,7 @@ pub(super) struct Models {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelsCommand {
-    /// Models inside this program
+    /// Models inside this program, then those in the folders of BIFOCAL_MODELS and in /usr/share/bifocal/models
     List,
     /// What a model says of itself
     Inspect {

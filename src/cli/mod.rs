@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod catalogue;
 mod doctor;
 mod eval;
 mod failure;
@@ -21,6 +22,7 @@ mod settings;
 mod upscale;
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -38,9 +40,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help for a reader that has left is no failure. What was typed is in an error, and not for the terminal to obey.
-            let text = error.render().to_string();
-            let obeyed = error.use_stderr() && text.lines().any(|line| matches!(report::shown(line), Cow::Owned(_)));
-            if obeyed {
+            let typed = |argument: OsString| matches!(report::shown(&argument.to_string_lossy()), Cow::Owned(_));
+            if error.use_stderr() && std::env::args_os().any(typed) {
+                let text = error.render().to_string();
                 let lines: Vec<_> = text.lines().map(report::shown).collect();
                 let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
             } else {

@@ -1,13 +1,13 @@
 //! `bifocal models`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::args::{Format, Models, ModelsCommand};
+use super::catalogue::{self, load, onnx};
 use super::failure::{Code, Failure};
 use super::print;
-use super::session::{load, onnx};
 use crate::bench::scene;
 use crate::engine::{Engine, Options};
 use crate::frame::{PixelFormat, luma_row};
@@ -37,11 +37,23 @@ struct Inspected<'a> {
     why_float: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     float: Option<FloatFacts>,
+    /// The file, if it lies in a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a Path>,
 }
 
 #[derive(Serialize)]
 struct Listed<'a> {
     models: Vec<Inspected<'a>>,
+    refused: Vec<Refused>,
+}
+
+/// A file in a folder of models that is none that can be run.
+#[derive(Serialize)]
+struct Refused {
+    name: String,
+    file: PathBuf,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -60,15 +72,27 @@ pub(super) fn run(args: &Models) -> Result<(), Failure> {
 }
 
 fn list(format: Format) -> Result<(), Failure> {
-    let models: Vec<Model> =
-        Model::EMBEDDED.iter().filter_map(|name| Model::named(name).transpose()).collect::<Result<_, _>>()?;
-    let models: Vec<Inspected> = models.iter().map(inspected).collect();
-    if format == Format::Json {
-        return print::json(&Listed { models });
+    let (mut models, mut refused) = (vec![], vec![]);
+    for name in Model::EMBEDDED {
+        models.push((name.to_string(), None, load(Some(Path::new(name)))?));
     }
-    let mut text = format!("{:<20} {:>5} {:>11}  licence\n", "model", "scale", "parameters");
-    for Inspected { metadata: m, parameters, .. } in models {
-        text += &format!("{:<20} {:>5} {parameters:>11}  {}\n", m.name, m.scale, m.licence);
+    for (name, file) in catalogue::files() {
+        match catalogue::open(&file) {
+            Ok(model) => models.push((name, Some(file), model)),
+            Err(failure) => refused.push(Refused { name, file, reason: failure.to_string() }),
+        }
+    }
+    if format == Format::Json {
+        let models = models.iter().map(|(_, file, model)| Inspected { file: file.as_deref(), ..inspected(model) });
+        return print::json(&Listed { models: models.collect(), refused });
+    }
+    let mut text = format!("{:<24} {:>5} {:>11}  {:<5}  licence\n", "model", "scale", "parameters", "path");
+    for (name, _, model) in &models {
+        let Inspected { metadata: m, parameters, path, .. } = inspected(model);
+        text += &format!("{name:<24} {:>5} {parameters:>11}  {path:<5}  {}\n", m.scale, m.licence);
+    }
+    for Refused { name, reason, .. } in refused {
+        text += &format!("{name:<24} refused: {reason}\n");
     }
     print::text(&text)
 }
@@ -80,6 +104,7 @@ fn inspected(model: &Model) -> Inspected<'_> {
         path: if model.float().is_some() { "float" } else { "int8" },
         why_float: model.why_float(),
         float: model.float().map(FloatNetwork::facts),
+        file: None,
     }
 }
 
@@ -94,7 +119,7 @@ fn inspect(model: Option<&Path>, format: Format) -> Result<(), Failure> {
         }
         loaded => loaded?,
     };
-    let Inspected { metadata: m, parameters, path, why_float, float } = inspected(&model);
+    let Inspected { metadata: m, parameters, path, why_float, float, .. } = inspected(&model);
     if format == Format::Json {
         return print::json(&inspected(&model));
     }
@@ -155,11 +180,16 @@ fn verify(model: Option<&Path>, format: Format) -> Result<(), Failure> {
 /// The share of bytes that are those of tract's evaluation of the file; an error if any is too far away.
 fn agreement(model: &Model, onnx: &[u8]) -> Result<f64, Failure> {
     let size = JUDGED_SIZE;
-    let mut luma = vec![0; size.area()];
-    luma_row(PixelFormat::Rgb8, &scene(size.width, size.height), &mut luma);
-    let judged = evaluate(&model.metadata().name, onnx, size.width, size.height, &luma)?;
-    let options = Options { level: Level::SCALAR, ..Options::new(size, PixelFormat::Gray8) };
-    let ours = frame(model, &options, &luma)?;
+    let mut pixels = scene(size.width, size.height);
+    let mut format = PixelFormat::Rgb8;
+    if model.graph().is_some_and(|graph| graph.channels == 1) {
+        let mut luma = vec![0; size.area()];
+        luma_row(format, &pixels, &mut luma);
+        (pixels, format) = (luma, PixelFormat::Gray8);
+    }
+    let judged = evaluate(&model.metadata().name, onnx, size.width, size.height, &pixels)?;
+    let options = Options { level: Level::SCALAR, budget: Budget::mib(256), ..Options::new(size, format) };
+    let ours = frame(model, &options, &pixels)?;
     let apart = |limit: u8| ours.iter().zip(&judged).filter(|(a, b)| a.abs_diff(**b) > limit).count();
     if ours.len() != judged.len() || apart(MOST_APART) > 0 || apart(1) * 1000 > ours.len() {
         let message = format!("{}: the result differs from tract's evaluation of the file", model.metadata().name);

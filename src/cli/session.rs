@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::args::EngineArgs;
+use super::catalogue::load;
 use super::failure::{Failure, is_budget};
 use crate::board::Machine;
 use crate::engine::{self, Engine, MOST_THREADS, Options, PrepareError, Report};
@@ -43,7 +44,10 @@ impl<'a> Session<'a> {
             _ => load(named.or(machine.board.defaults.model.as_deref().map(Path::new)))?,
         };
         let mut model = model;
-        model.read_as(args.model_range, args.model_order).map_err(Failure::usage)?;
+        let (range, order) = (args.model_range, args.model_order);
+        model
+            .read_as(range, order, args.model_scale.map(usize::from))
+            .map_err(|reason| Failure::usage(format!("model {}: {reason}", model.metadata().name)))?;
         if let Some(float) = model.float() {
             let facts = float.facts();
             let order = facts.order.map_or(String::new(), |order| format!(" {}", order.name()));
@@ -130,30 +134,4 @@ impl<'a> Session<'a> {
     pub(super) fn budget(&self) -> Budget {
         self.args.mem.or(self.machine.board.defaults.memory).unwrap_or_default()
     }
-}
-
-/// The ONNX file of a model that [`load`] takes.
-pub(super) fn onnx(model: Option<&Path>) -> Result<Vec<u8>, Failure> {
-    let name = model.map_or_else(|| Model::EMBEDDED.first().copied(), Path::to_str);
-    if let Some(onnx) = name.map_or(Ok(None), Model::embedded_onnx)? {
-        return Ok(onnx);
-    }
-    Ok(Model::read(model.unwrap_or(Path::new("")))?)
-}
-
-/// A model by name or path; the default without either.
-pub(super) fn load(model: Option<&Path>) -> Result<Model, Failure> {
-    let Some(path) = model else { return Ok(Model::embedded()?) };
-    if let Some(model) = path.to_str().map_or(Ok(None), Model::named)? {
-        return Ok(model);
-    }
-    let looks_like_name = path.components().count() == 1 && path.extension().is_none();
-    if looks_like_name && !path.exists() {
-        let names = if Model::EMBEDDED.is_empty() { "none".into() } else { Model::EMBEDDED.join(", ") };
-        return Err(Failure::usage(format!(
-            "there is no model '{}'; built in are {names}; anything else is the path of an ONNX file",
-            path.display()
-        )));
-    }
-    Ok(Model::open(path)?)
 }

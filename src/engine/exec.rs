@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use super::arrange::{arrange_row, shuffle_row};
 use super::layout::Layout;
 use crate::kernels::{self, Epilogue, Level, Output, Residual};
 use crate::memory::{Arena, Borrower, MOST_READS, ReadRows, RingRows, WriteRows};
+use crate::model::Border;
 use crate::plan::{Attention, Buffer, Conv, Depthwise, Fused, Kind, MOST_ROWS, Plan, Step};
 
 type Rows<'a> = heapless::Vec<&'a [u8], MOST_ROWS>;
@@ -40,7 +42,7 @@ impl Scratch {
                 grow(&mut s.query, kernel.tokens * kernel.keys);
                 grow(&mut s.tokens, kernel.tokens * (kernel.keys + kernel.values));
                 grow(&mut s.attended, kernel.tokens * kernel.values);
-                s.kernel.reserve(level, kernel);
+                level.reserve(kernel, &mut s.kernel);
             }
         }
         s
@@ -71,7 +73,7 @@ impl<'a> StepRunner<'a> {
         let _ = read.push(self.layout.padding());
         let rows = self.rows_of(step.write);
         let written = step.rows_done(units.start, rows)..step.rows_done(units.end, rows);
-        let write = self.layout.ring_rows(self.thread, step.write, written);
+        let write = self.layout.ring_rows(self.thread, step.write, written.clone());
         let mut borrow = self.arena.borrow(borrower, &read, &write);
         let (reads, writes) = borrow.split();
         match &step.kind {
@@ -79,6 +81,10 @@ impl<'a> StepRunner<'a> {
             Kind::Depthwise(depthwise) => units.for_each(|unit| self.depthwise(step, depthwise, unit, reads, writes)),
             Kind::Attention(a) => units.for_each(|unit| self.attention(step, a, unit, reads, writes, scratch)),
             _ => units.for_each(|unit| self.elementwise(step, unit, reads, writes)),
+        }
+        let buffer = self.buffer(step.write);
+        if buffer.border != Border::Zero {
+            written.for_each(|row| buffer.continue_row(writes.row(row), buffer.columns.of(self.width)));
         }
     }
 
@@ -93,15 +99,14 @@ impl<'a> StepRunner<'a> {
     /// Adds the rows of the Step's read of this number; those outside the frame are padding.
     fn collect<'r>(&self, rows: &mut Rows<'r>, step: &Step, number: usize, unit: usize, reads: &'r ReadRows) {
         let read = &step.reads[number];
-        let (base, count) = (read.base(unit), self.rows_of(read.buffer) as isize);
+        let (base, count, buffer) = (read.base(unit), self.rows_of(read.buffer), self.buffer(read.buffer));
         for offset in &read.offsets {
-            let row = base + offset;
-            let row = if (0..count).contains(&row) {
-                reads.row(number, row as usize)
-            } else {
-                let zero = self.buffer(read.buffer).zero;
-                let row = self.layout.padding_values.iter().position(|value| *value == zero).unwrap_or(0);
-                reads.row(step.reads.len(), row)
+            let row = match buffer.border.inside(base + offset, count) {
+                Some(row) => reads.row(number, row),
+                None => {
+                    let row = self.layout.padding_values.iter().position(|value| *value == buffer.zero).unwrap_or(0);
+                    reads.row(step.reads.len(), row)
+                }
             };
             // PREPARE has checked that all rows of a unit fit.
             let _ = rows.push(row);
@@ -160,11 +165,24 @@ impl<'a> StepRunner<'a> {
             inputs[first..].iter_mut().for_each(|row| *row = &row[self.pixels(read.buffer)]);
         }
         let (buffer, range) = (self.buffer(step.write), self.pixels(step.write));
-        if let Kind::Shuffle(n) = step.kind {
-            for y in 0..n {
-                self.level.shuffle_row(n, y, inputs[0], &mut writes.row(unit * n + y)[range.clone()]);
+        match step.kind {
+            Kind::Shuffle(n) => {
+                for y in 0..n {
+                    let out = &mut writes.row(unit * n + y)[range.clone()];
+                    shuffle_row(self.level, n, buffer.stride, y, inputs[0], out);
+                }
+                return;
             }
-            return;
+            Kind::Arrange(view) => {
+                let sources = step.reads.iter().map(|read| self.buffer(read.buffer));
+                let sources: heapless::Vec<&Buffer, MOST_READS> = sources.collect();
+                for y in 0..step.unit_rows {
+                    let out = &mut writes.row(unit * step.unit_rows + y)[range.clone()];
+                    arrange_row(view, y, &inputs, &sources, buffer, out);
+                }
+                return;
+            }
+            _ => {}
         }
         let out = &mut writes.row(unit)[range];
         match &step.kind {
@@ -175,7 +193,8 @@ impl<'a> StepRunner<'a> {
             Kind::Gate(gate) => self.level.gate_row(gate, buffer.stride, inputs[0], inputs[1], out),
             Kind::Pool { pool, columns: true } => self.level.pool_columns(pool, buffer.stride, inputs[0], out),
             Kind::Pool { pool, columns: false } => self.level.pool_rows(pool, &inputs, out),
-            Kind::Conv(_) | Kind::Depthwise(_) | Kind::Attention(_) | Kind::Shuffle(_) => {}
+            Kind::Table(tables) => self.level.table_row(tables, buffer.stride, inputs[0], out),
+            Kind::Conv(_) | Kind::Depthwise(_) | Kind::Attention(_) | Kind::Shuffle(_) | Kind::Arrange(_) => {}
         }
     }
 
@@ -212,7 +231,7 @@ impl<'a> StepRunner<'a> {
             for r in (0..a.window).filter(|r| (0..height).contains(&(top + *r as isize))) {
                 let tokens = &scratch.attended[r * a.window * buffer.stride + skipped..][..bytes];
                 let out = writes.row((top + r as isize) as usize);
-                out[buffer.pixel(from)..][..bytes].copy_from_slice(tokens);
+                copy(tokens, &mut out[buffer.pixel(from)..][..bytes]);
             }
         }
     }
@@ -230,13 +249,25 @@ impl<'a> StepRunner<'a> {
     }
 }
 
+/// Copies slices of one length. They are short, mostly a multiple of 64 bytes: calls would take longer than copying.
+#[inline]
+fn copy(from: &[u8], to: &mut [u8]) {
+    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<64>(), to.as_chunks_mut::<64>());
+    for (from, to) in from.iter().zip(to) {
+        *to = *from;
+    }
+    if !to_rest.is_empty() {
+        to_rest.copy_from_slice(from_rest);
+    }
+}
+
 /// The pixels of a window, row by row; columns outside the frame are the nearest inside.
 fn gather(rows: &[&[u8]], buffer: &Buffer, left: isize, columns: usize, into: &mut [u8]) {
     let (window, c) = (rows.len(), buffer.stride);
     let inside = left >= 0 && left as usize + window <= columns;
     for (row, into) in rows.iter().zip(into.chunks_exact_mut(window * c)) {
         if inside {
-            into.copy_from_slice(&row[buffer.pixel(left as usize)..][..window * c]);
+            copy(&row[buffer.pixel(left as usize)..][..window * c], into);
             continue;
         }
         for (x, pixel) in into.chunks_exact_mut(c).enumerate() {

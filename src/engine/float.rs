@@ -8,8 +8,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::int8::Row;
+use super::pixels::{from_rgb, to_rgb};
 use super::{Options, PrepareError, PushError, Report};
-use crate::frame::{Colour, PixelFormat, luma_row};
+use crate::frame::{Colour, Enlarger, PixelFormat};
 use crate::geom::{Size, Span};
 use crate::model::{Executor, FloatNetwork, Model, ModelError};
 use crate::tile::Tile;
@@ -64,36 +65,33 @@ pub struct Choice {
 
 impl Choice {
     /// Source rows that colour needs: those of a band and its halo, and what the filter reads beside them.
-    pub fn kept_rows(&self, options: &Options) -> usize {
-        (self.outer.height + 4).min(options.size.height)
+    pub fn kept_rows(&self, network: &FloatNetwork, options: &Options) -> usize {
+        (self.outer.height.div_ceil(network.enlarged) + 2 * network.enlarged + 4).min(options.size.height)
     }
 
     /// Everything that is allocated.
     fn total(&self, network: &FloatNetwork, options: &Options) -> usize {
-        let colour = Colour::bytes(options.format, options.size.width, network.scale, self.kept_rows(options));
-        self.bytes + colour + network.scale * options.size.width * options.format.channels() + FIXED
+        let Size { width, .. } = options.size;
+        let colour = Colour::bytes(options.format, width, network.factor(), self.kept_rows(network, options));
+        let enlarger = match network.enlarged {
+            1 => 0,
+            n => Enlarger::bytes(network.channels, options.size, n) + width * network.channels,
+        };
+        self.bytes + colour + enlarger + network.factor() * width * options.format.channels() + FIXED
     }
 }
 
-/// The choice of the least work that fits the budget.
-pub fn choose(network: &FloatNetwork, options: &Options) -> Result<Choice, PrepareError> {
-    let all = all(network, options)?;
-    let fits = |choice: &&Choice| choice.total(network, options) <= options.budget.0;
-    let needed = || all.iter().map(|c| c.total(network, options)).min().unwrap_or(usize::MAX);
-    all.iter().find(fits).cloned().ok_or_else(|| PrepareError::Budget { needed: needed(), given: options.budget.0 })
-}
-
-/// The least that any choice takes.
-pub fn least(network: &FloatNetwork, options: &Options) -> Result<usize, PrepareError> {
-    Ok(all(network, options)?.iter().map(|c| c.total(network, options)).min().unwrap_or(usize::MAX))
-}
-
-fn all(network: &FloatNetwork, options: &Options) -> Result<Vec<Choice>, PrepareError> {
+/// The choice of the least work that fits the budget, and the least that any choice takes.
+pub fn choose(network: &FloatNetwork, options: &Options) -> Result<(Choice, usize), PrepareError> {
     let side = match options.tile {
         Tile::Auto => None,
         Tile::Fixed(side) => Some(side),
     };
-    Ok(choices(network, options.size, options.threads, side)?)
+    let all = choices(network, options.size.scaled(network.enlarged), options.threads, side)?;
+    let total = |choice: &Choice| choice.total(network, options);
+    let needed = all.iter().map(total).min().unwrap_or(usize::MAX);
+    let fitting = all.into_iter().find(|choice| total(choice) <= options.budget.0);
+    fitting.map(|choice| (choice, needed)).ok_or(PrepareError::Budget { needed, given: options.budget.0 })
 }
 
 /// What `plan` prints of a choice.
@@ -111,7 +109,7 @@ pub fn report(
         strip: choice.tile.height,
         halo: if whole { 0 } else { network.halo },
         frame: choice.frame,
-        output: options.size.scaled(network.scale),
+        output: options.size.scaled(network.factor()),
         threads: options.threads,
         level: options.level.name(),
         branches: options.branches.name(),
@@ -120,7 +118,12 @@ pub fn report(
         total_bytes: choice.total(network, options),
         arena_bytes: choice.bytes - network.held_bytes(),
         weight_bytes: network.held_bytes(),
-        colour_bytes: Colour::bytes(options.format, options.size.width, network.scale, choice.kept_rows(options)),
+        colour_bytes: Colour::bytes(
+            options.format,
+            options.size.width,
+            network.factor(),
+            choice.kept_rows(network, options),
+        ),
         model_bytes: model.bytes(),
         macs_per_frame: (macs * choice.overhead) as u64,
         mac_overhead: choice.overhead,
@@ -176,8 +179,11 @@ pub struct FloatRunner {
     network: FloatNetwork,
     executor: Executor,
     choice: Choice,
-    /// Size of the frame as it comes.
+    /// Size of the frame as the network is given it.
     size: Size,
+    enlarger: Option<Enlarger>,
+    /// A row of the source, where it is enlarged.
+    source: Vec<u8>,
     columns: Vec<Cut>,
     bands: Vec<Cut>,
     /// Ring of rows, interleaved in the network's channels.
@@ -196,7 +202,10 @@ impl FloatRunner {
     pub fn new(network: &FloatNetwork, choice: Choice, options: &Options) -> Result<Self, ModelError> {
         let FloatNetwork { halo, step, channels, scale, .. } = *network;
         let Choice { frame, tile, outer, .. } = choice;
-        let (size, threads) = (options.size, options.threads);
+        let (size, threads) = (options.size.scaled(network.enlarged), options.threads);
+        let enlarger =
+            (network.enlarged > 1).then(|| Enlarger::new(channels, options.size, network.enlarged, options.level));
+        let source = vec![0; if enlarger.is_some() { options.size.width * channels } else { 0 }];
         let executor = network.executor(outer)?;
         let columns = cuts(frame.width, tile.width, halo, step);
         let bytes = (outer.area() * channels, executor.output().area() * channels);
@@ -205,6 +214,8 @@ impl FloatRunner {
             network: network.clone(),
             executor,
             size,
+            enlarger,
+            source,
             bands: cuts(frame.height, tile.height, halo, step),
             rows: vec![0; outer.height * size.width * channels],
             output: vec![0; scale * scale * tile.height * frame.width * channels],
@@ -219,23 +230,46 @@ impl FloatRunner {
     /// The next frame begins.
     pub fn reset(&mut self) {
         (self.pushed, self.made) = (0, 0);
+        self.enlarger.iter_mut().for_each(Enlarger::reset);
     }
 
     /// Takes a row of pixels of `format`, and gives the output rows that are finished.
     pub fn push<E>(
         &mut self,
-        row: Row<'_>,
+        mut row: Row<'_>,
         format: PixelFormat,
         emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
-        let bytes = self.size.width * self.network.channels;
+        let channels = self.network.channels;
+        let bytes = self.size.width * channels;
         let kept = self.rows.len() / bytes;
-        let own = &mut self.rows[self.pushed % kept * bytes..][..bytes];
-        match self.network.channels {
-            1 => row.colour.luma(row.bytes, own),
-            _ => to_rgb(format, row.bytes, own),
+        let see = |row: &Row<'_>, seen: &mut [u8]| match channels {
+            1 => row.colour.luma(row.bytes, seen),
+            _ => to_rgb(format, row.bytes, seen),
+        };
+        let Some(mut enlarger) = self.enlarger.take() else {
+            see(&row, &mut self.rows[self.pushed % kept * bytes..][..bytes]);
+            self.pushed += 1;
+            return self.give(&mut row, format, emit);
+        };
+        see(&row, &mut self.source);
+        enlarger.push(&self.source);
+        let mut done = Ok(());
+        while done.is_ok() && enlarger.next(&mut self.rows[self.pushed % kept * bytes..][..bytes]) {
+            self.pushed += 1;
+            done = self.give(&mut row, format, emit);
         }
-        self.pushed += 1;
+        self.enlarger = Some(enlarger);
+        done
+    }
+
+    /// Makes the bands whose rows are there, and gives their rows.
+    fn give<E>(
+        &mut self,
+        row: &mut Row<'_>,
+        format: PixelFormat,
+        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), PushError<E>> {
         while let Some(rows) = self.band().map_err(PushError::Network)? {
             for y in rows.start..rows.end {
                 match self.network.channels {
@@ -329,34 +363,6 @@ impl FloatRunner {
         for y in 0..scale * band.kept.len() {
             let row = &made[(scale * (band.kept.start - band.start) + y) * from + left..][..bytes];
             output[y * to + scale * column.kept.start * channels..][..bytes].copy_from_slice(row);
-        }
-    }
-}
-
-/// Pixels of `format` in red, green and blue.
-fn to_rgb(format: PixelFormat, row: &[u8], rgb: &mut [u8]) {
-    for (pixel, rgb) in row.chunks_exact(format.channels()).zip(rgb.chunks_exact_mut(3)) {
-        match pixel {
-            [v] | [v, _] => rgb.fill(*v),
-            colours => rgb.copy_from_slice(&colours[..3]),
-        }
-    }
-}
-
-/// Output row `y` in `format` from red, green and blue; alpha is filtered.
-fn from_rgb(format: PixelFormat, rgb: &[u8], y: usize, colour: &mut Colour, out: &mut [u8]) {
-    match format {
-        PixelFormat::Rgb8 => out.copy_from_slice(rgb),
-        PixelFormat::Gray8 => luma_row(PixelFormat::Rgb8, rgb, out),
-        PixelFormat::GrayAlpha8 | PixelFormat::Rgba8 => {
-            let alpha = format.channels() - 1;
-            colour.alpha(y, out);
-            for (rgb, out) in rgb.chunks_exact(3).zip(out.chunks_exact_mut(alpha + 1)) {
-                match alpha {
-                    1 => luma_row(PixelFormat::Rgb8, rgb, &mut out[..1]),
-                    _ => out[..3].copy_from_slice(rgb),
-                }
-            }
         }
     }
 }

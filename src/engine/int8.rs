@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 
+use super::pixels::{from_rgb, to_rgb};
 use super::prepare::Choice;
 use super::runner::Runner;
 use super::{Options, PrepareError};
-use crate::frame::Colour;
+use crate::frame::{Colour, PixelFormat};
 use crate::geom::Span;
+use crate::model::Order;
 use crate::plan::Plan;
 use crate::tile::Grid;
 
@@ -26,19 +28,24 @@ pub struct Int8 {
     runner: Runner,
     grid: Grid,
     bands: Option<Bands>,
-    tables: Tables,
-    /// Luma of an output row, where the network's tensor says it otherwise.
+    sight: Sight,
+    /// An output row, where the network's tensor says it otherwise.
     shown: Vec<u8>,
 }
 
-/// Between bytes of the picture and of the network's tensors, where they differ.
+/// How the network sees the picture.
 #[derive(Debug)]
-struct Tables {
+struct Sight {
+    format: PixelFormat,
+    /// 1 (luma) or 3.
+    channels: usize,
+    order: Order,
+    /// From bytes of the picture to those of the network's tensors, where they differ; and back.
     input: Option<Box<[u8; 256]>>,
     output: Option<Box<[u8; 256]>>,
 }
 
-/// Luma of a band of tiles with its halo, and what has been made of it.
+/// What the network sees of a band of tiles with its halo, and what has been made of it.
 #[derive(Debug)]
 struct Bands {
     /// Ring of input rows.
@@ -52,12 +59,13 @@ struct Bands {
 impl Int8 {
     /// Allocates for the choice, and starts the threads.
     pub fn new(mut plan: Plan, choice: Choice, options: &Options) -> Result<Self, PrepareError> {
-        let tables = Tables { input: plan.input_table.take(), output: plan.output_table.take() };
-        let shown = vec![0; if tables.output.is_some() { plan.scale * options.size.width } else { 0 }];
+        let shown = vec![0; plan.shown_bytes(options.size.width)];
+        let (input, output) = (plan.input_table.take(), plan.output_table.take());
+        let sight = Sight { format: options.format, channels: plan.channels, order: plan.order, input, output };
         let bands =
             choice.bands.map(|(input, output)| Bands { input: vec![0; input], output: vec![0; output], made: 0 });
         let runner = Runner::new(plan, choice.layout, choice.grid.largest(), options.level, options.threads)?;
-        Ok(Self { runner, grid: choice.grid, bands, tables, shown })
+        Ok(Self { runner, grid: choice.grid, bands, sight, shown })
     }
 
     /// The threads that run the plan.
@@ -91,32 +99,32 @@ impl Int8 {
         copies: usize,
         emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { runner, tables, shown, .. } = self;
+        let Self { runner, sight, shown, .. } = self;
         let Row { bytes: row, colour, out, height, .. } = row;
         let rows = runner.plan().scale * height;
         for _ in 0..copies {
-            runner.push(|luma| fill_luma(colour, row, tables, luma));
-            runner.advance(|y, luma| match y < rows {
-                true => finish(colour, tables, y, luma, shown, out, emit),
+            runner.push(|seen| sight.fill(colour, row, seen));
+            runner.advance(|y, made| match y < rows {
+                true => sight.finish(colour, y, made, shown, out, emit),
                 false => Ok(()),
             })?;
         }
         Ok(())
     }
 
-    /// Keeps the luma of the row; makes each band of tiles whose rows are all there.
+    /// Keeps what is seen of the row; makes each band of tiles whose rows are all there.
     fn tiles<E>(
         &mut self,
         row: Row<'_>,
         copies: usize,
         emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (grid, width) = (self.grid, self.grid.frame.width);
+        let (grid, width) = (self.grid, self.grid.frame.width * self.sight.channels);
         for copy in 0..copies {
             let y = row.y + copy;
             let Some(bands) = &mut self.bands else { return Ok(()) };
             let rows = bands.input.len() / width;
-            fill_luma(row.colour, row.bytes, &self.tables, &mut bands.input[y % rows * width..][..width]);
+            self.sight.fill(row.colour, row.bytes, &mut bands.input[y % rows * width..][..width]);
             let mut made = bands.made;
             while let Some(band) = grid.bands().nth(made).filter(|b| grid.outer_rows(*b).end == y + 1) {
                 self.band(band);
@@ -133,24 +141,25 @@ impl Int8 {
     /// Runs the tiles of a band.
     fn band(&mut self, band: Span) {
         let Self { runner, grid, bands: Some(Bands { input, output, .. }), .. } = self else { return };
-        let (scale, width) = (runner.plan().scale, grid.frame.width);
+        let (scale, channels) = (runner.plan().scale, runner.plan().channels);
+        let width = grid.frame.width * channels;
         let rows = input.len() / width;
         for columns in grid.columns() {
             let outer = grid.outer(columns, band);
             runner.begin(outer.size());
             let (first, last) = (scale * (band.start - outer.y.start), scale * (band.end - outer.y.start));
-            let left = scale * (columns.start - outer.x.start);
-            let bytes = scale * columns.len();
-            let mut keep = |y: usize, luma: &[u8]| -> Result<(), Infallible> {
+            let left = scale * channels * (columns.start - outer.x.start);
+            let bytes = scale * channels * columns.len();
+            let mut keep = |y: usize, made: &[u8]| -> Result<(), Infallible> {
                 if (first..last).contains(&y) {
-                    let at = (y - first) * scale * width + scale * columns.start;
-                    output[at..at + bytes].copy_from_slice(&luma[left..left + bytes]);
+                    let at = (y - first) * scale * width + scale * channels * columns.start;
+                    output[at..at + bytes].copy_from_slice(&made[left..left + bytes]);
                 }
                 Ok(())
             };
             for y in outer.y.start..outer.y.end {
-                let row = &input[y % rows * width..][outer.x.start..outer.x.end];
-                runner.push(|luma| luma.copy_from_slice(row));
+                let row = &input[y % rows * width..][outer.x.start * channels..outer.x.end * channels];
+                runner.push(|seen| seen.copy_from_slice(row));
                 let Ok(()) = runner.advance(&mut keep);
             }
         }
@@ -164,43 +173,69 @@ impl Int8 {
         height: usize,
         emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { runner, grid, bands: Some(bands), tables, shown } = self else { return Ok(()) };
+        let Self { runner, grid, bands: Some(bands), sight, shown } = self else { return Ok(()) };
         let scale = runner.plan().scale;
+        let bytes = scale * grid.frame.width * sight.channels;
         for y in scale * band.start..scale * band.end.min(height) {
-            let luma = &bands.output[(y - scale * band.start) * scale * grid.frame.width..][..scale * grid.frame.width];
-            finish(colour, tables, y, luma, shown, out, emit)?;
+            let made = &bands.output[(y - scale * band.start) * bytes..][..bytes];
+            sight.finish(colour, y, made, shown, out, emit)?;
         }
         Ok(())
     }
 }
 
-/// Luma of the source row that `colour` has got last, continued by its last pixel to the width of the padded frame.
-fn fill_luma(colour: &Colour, row: &[u8], tables: &Tables, luma: &mut [u8]) {
-    let pixels = colour.width();
-    colour.luma(row, &mut luma[..pixels]);
-    let last = luma[pixels - 1];
-    luma[pixels..].fill(last);
-    if let Some(table) = &tables.input {
-        luma.iter_mut().for_each(|v| *v = table[usize::from(*v)]);
-    }
-}
-
-/// An output row from its luma, to `emit`.
-fn finish<E>(
-    colour: &mut Colour,
-    tables: &Tables,
-    y: usize,
-    luma: &[u8],
-    shown: &mut [u8],
-    out: &mut [u8],
-    emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
-    match &tables.output {
-        None => colour.row(y, luma, out),
-        Some(table) => {
-            shown.iter_mut().zip(luma).for_each(|(shown, v)| *shown = table[usize::from(*v)]);
-            colour.row(y, shown, out);
+impl Sight {
+    /// What the network sees of the source row that `colour` has got last, continued by its last pixel to the width of the
+    /// padded frame.
+    fn fill(&self, colour: &Colour, row: &[u8], seen: &mut [u8]) {
+        let bytes = colour.width() * self.channels;
+        let (own, rest) = seen.split_at_mut(bytes);
+        match self.channels {
+            1 => colour.luma(row, own),
+            _ => {
+                to_rgb(self.format, row, own);
+                self.reorder(own);
+            }
+        }
+        let last = &own[bytes - self.channels..];
+        rest.chunks_exact_mut(self.channels).for_each(|pixel| pixel.copy_from_slice(last));
+        if let Some(table) = &self.input {
+            seen.iter_mut().for_each(|v| *v = table[usize::from(*v)]);
         }
     }
-    emit(out)
+
+    /// Red first to the network's order, and back.
+    fn reorder(&self, pixels: &mut [u8]) {
+        if self.order == Order::Bgr {
+            pixels.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
+        }
+    }
+
+    /// An output row from what the network made, to `emit`.
+    fn finish<E>(
+        &self,
+        colour: &mut Colour,
+        y: usize,
+        made: &[u8],
+        shown: &mut [u8],
+        out: &mut [u8],
+        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &self.output {
+            None if self.channels == 1 => {
+                colour.row(y, made, out);
+                return emit(out);
+            }
+            None => shown.copy_from_slice(&made[..shown.len()]),
+            Some(table) => shown.iter_mut().zip(made).for_each(|(shown, v)| *shown = table[usize::from(*v)]),
+        }
+        match self.channels {
+            1 => colour.row(y, shown, out),
+            _ => {
+                self.reorder(shown);
+                from_rgb(self.format, shown, y, colour, out);
+            }
+        }
+        emit(out)
+    }
 }

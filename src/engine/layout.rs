@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::geom::Size;
 use crate::memory::{Arena, LiveRange, RingRows, Slot, assign_slots};
-use crate::plan::{Plan, RowNeeds, Strips, Wavefront, simulate};
+use crate::plan::{Buffer, Plan, RowNeeds, Strips, Wavefront, simulate};
 
 /// Slots for the buffers and the padding rows.
 ///
@@ -59,8 +59,10 @@ impl Layout {
             slots.push(shape(b));
         }
         // Borders are written once, so buffers that share a slot must have the same.
-        let border =
-            |b: usize| (plan.buffers[b].stride, plan.buffers[b].left, plan.buffers[b].right, plan.buffers[b].zero);
+        let border = |b: usize| {
+            let Buffer { stride, left, right, zero, border, .. } = plan.buffers[b];
+            (stride, left, right, zero, border)
+        };
         let shared = assign_slots(&within.iter().map(|&b| (shape(b), ranges[b], border(b))).collect::<Vec<_>>());
         let own = slots.len()..slots.len() + shared.slots.len();
         within.iter().zip(&shared.slot_of).for_each(|(&b, slot)| slot_of[b] = own.start + slot);

@@ -3,16 +3,19 @@
 //! PREPARE ([`Engine::prepare`]) plans, allocates and validates. FRAME ([`Engine::push`] for rows, [`Engine::upscale`]
 //! for whole frames) allocates nothing.
 
+mod arrange;
 mod chroma;
 mod exec;
 mod float;
 mod int8;
 mod layout;
+mod pixels;
 mod prepare;
 mod report;
 mod runner;
 mod scheduler;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -20,7 +23,7 @@ use crate::frame::{Colour, PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
 use crate::geom::{MAX_SIDE, Size};
 use crate::kernels::Level;
 use crate::memory::{Budget, display_bytes};
-use crate::model::{Branches, Model, ModelError};
+use crate::model::{Branches, FloatNetwork, Model, ModelError};
 use crate::plan::{Plan, PlanError};
 use crate::tile::{MIN_TILE, Tile};
 use chroma::Chroma;
@@ -218,14 +221,38 @@ pub enum FrameError {
 /// Plans without allocating for frames.
 pub fn survey(model: &Model, options: &Options) -> Result<Report, PrepareError> {
     check(options)?;
+    match way(model, options)? {
+        Way::Int8(plan) => {
+            let choice = prepare::choose(&plan, options)?;
+            Ok(prepare::report(&plan, options, model, &choice, Some(prepare::least(&plan, options))))
+        }
+        Way::Float(network) => {
+            let (choice, least) = float::choose(&network, options)?;
+            Ok(float::report(&network, options, model, &choice, Some(least)))
+        }
+    }
+}
+
+/// The way that a model runs.
+enum Way<'m> {
+    Int8(Plan),
+    Float(Cow<'m, FloatNetwork>),
+}
+
+/// In integers where the plan takes the network, else in floats.
+fn way<'m>(model: &'m Model, options: &Options) -> Result<Way<'m>, PrepareError> {
     if let Some(network) = model.float() {
         model.zeroed(options.branches)?;
-        let choice = float::choose(network, options)?;
-        return Ok(float::report(network, options, model, &choice, Some(float::least(network, options)?)));
+        return Ok(Way::Float(Cow::Borrowed(network)));
     }
-    let plan = Plan::new(model, options.branches, options.level)?;
-    let choice = prepare::choose(&plan, options)?;
-    Ok(prepare::report(&plan, options, model, &choice, Some(prepare::least(&plan, options))))
+    match Plan::new(model, options.branches, options.level) {
+        Ok(plan) => Ok(Way::Int8(plan)),
+        Err(refused @ PlanError::Unsupported { .. }) if options.branches == Branches::Both => {
+            let network = model.float_instead()?.ok_or(refused)?;
+            Ok(Way::Float(Cow::Owned(network)))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Are the options within what is supported?
@@ -287,18 +314,17 @@ impl Engine {
     pub fn prepare(model: &Model, options: &Options) -> Result<Self, PrepareError> {
         check(options)?;
         let scale = model.metadata().scale;
-        let (path, report, kept) = match model.float() {
-            None => {
-                let plan = Plan::new(model, options.branches, options.level)?;
+        let (path, report, kept) = match way(model, options)? {
+            Way::Int8(plan) => {
                 let choice = prepare::choose(&plan, options)?;
                 let (report, kept) = (prepare::report(&plan, options, model, &choice, None), choice.kept);
                 (Path::Int8(Box::new(Int8::new(plan, choice, options)?)), report, kept)
             }
-            Some(network) => {
-                model.zeroed(options.branches)?;
-                let choice = float::choose(network, options)?;
-                let (report, kept) = (float::report(network, options, model, &choice, None), choice.kept_rows(options));
-                (Path::Float(Box::new(FloatRunner::new(network, choice, options)?)), report, kept)
+            Way::Float(network) => {
+                let (choice, _) = float::choose(&network, options)?;
+                let report = float::report(&network, options, model, &choice, None);
+                let kept = choice.kept_rows(&network, options);
+                (Path::Float(Box::new(FloatRunner::new(&network, choice, options)?)), report, kept)
             }
         };
         let Size { width, height } = options.size;

@@ -31,7 +31,7 @@ const FIXED: usize = 76 << 10;
 pub struct Choice {
     pub grid: Grid,
     pub layout: Layout,
-    /// Bytes of a band's luma, in and out, when there are tiles.
+    /// Bytes of a band, in and out, when there are tiles.
     pub bands: Option<(usize, usize)>,
     /// Source rows kept for colour.
     pub kept: usize,
@@ -96,7 +96,8 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
     let mut bands = None;
     let kept = if tiled {
         let rows = (grid.tile.height + 2 * grid.halo).min(grid.frame.height);
-        bands = Some((rows * grid.frame.width, plan.scale * plan.scale * grid.tile.height * grid.frame.width));
+        let width = plan.channels * grid.frame.width;
+        bands = Some((rows * width, plan.scale * plan.scale * grid.tile.height * width));
         rows + 4
     } else {
         layout.lag + 4
@@ -104,8 +105,8 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
     let kept = kept.min(options.size.height);
     let scratch = Scratch::new(plan, options.level).bytes();
     let colour = colour_bytes(plan, options, kept);
-    let shown = usize::from(plan.output_table.is_some());
-    let out = plan.scale * options.size.width * (options.format.channels() + shown);
+    let shown = plan.shown_bytes(options.size.width);
+    let out = plan.scale * options.size.width * options.format.channels() + shown;
     let threads = options.threads * scratch + (options.threads - 1) * STACK;
     let bytes = layout.bytes() + plan.weight_bytes() + threads + colour + out + bands.map_or(0, |(i, o)| i + o) + FIXED;
     Choice { grid, layout, bands, kept, bytes }

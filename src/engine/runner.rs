@@ -204,7 +204,9 @@ impl Runner {
         let (buffer, y) = (&plan.buffers[plan.input], self.input_rows);
         let rows = layout.ring_rows(0, plan.input, y..y + 1);
         let mut borrow = arena.borrow(&mut self.worker.borrower, &[], &rows);
-        fill(&mut borrow.split().1.row(y)[buffer.pixel(0)..buffer.pixel(self.size.width)]);
+        let row = borrow.split().1.row(y);
+        fill(&mut row[buffer.pixel(0)..buffer.pixel(self.size.width)]);
+        buffer.continue_row(row, self.size.width);
         self.input_rows += 1;
     }
 

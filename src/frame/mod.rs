@@ -3,6 +3,7 @@
 mod colour;
 #[cfg(feature = "cli")]
 mod deep;
+mod enlarge;
 mod fit;
 mod luma;
 mod packing;
@@ -13,6 +14,7 @@ mod yuv;
 pub use colour::Colour;
 #[cfg(feature = "cli")]
 pub use deep::Deep;
+pub use enlarge::Enlarger;
 pub use fit::{Fit, Fitter};
 pub use luma::luma_row;
 pub use packing::{Bits, Packer, PixelBits};

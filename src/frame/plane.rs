@@ -100,7 +100,7 @@ impl Bicubic {
     }
 
     /// First of the four source rows that output row `y` is made of.
-    fn top(&self, y: usize) -> isize {
+    pub(super) fn top(&self, y: usize) -> isize {
         (y / self.down.len()) as isize + self.down[y % self.down.len()].first
     }
 

@@ -9,6 +9,9 @@
 //! before it takes the next input, so nothing is upscaled that would only wait: with a sink or network of D per
 //! frame a frame waits at most N D in the queue, D in the network's hands and D in the sink's. Latency is at most
 //! (N + 2) frame times, for ever.
+//!
+//! A recording of a live source keeps time: frames have the moment of their capture, and where some were dropped, the sink gets
+//! the one before again until the recording is as long as what was recorded.
 
 mod overlay;
 mod queue;

@@ -11,6 +11,8 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, type_proto};
 use tract_onnx::tract_core::framework::Framework as _;
 
+use super::node::name;
+
 /// Larger files are refused.
 pub(super) const LARGEST_FILE: usize = 64 << 20;
 /// Larger constants are refused, in values.
@@ -48,11 +50,6 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, String> {
         }
     }
     Ok(proto)
-}
-
-/// What a node is called in messages: by its name, or by its first output.
-pub(super) fn name(node: &NodeProto) -> &str {
-    if node.name.is_empty() { node.output.first().map_or("", String::as_str) } else { &node.name }
 }
 
 /// Messages of the format whose fields are counted.
@@ -185,6 +182,7 @@ pub(super) fn plain(proto: &mut ModelProto) -> Result<(), String> {
     graph.doc_string.clear();
     single_precision(graph);
     shuffles(graph);
+    super::qoperator::spelt_out(graph)?;
     static_quantisation(graph)
 }
 

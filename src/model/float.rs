@@ -4,6 +4,7 @@
 //! channels, halo, the grid that tiles must keep to, pixels that it loses at the border. How its numbers are meant is
 //! found by a probe.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,11 +12,11 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::{tensor_shape_proto::dimension::Value as Dimension, type_proto};
 use tract_onnx::prelude::*;
 
-use super::ModelError;
 use super::executor::{Executor, live_bytes, macs};
 use super::format::{Form, Layout, Order, Range};
-use super::load::{self, output_shape};
+use super::load::{self, Shape, output_shape};
 use super::reach::{Reach, reach};
+use super::{MOST_SCALE, ModelError};
 use crate::geom::Size;
 
 /// Sides at which the reach is looked for, until the middle of the picture sees no border.
@@ -27,8 +28,6 @@ const STEPS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 /// Mean levels of 255 that a smooth picture may be off in the usual range. A network keeps brightness to a few; one that
 /// was trained on bytes is far off between 0 and 1, where its biases are large.
 const MUCH: f64 = 8.0;
-/// Most output pixels for an input pixel, along one axis.
-const MOST_SCALE: usize = 8;
 
 /// How pictures are given to a network in floats.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -56,6 +55,10 @@ pub struct FloatFacts {
 /// A network in floats, and how pictures are given to it.
 #[derive(Clone)]
 pub struct FloatNetwork {
+    /// For messages.
+    name: String,
+    /// The network at sizes that it was typed at, while it is looked at.
+    typed: HashMap<Shape, Arc<TypedModel>>,
     proto: Arc<ModelProto>,
     bytes: usize,
     /// Layout of the input.
@@ -64,8 +67,10 @@ pub struct FloatNetwork {
     pub output_layout: Layout,
     /// 1 (luma) or 3.
     pub channels: usize,
-    /// Output pixels for an input pixel, along one axis.
+    /// Output pixels for an input pixel of the network, along one axis.
     pub scale: usize,
+    /// How much the picture is enlarged before the network sees it, along one axis.
+    pub enlarged: usize,
     /// Input pixels that are lost on each side: the picture is mirrored by as many.
     pub margin: usize,
     /// Input pixels that an output pixel depends on, beyond its own, on any side.
@@ -98,9 +103,12 @@ impl fmt::Debug for FloatNetwork {
 
 impl FloatNetwork {
     /// Looks at the network; the error names what is in the way. `bytes`: of the file.
-    pub(super) fn new(proto: ModelProto, bytes: usize) -> Result<Self, String> {
+    pub(super) fn new(name: &str, proto: ModelProto, bytes: usize) -> Result<Self, String> {
         let quantised = proto.graph.iter().flat_map(|g| &g.node).any(|n| n.op_type == "QuantizeLinear");
         let mut network = Self {
+            name: name.to_string(),
+            typed: HashMap::new(),
+            enlarged: 1,
             layout: Layout::Nchw,
             output_layout: Layout::Nchw,
             channels: 3,
@@ -121,11 +129,32 @@ impl FloatNetwork {
         network.find_scale()?;
         network.find_reach()?;
         network.find_range()?;
+        network.typed = HashMap::new();
         Ok(network)
     }
 
+    /// Output pixels for a pixel of the picture, along one axis.
+    pub fn factor(&self) -> usize {
+        self.scale * self.enlarged
+    }
+
     fn typed(&self, size: Size) -> Result<TypedModel, String> {
-        Ok(load::typed(&self.proto, self.bytes, self.layout.shape(self.channels, size))?.typed)
+        let shape = self.layout.shape(self.channels, size);
+        match self.typed.get(&shape) {
+            Some(known) => Ok(TypedModel::clone(known)),
+            None => Ok(load::typed(&self.proto, self.bytes, shape)?.typed),
+        }
+    }
+
+    /// [`FloatNetwork::typed`] for a size that is looked at again.
+    fn probed(&mut self, size: Size) -> Result<Arc<TypedModel>, String> {
+        let shape = self.layout.shape(self.channels, size);
+        if let Some(known) = self.typed.get(&shape) {
+            return Ok(known.clone());
+        }
+        let typed = Arc::new(load::typed(&self.proto, self.bytes, shape)?.typed);
+        self.typed.insert(shape, typed.clone());
+        Ok(typed)
     }
 
     fn run_at(&self, size: Size) -> Result<Executor, String> {
@@ -134,8 +163,8 @@ impl FloatNetwork {
         Executor::new(self.typed(size)?, form, size, !self.quantised)
     }
 
-    fn output_shape(&self, size: Size) -> Result<Vec<usize>, String> {
-        output_shape(&self.typed(size)?)
+    fn output_shape(&mut self, size: Size) -> Result<Vec<usize>, String> {
+        output_shape(&*self.probed(size)?)
     }
 
     /// Layout, channels and size of the input, as declared, or as the network accepts them.
@@ -169,7 +198,7 @@ impl FloatNetwork {
                 Ok(_) => {
                     // A size that is only declared, and that nothing inside depends on, is none.
                     let others = [Size::new(NARROW, NARROW), Size::new(3 * NARROW, NARROW)];
-                    if others.iter().all(|other| self.output_shape(*other).is_ok()) {
+                    if others.into_iter().all(|other| self.output_shape(other).is_ok()) {
                         self.fixed = None;
                     }
                     return Ok(());
@@ -183,7 +212,7 @@ impl FloatNetwork {
     /// Scale, lost pixels, and the sizes that are accepted; needs the input.
     fn find_scale(&mut self) -> Result<(), String> {
         let size = self.fixed.unwrap_or(Size::new(NARROW, NARROW));
-        let typed = self.typed(size)?;
+        let typed = self.probed(size)?;
         self.macs_per_pixel = macs(&typed) / size.area() as f64;
         let shape = output_shape(&typed)?;
         let layouts = [self.layout, Layout::Nchw, Layout::Nhwc];
@@ -191,7 +220,8 @@ impl FloatNetwork {
         self.output_layout = layouts.into_iter().find(fits).ok_or_else(|| {
             format!("the output {shape:?} is not a picture of as many channels as the input's {}", self.channels)
         })?;
-        let read = |shape: &[usize]| self.output_layout.read(shape).map(|(_, size)| size);
+        let layout = self.output_layout;
+        let read = |shape: &[usize]| layout.read(shape).map(|(_, size)| size);
         let made = read(&shape).ok_or("the output is not a picture")?;
         let (scale, lost) = match self.fixed {
             Some(_) => {
@@ -213,13 +243,14 @@ impl FloatNetwork {
         if self.fixed.is_some() {
             return Ok(());
         }
-        let accepts = |step: &usize| {
+        let mut accepts = |step: &usize| {
             // An odd multiple, unlike in width and height.
             let size = Size::new((NARROW / step + 1) * step, (NARROW / step + 3) * step);
             let made = self.output_shape(size).ok().and_then(|s| read(&s));
             made.is_some_and(|m| m == Size::new(scale * size.width - lost, scale * size.height - lost))
         };
-        self.step = STEPS.into_iter().find(accepts).ok_or("it takes no size that is a multiple of 64")?;
+        let step = STEPS.into_iter().find(&mut accepts);
+        self.step = step.ok_or("it takes no size that is a multiple of 64")?;
         Ok(())
     }
 
@@ -235,7 +266,7 @@ impl FloatNetwork {
                     0 => Size::new(NARROW, side),
                     _ => Size::new(side, NARROW),
                 });
-                let found = reach(&self.typed(size)?, axis, output_axis)?;
+                let found = reach(&*self.probed(size)?, axis, output_axis)?;
                 if found.whole.is_some() {
                     self.whole = found.whole;
                     return Ok(());
@@ -342,12 +373,12 @@ impl FloatNetwork {
 
     /// The network at one size of tile.
     pub fn executor(&self, size: Size) -> Result<Executor, ModelError> {
-        load::fenced("", || self.run_at(size))
+        load::fenced(&self.name, || self.run_at(size))
     }
 
     /// An estimate of what a run at one size of tile allocates.
     pub fn live_bytes(&self, size: Size) -> Result<usize, ModelError> {
-        load::fenced("", || live_bytes(&self.typed(size)?))
+        load::fenced(&self.name, || live_bytes(&self.typed(size)?))
     }
 
     /// The frame as the network is given it: padded to the grid, and by what is lost at the border.

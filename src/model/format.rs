@@ -30,6 +30,25 @@ impl Range {
         }
     }
 
+    /// The number that stands for a byte.
+    pub fn exact(self, byte: u8) -> f64 {
+        let v = f64::from(byte);
+        match self {
+            Self::One => v / 255.0,
+            Self::Bytes => v,
+            Self::Signed => v / 127.5 - 1.0,
+        }
+    }
+
+    /// The inverse of [`Range::exact`], not rounded.
+    pub fn steps_of(self, real: f64) -> f64 {
+        match self {
+            Self::One => real * 255.0,
+            Self::Bytes => real,
+            Self::Signed => (real + 1.0) * 127.5,
+        }
+    }
+
     pub(super) fn real(self, byte: u8) -> f32 {
         let v = f32::from(byte);
         match self {

@@ -1,5 +1,9 @@
 //! The network as the plan sees it: quantised tensors, and the operations between them.
 
+use std::sync::Arc;
+
+use super::format::{Order, Range};
+
 /// Index of a tensor in [`Graph::tensors`].
 pub type TensorId = usize;
 
@@ -59,7 +63,7 @@ impl Ratio {
 }
 
 /// How an operation looks at its input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum View {
     /// As it is.
     Plain,
@@ -71,6 +75,29 @@ pub enum View {
     RepeatColumns(usize),
     /// Each row repeated this many times.
     RepeatRows(usize),
+    /// Each pixel repeated this many times along its row, and each row as often.
+    Repeat(usize),
+    /// Some of the channels.
+    Channels {
+        /// The first.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
+    /// Depth to space whose channels lie in the order (channel, row, column); none is left once a file is read.
+    ChannelsToSpace(usize),
+}
+
+impl View {
+    /// Channels that a tensor of `channels` is seen to have.
+    pub fn channels(self, channels: usize) -> usize {
+        match self {
+            Self::SpaceToDepth(n) => n * n * channels,
+            Self::DepthToSpace(n) | Self::ChannelsToSpace(n) => channels / (n * n),
+            Self::Channels { count, .. } => count,
+            _ => channels,
+        }
+    }
 }
 
 /// An input: a tensor and how it is looked at.
@@ -80,6 +107,33 @@ pub struct Input {
     pub tensor: TensorId,
     /// The view.
     pub view: View,
+}
+
+/// What lies outside a tensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Border {
+    /// Zeros.
+    #[default]
+    Zero,
+    /// The nearest pixel.
+    Edge,
+    /// The picture mirrored at the middle of its last pixels.
+    Reflect,
+}
+
+impl Border {
+    /// The place inside `0..length` that stands for `at`; none where zeros do.
+    pub fn inside(self, at: isize, length: usize) -> Option<usize> {
+        let last = length as isize - 1;
+        if (0..=last).contains(&at) {
+            return Some(at as usize);
+        }
+        match self {
+            Self::Zero => None,
+            Self::Edge => Some(at.clamp(0, last) as usize),
+            Self::Reflect => Some((if at < 0 { -at } else { 2 * last - at }).clamp(0, last) as usize),
+        }
+    }
 }
 
 /// Weights of a convolution.
@@ -101,17 +155,21 @@ pub struct ConvWeights {
     pub dilation: usize,
     /// One input channel for each output?
     pub depthwise: bool,
+    /// What it reads outside its input.
+    pub border: Border,
 }
 
 /// An operation on real values, before its output is quantised.
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// The picture's luma.
+    /// The picture: luma, or three colours.
     Picture,
-    /// Convolution, stride 1, zero padding that keeps the size.
+    /// Convolution, stride 1, padding that keeps the size.
     Conv(ConvWeights),
     /// Sum of two tensors; the second may have one channel for all of the first's.
     Add,
+    /// The first tensor without the second.
+    Subtract,
     /// Product of a tensor with a gate.
     Gate,
     /// Mean over `n` columns of a row.
@@ -122,6 +180,10 @@ pub enum Op {
     Concat,
     /// The same values with another scale or layout.
     Copy,
+    /// The same bytes, arranged as the input is viewed.
+    Arrange,
+    /// Each byte through a table: one for all channels, or one for each.
+    Table(Arc<[[u8; 256]]>),
     /// `relu(q k^T) v` within windows of `window` x `window` pixels; the grid is moved up and left by
     /// `shift`, and pixels outside the frame are the nearest inside.
     Attention {
@@ -160,4 +222,10 @@ pub struct Graph {
     pub output: Input,
     /// Output pixels for an input pixel, along one axis.
     pub scale: usize,
+    /// 1 (luma) or 3.
+    pub channels: usize,
+    /// What the numbers of the picture mean.
+    pub range: Range,
+    /// Order of three colours.
+    pub order: Order,
 }

@@ -29,8 +29,10 @@ const MOST_CHANNELS: usize = 4096;
 #[derive(Clone, Debug)]
 pub(super) struct Quantised {
     pub data: Vec<i8>,
-    /// One for each output.
+    /// One for each index along `axis`.
     pub scales: Vec<f32>,
+    /// 0, where a convolution has its outputs, or 1, where a transposed one has them.
+    pub axis: usize,
 }
 
 /// A file that was read.
@@ -57,7 +59,7 @@ pub(super) fn fenced<T>(name: &str, f: impl FnOnce() -> Result<T, String>) -> Re
 }
 
 /// A reason on one line of bearable length, whatever names of the file it holds.
-fn shown(reason: &str) -> String {
+pub(super) fn shown(reason: &str) -> String {
     let mut line: String = reason.chars().take(LONGEST_REASON).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if reason.chars().nth(LONGEST_REASON).is_some() {
         line.push_str("...");
@@ -246,27 +248,35 @@ fn quantised(node: &InferenceNode, inputs: &[TValue]) -> TractResult<Option<Quan
     }
     let values = |t: &Tensor| t.cast_to::<f32>().map(|t| unchecked_f32(&t));
     let (scales, zeros) = (values(scale)?, rest.first().map_or(Ok(vec![0.0]), |z| values(z))?);
-    let outputs = data.shape()[0].max(1);
-    // Scales along another axis: a plan cannot use them, and says so where the weights are read.
-    if ![1, outputs].contains(&scales.len()) || ![1, outputs].contains(&zeros.len()) {
-        return Ok(None);
-    }
-    if scales.len() > 1 {
-        // Folding tells the axis: along the outputs, or not.
-        let folded = node.op.eval_out_of_plan(inputs.iter().cloned().collect())?.context("it cannot be folded")?;
-        let (real, raw, each) = (unchecked_f32(&folded[0]), values(data)?, data.len() / outputs);
-        let along = |(i, v): (usize, &f32)| *v == (raw[i] - zeros[i / each % zeros.len()]) * scales[i / each];
-        if !real.iter().enumerate().all(along) {
-            return Ok(None);
+    let raw = values(data)?;
+    // Folding tells the axis of the scales. Those along another axis than 0 and 1 no plan can use; it says so where the weights
+    // are read.
+    let folded = match scales.len() {
+        1 => None,
+        _ => {
+            let folded = node.op.eval_out_of_plan(inputs.iter().cloned().collect())?.context("it cannot be folded")?;
+            Some(unchecked_f32(&folded[0]))
         }
+    };
+    for axis in 0..data.rank().min(2) {
+        let outputs = data.shape()[axis].max(1);
+        let each = data.shape()[axis + 1..].iter().product::<usize>().max(1);
+        let of = |i: usize| i / each % outputs;
+        if ![1, outputs].contains(&scales.len()) || ![1, outputs].contains(&zeros.len()) {
+            continue;
+        }
+        let integer = |i: usize| raw[i] - zeros[of(i) % zeros.len()];
+        let along = |(i, v): (usize, &f32)| *v == integer(i) * scales[of(i) % scales.len()];
+        if folded.as_ref().is_some_and(|real| !real.iter().enumerate().all(along)) {
+            continue;
+        }
+        let fits = |w: f32| (-128.0..=127.0).contains(&w);
+        let Some(integers) = (0..raw.len()).map(|i| Some(integer(i)).filter(|w| fits(*w)).map(|w| w as i8)).collect()
+        else {
+            return Ok(None);
+        };
+        let scales = (0..outputs).map(|o| scales[o % scales.len()]).collect();
+        return Ok(Some(Quantised { data: integers, scales, axis }));
     }
-    let each = (data.len() / outputs).max(1);
-    let mut integers = Vec::with_capacity(data.len());
-    for (i, v) in values(data)?.into_iter().enumerate() {
-        let w = v - zeros[i / each % zeros.len()];
-        ensure!((-128.0..=127.0).contains(&w), "weights that need more than 8 signed bits");
-        integers.push(w as i8);
-    }
-    let scales = (0..outputs).map(|o| scales[o % scales.len()]).collect();
-    Ok(Some(Quantised { data: integers, scales }))
+    Ok(None)
 }

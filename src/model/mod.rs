@@ -10,6 +10,8 @@ mod format;
 mod graph;
 mod load;
 mod moves;
+mod node;
+mod qoperator;
 mod reach;
 mod read;
 mod reference;
@@ -18,11 +20,12 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 pub use executor::Executor;
 pub use float::{FloatFacts, FloatNetwork};
 pub use format::{Layout, Order, Range};
-pub use graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
+pub use graph::{Border, ConvWeights, Graph, Input, Node, Op, Ratio, Tensor, TensorId, View};
 pub use reference::evaluate;
 
 thread_local! {
@@ -34,6 +37,9 @@ thread_local! {
 pub fn panic_is_handled() -> bool {
     QUIET.with(Cell::get)
 }
+
+/// Output pixels for an input pixel, along one axis, at most.
+const MOST_SCALE: usize = 8;
 
 /// Why what is well formed is not planned, where there is no more to say.
 const UNSUPPORTED: &str = "not supported here";
@@ -134,8 +140,8 @@ pub enum ModelError {
 /// The way that a network runs.
 #[derive(Clone, Debug)]
 enum Network {
-    /// Integers, by the plan.
-    Int8(Graph),
+    /// Integers, by the plan; and the file, for floats should the plan refuse it. Models inside the binary are not refused.
+    Int8(Graph, Option<Arc<[u8]>>),
     /// Floats, by tract; and why not by the plan.
     Float(Box<FloatNetwork>, String),
 }
@@ -161,7 +167,7 @@ impl Model {
 
     /// An embedded model by name; none if there is none of that name.
     pub fn named(name: &str) -> Result<Option<Self>, ModelError> {
-        Self::embedded_onnx(name)?.map(|onnx| Self::parse(name, &onnx)).transpose()
+        Self::embedded_onnx(name)?.map(|onnx| Self::read_file(name, &onnx, false)).transpose()
     }
 
     /// The default model of a scale; none if there is none of that scale.
@@ -186,11 +192,15 @@ impl Model {
 
     /// Parses ONNX. `name` is for messages, and for a file that does not name itself.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
+        Self::read_file(name, bytes, true)
+    }
+
+    fn read_file(name: &str, bytes: &[u8], keep: bool) -> Result<Self, ModelError> {
         let fail = |reason: String| ModelError::Parse { name: name.to_string(), reason };
-        let (network, texts) = load::fenced(name, || network(bytes))?;
+        let (network, texts) = load::fenced(name, || network(name, bytes, keep))?;
         let text = |key: &str| texts.get(key).cloned().unwrap_or_default();
         let scale = match &network {
-            Network::Int8(graph) => graph.scale,
+            Network::Int8(graph, _) => graph.scale,
             Network::Float(network, _) => network.scale,
         };
         let zeroed = match texts.get("branches") {
@@ -201,21 +211,29 @@ impl Model {
         };
         let mut branches = vec![Branches::Both];
         branches.extend([Branches::Cnn, Branches::Transformer].into_iter().filter(|b| zeroed.contains_key(b.name())));
-        if texts.get("scale").is_some_and(|s| s.parse() != Ok(scale)) {
-            return Err(fail(format!("metadata says scale {}, the network's is {}", text("scale"), scale)));
-        }
+        let said = match texts.get("scale") {
+            None => None,
+            Some(text) => {
+                let number = text.parse().ok().filter(|n| (1..=MOST_SCALE).contains(n));
+                Some(number.ok_or_else(|| fail(format!("metadata says scale {text}, the network's is {scale}")))?)
+            }
+        };
         let named = text("name");
         let metadata = Metadata {
             name: if named.is_empty() { name.to_string() } else { named },
             scale,
             window: text("window").parse().unwrap_or(1),
-            colour: if text("colour").is_empty() { "luma".into() } else { text("colour") },
+            colour: if text("colour").is_empty() { network.sees().into() } else { text("colour") },
             branches,
             licence: text("licence"),
             training_data: text("training_data"),
             weights_sha256: text("weights_sha256"),
         };
-        Ok(Self { metadata, network, zeroed })
+        let mut model = Self { metadata, network, zeroed };
+        let range = texts.get("range").map(|t| t.parse()).transpose().map_err(|e| fail(format!("metadata: {e}")))?;
+        let order = texts.get("order").map(|t| t.parse()).transpose().map_err(|e| fail(format!("metadata: {e}")))?;
+        model.read_as(range, order, said).map_err(|e| fail(format!("metadata: {e}")))?;
+        Ok(model)
     }
 
     /// What the file says of itself.
@@ -227,7 +245,7 @@ impl Model {
     #[doc(hidden)]
     pub fn graph(&self) -> Option<&Graph> {
         match &self.network {
-            Network::Int8(graph) => Some(graph),
+            Network::Int8(graph, _) => Some(graph),
             Network::Float(..) => None,
         }
     }
@@ -236,32 +254,77 @@ impl Model {
     #[doc(hidden)]
     pub fn float(&self) -> Option<&FloatNetwork> {
         match &self.network {
-            Network::Int8(_) => None,
+            Network::Int8(..) => None,
             Network::Float(network, _) => Some(network),
         }
     }
 
-    /// Gives numbers of a network in floats another meaning than was found.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code))]
-    pub(crate) fn read_as(&mut self, range: Option<Range>, order: Option<Order>) -> Result<(), String> {
-        let network = match &mut self.network {
-            Network::Float(network, _) => network,
-            Network::Int8(_) if range.is_none() && order.is_none() => return Ok(()),
-            Network::Int8(_) => return Err("--model-range and --model-order are for networks in floats".into()),
+    /// Gives the picture's numbers another meaning than was found. A scale, where the network has none of its own, says
+    /// how much the picture is enlarged for it.
+    pub(crate) fn read_as(
+        &mut self,
+        range: Option<Range>,
+        order: Option<Order>,
+        scale: Option<usize>,
+    ) -> Result<(), String> {
+        let (channels, own) = match &self.network {
+            Network::Int8(graph, _) => (graph.channels, graph.scale),
+            Network::Float(network, _) => (network.channels, network.scale),
         };
-        if order.is_some() && network.channels == 1 {
-            return Err("--model-order: the network sees luma, not colours".into());
+        if order.is_some() && channels == 1 {
+            return Err("an order of colours, for a network that sees luma".into());
         }
-        network.range = range.unwrap_or(network.range);
-        network.order = order.unwrap_or(network.order);
+        if let Some(scale) = scale.filter(|scale| *scale != own) {
+            if own != 1 || !(1..=MOST_SCALE).contains(&scale) {
+                return Err(format!("scale {scale}, for a network that enlarges {own} times itself"));
+            }
+            let reason = "it is given an enlarged picture".to_string();
+            if let Some(float) = self.float_instead().map_err(|e| e.to_string())? {
+                self.network = Network::Float(Box::new(float), reason);
+            }
+        }
+        match &mut self.network {
+            Network::Int8(graph, _) => {
+                graph.range = range.unwrap_or(graph.range);
+                graph.order = order.unwrap_or(graph.order);
+            }
+            Network::Float(network, _) => {
+                network.range = range.unwrap_or(network.range);
+                network.order = order.unwrap_or(network.order);
+                network.enlarged = scale.map_or(network.enlarged, |scale| scale / own);
+                self.metadata.scale = network.factor();
+            }
+        }
         Ok(())
+    }
+
+    /// The network in floats although it could be read in integers: for what the plan refuses. None if the file is not at hand.
+    pub(crate) fn float_instead(&self) -> Result<Option<FloatNetwork>, ModelError> {
+        let Network::Int8(graph, Some(file)) = &self.network else { return Ok(None) };
+        let name = &self.metadata.name;
+        let mut float = load::fenced(name, || {
+            let mut proto = file::decode(file)?;
+            file::plain(&mut proto)?;
+            FloatNetwork::new(name, proto, file.len())
+        })?;
+        (float.range, float.order) = (graph.range, graph.order);
+        Ok(Some(float))
+    }
+
+    /// The model as it runs when the plan refuses it for this reason.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code))]
+    pub(crate) fn refused_by_plan(mut self, reason: String) -> Result<Self, ModelError> {
+        if let Some(float) = self.float_instead()? {
+            self.network = Network::Float(Box::new(float), reason);
+        }
+        Ok(self)
     }
 
     /// Why the int8 plan does not take the network; nothing if it does.
     #[doc(hidden)]
     pub fn why_float(&self) -> &str {
         match &self.network {
-            Network::Int8(_) => "",
+            Network::Int8(..) => "",
             Network::Float(_, why) => why,
         }
     }
@@ -280,15 +343,16 @@ impl Model {
     pub fn bytes(&self) -> usize {
         let weights = |n: &Node| match &n.op {
             Op::Conv(w) => w.data.len() + size_of::<f32>() * (w.scales.len() + w.bias.len()),
+            Op::Table(tables) => size_of_val(&**tables),
             _ => 0,
         };
         let node = |n: &Node| size_of::<Node>() + n.inputs.len() * size_of::<Input>() + weights(n);
-        let graph = match &self.network {
-            Network::Int8(graph) => graph,
+        let (graph, file) = match &self.network {
+            Network::Int8(graph, file) => (graph, file.as_ref().map_or(0, |file| file.len())),
             Network::Float(network, _) => return network.held_bytes(),
         };
         let nodes: usize = graph.nodes.iter().map(node).sum();
-        nodes + graph.tensors.iter().map(|t| size_of::<Tensor>() + t.name.len()).sum::<usize>()
+        file + nodes + graph.tensors.iter().map(|t| size_of::<Tensor>() + t.name.len()).sum::<usize>()
     }
 
     /// Weights and biases.
@@ -298,25 +362,37 @@ impl Model {
             _ => 0,
         };
         match &self.network {
-            Network::Int8(graph) => graph.nodes.iter().map(of).sum(),
+            Network::Int8(graph, _) => graph.nodes.iter().map(of).sum(),
             Network::Float(network, _) => network.parameters(),
         }
     }
 }
 
+impl Network {
+    /// What it sees of a picture.
+    fn sees(&self) -> &'static str {
+        let (channels, order) = match self {
+            Self::Int8(graph, _) => (graph.channels, graph.order),
+            Self::Float(network, _) => (network.channels, network.order),
+        };
+        if channels == 1 { "luma" } else { order.name() }
+    }
+}
+
 /// The network of a file, and its metadata.
-fn network(bytes: &[u8]) -> Result<(Network, HashMap<String, String>), String> {
+fn network(name: &str, bytes: &[u8], keep: bool) -> Result<(Network, HashMap<String, String>), String> {
     let mut proto = file::decode(bytes)?;
     file::plain(&mut proto)?;
     let texts = proto.metadata_props.iter().map(|p| (p.key.clone(), p.value.clone())).collect();
     let quantised = proto.graph.iter().flat_map(|g| &g.node).any(|n| n.op_type == "QuantizeLinear");
     let why = match quantised {
         false => "its numbers are floats".to_string(),
-        true => match read::graph(&proto, bytes.len()) {
-            Ok(graph) => return Ok((Network::Int8(graph), texts)),
-            Err(why) => why,
+        // A mistake of ours in reading must not take away the other way.
+        true => match load::quietly(|| read::graph(&proto, bytes.len())) {
+            Ok(graph) => return Ok((Network::Int8(graph, keep.then(|| bytes.into())), texts)),
+            Err(why) => load::shown(&why),
         },
     };
-    let float = FloatNetwork::new(proto, bytes.len())?;
+    let float = FloatNetwork::new(name, proto, bytes.len())?;
     Ok((Network::Float(Box::new(float), why), texts))
 }

@@ -5,6 +5,7 @@
 
 use tract_onnx::tract_core::internal::*;
 
+use super::MOST_SCALE;
 use super::graph::View;
 
 /// A chain's meaning.
@@ -41,11 +42,12 @@ pub(super) fn recognise(chain: &[Link], shape: &[usize]) -> TractResult<Option<M
         value = outputs.remove(0);
     }
     let moved = super::load::unchecked_f32(&value);
-    Ok(candidates(shape, value.shape()).into_iter().find(|m| matches(*m, shape, value.shape(), &moved)))
+    let first = moved.first().copied().unwrap_or(0.0);
+    Ok(candidates(shape, value.shape(), first).into_iter().find(|m| matches(*m, shape, value.shape(), &moved)))
 }
 
-/// Moves that would give this output shape.
-fn candidates(from: &[usize], to: &[usize]) -> Vec<Move> {
+/// Moves that would give this output shape, and begin with element `first`.
+fn candidates(from: &[usize], to: &[usize], first: f32) -> Vec<Move> {
     let mut found = Vec::new();
     if from.len() != 4 || to.len() != 4 {
         return found;
@@ -54,13 +56,20 @@ fn candidates(from: &[usize], to: &[usize]) -> Vec<Move> {
         found.push(Move::View(View::Plain));
     }
     let (c, h, w) = (from[1], from[2], from[3]);
-    for n in 2..=4 {
+    for n in 2..=MOST_SCALE {
         if to == [1, n * n * c, h / n, w / n] {
             found.push(Move::View(View::SpaceToDepth(n)));
         }
         if c % (n * n) == 0 && to == [1, c / (n * n), h * n, w * n] {
             found.push(Move::View(View::DepthToSpace(n)));
+            found.push(Move::View(View::ChannelsToSpace(n)));
         }
+        if to == [1, c, h * n, w * n] {
+            found.push(Move::View(View::Repeat(n)));
+        }
+    }
+    if to[1] < c && (to[2], to[3]) == (h, w) && (first as usize).is_multiple_of(h * w) {
+        found.push(Move::View(View::Channels { first: first as usize / (h * w), count: to[1] }));
     }
     if to[..3] == from[..3] && to[3] > w && to[3].is_multiple_of(w) {
         found.push(Move::View(View::RepeatColumns(to[3] / w)));
@@ -120,6 +129,9 @@ fn origin(candidate: Move, from: &[usize], to: [usize; 4]) -> [usize; 4] {
             [a, channel, n * c + block / n, n * d + block % n]
         }
         Move::View(View::DepthToSpace(n)) => [a, ((c % n) * n + d % n) * (from[1] / (n * n)) + b, c / n, d / n],
+        Move::View(View::ChannelsToSpace(n)) => [a, (b * n + c % n) * n + d % n, c / n, d / n],
+        Move::View(View::Repeat(n)) => [a, b, c / n, d / n],
+        Move::View(View::Channels { first, .. }) => [a, b + first, c, d],
         Move::View(View::RepeatColumns(n)) => [a, b, c, d / n],
         Move::View(View::RepeatRows(n)) => [a, b, c / n, d],
         Move::Windows { window, shift } => inside(window, shift, from, (a, b), c, d),

@@ -1,5 +1,7 @@
 //! One Step for each operation.
 
+use std::sync::Arc;
+
 use super::lower::{Lowering, Unit};
 use super::pack::{ConvInput, InputPart, pack, requantisation};
 use super::step::{Attention, Conv, Depthwise, Fused, Kind, Read};
@@ -35,7 +37,7 @@ impl Lowering<'_> {
             return self.push(&output.name, kind, reads, target, Unit::Row, 9 * weights.outputs).map(drop);
         }
         let block = match input.view {
-            View::Plain => 1,
+            View::Plain | View::DepthToSpace(_) => 1,
             View::SpaceToDepth(n) => n,
             view => return Err(format!("a convolution that views its input as {view:?}")),
         };
@@ -43,10 +45,10 @@ impl Lowering<'_> {
         if block > 1 && tensors.len() > 1 {
             return Err("SpaceToDepth of a concat".into());
         }
-        let buffers = tensors
-            .iter()
-            .map(|&tensor| self.stored(Input { tensor, view: View::Plain }))
-            .collect::<Result<Vec<_>, _>>()?;
+        // Depth in space is stored so; what is read by blocks is stored as it is.
+        let view = if block > 1 { View::Plain } else { input.view };
+        let buffers =
+            tensors.iter().map(|&tensor| self.stored(Input { tensor, view })).collect::<Result<Vec<_>, _>>()?;
         let parts =
             buffers.iter().map(|&b| InputPart { buffer: self.buffer(b), channels: self.buffer(b).stride }).collect();
         let source = ConvInput { parts, block };
@@ -140,6 +142,46 @@ impl Lowering<'_> {
             }
             _ => Err("both addends belong to branches that do not run".into()),
         }
+    }
+
+    /// The first without the second.
+    pub(super) fn difference(&mut self, node: &Node) -> Result<(), String> {
+        let [a, b] = node.inputs[..] else { return Err("a difference of other than two".into()) };
+        let (ta, tb, output) = (self.tensor(a), self.tensor(b), self.made(node));
+        let add = Add {
+            zeros: [ta.zero_point, tb.zero_point],
+            ratios: [ratio(ta.scale, output.scale)?, -ratio(tb.scale, output.scale)?],
+            clamp: self.clamp(node),
+        };
+        let reads = vec![Read::same(self.stored(a)?), Read::same(self.stored(b)?)];
+        let kind = Kind::Add { add, broadcast: false };
+        self.push(&output.name, kind, reads, node.output, Unit::Row, 0).map(drop)
+    }
+
+    /// Bytes arranged as the input is viewed, or the inputs side by side.
+    pub(super) fn arrange(&mut self, node: &Node) -> Result<(), String> {
+        let view = node.inputs[0].view;
+        let (offsets, num, unit) = match view {
+            View::DepthToSpace(n) | View::ChannelsToSpace(n) | View::Repeat(n) => (vec![0], 1, Unit::SpreadSum(n)),
+            View::SpaceToDepth(n) => ((0..n as isize).collect(), n, Unit::Row),
+            View::Plain | View::Channels { .. } => (vec![0], 1, Unit::Row),
+            View::RepeatColumns(_) | View::RepeatRows(_) => return Err(format!("a picture seen as {view:?}")),
+        };
+        let mut reads = vec![];
+        for input in &node.inputs {
+            for tensor in self.parts(*input)? {
+                let buffer = self.stored(Input { tensor, view: View::Plain })?;
+                reads.push(Read { buffer, num, den: 1, offsets: offsets.clone() });
+            }
+        }
+        let name = self.made(node).name.clone();
+        self.push(&name, Kind::Arrange(view), reads, node.output, unit, 0).map(drop)
+    }
+
+    pub(super) fn table(&mut self, node: &Node, tables: Arc<[[u8; 256]]>) -> Result<(), String> {
+        let read = Read::same(self.stored(node.inputs[0])?);
+        let name = self.made(node).name.clone();
+        self.push(&name, Kind::Table(tables), vec![read], node.output, Unit::Row, 0).map(drop)
     }
 
     /// The same values with another scale: a sum whose second addend has the ratio 0.

@@ -1,12 +1,13 @@
 //! Graph to Steps: what is alive, what is fused, which buffers there are. `emit` makes the Steps.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::step::{Buffer, BufferId, Kind, Read, Step};
 use super::{Plan, PlanError};
 use crate::kernels::{Clamp, Level, quantise};
 use crate::memory::MOST_READS;
-use crate::model::{Branches, Graph, Input, Model, Node, Op, Ratio, Tensor, TensorId, View};
+use crate::model::{Border, Branches, Graph, Input, Model, Node, Op, Ratio, Tensor, TensorId, View};
 
 /// A unit may read so many rows.
 pub const MOST_ROWS: usize = 32;
@@ -62,6 +63,8 @@ pub(super) struct Lowering<'a> {
     uses: HashMap<TensorId, usize>,
     /// Border pixels that convolutions read beside each tensor.
     borders: HashMap<TensorId, usize>,
+    /// What lies outside each tensor, where that is not zeros.
+    outside: HashMap<TensorId, Border>,
     /// Convolutions that are fused into an Add: their node.
     fused: HashSet<usize>,
     buffer_of: HashMap<TensorId, BufferId>,
@@ -80,6 +83,7 @@ impl<'a> Lowering<'a> {
             alive: HashSet::new(),
             uses: HashMap::new(),
             borders: HashMap::new(),
+            outside: HashMap::new(),
             fused: HashSet::new(),
             buffer_of: HashMap::new(),
             buffers: Vec::new(),
@@ -106,6 +110,9 @@ impl<'a> Lowering<'a> {
             if let Op::Conv(weights) = &node.op {
                 let block = if let View::SpaceToDepth(n) = node.inputs[0].view { n } else { 1 };
                 let reach = weights.dilation * (weights.kernel / 2) * block;
+                if weights.border != Border::Zero {
+                    self.outside.insert(node.inputs[0].tensor, weights.border);
+                }
                 for part in self.parts(node.inputs[0]).unwrap_or_default() {
                     let border = self.borders.entry(part).or_default();
                     *border = (*border).max(reach);
@@ -156,7 +163,10 @@ impl<'a> Lowering<'a> {
             Op::Concat => Ok(()), // its readers read the parts
             Op::Conv(weights) => self.convolution(node, weights, None),
             Op::Add => self.sum(node),
+            Op::Subtract => self.difference(node),
             Op::Copy => self.copy(node, node.inputs[0]),
+            Op::Arrange => self.arrange(node),
+            Op::Table(tables) => self.table(node, Arc::clone(tables)),
             Op::Gate => self.gate(node),
             Op::PoolColumns(n) => self.pool(node, *n, true),
             Op::PoolRows(n) => self.pool(node, *n, false),
@@ -176,12 +186,7 @@ impl<'a> Lowering<'a> {
 
     /// Channels as seen through the view.
     pub fn channels(&self, input: Input) -> usize {
-        let c = self.tensor(input).channels;
-        match input.view {
-            View::SpaceToDepth(n) => c * n * n,
-            View::DepthToSpace(n) => c / (n * n),
-            _ => c,
-        }
+        input.view.channels(self.tensor(input).channels)
     }
 
     /// Where the bytes of a node's output may lie.
@@ -235,6 +240,7 @@ impl<'a> Lowering<'a> {
             left: border,
             right: border,
             zero: t.zero_point,
+            border: self.outside.get(&tensor).copied().unwrap_or_default(),
         });
         self.buffer_of.insert(tensor, self.buffers.len() - 1);
         self.buffers.len() - 1
@@ -306,23 +312,25 @@ impl<'a> Lowering<'a> {
         let (t, scale) = (self.tensor(graph.output), graph.scale);
         let output = match graph.output.view {
             View::Plain => self.stored(graph.output)?,
-            View::DepthToSpace(n) if n * n == t.channels => self.shuffle(graph.output.tensor, n)?,
+            View::DepthToSpace(n) if n * n * graph.channels == t.channels => self.shuffle(graph.output.tensor, n)?,
             view => return Err(format!("the picture seen as {view:?}")),
         };
         let picture = &graph.tensors[graph.nodes[0].output];
         let quantise = |byte: u8| {
             let clamp = Clamp { zero_point: picture.zero_point, low: 0, high: 255 };
-            quantise((f64::from(byte) / 255.0 / f64::from(picture.scale)) as f32, clamp)
+            quantise((graph.range.exact(byte) / f64::from(picture.scale)) as f32, clamp)
         };
         let show = |byte: u8| {
             let real = (f64::from(byte) - f64::from(t.zero_point)) * f64::from(t.scale);
-            (real * 255.0).round_ties_even().clamp(0.0, 255.0) as u8
+            graph.range.steps_of(real).round_ties_even().clamp(0.0, 255.0) as u8
         };
         let grid = self.steps.iter().map(|s| self.grid_of(s)).fold(window.max(1), lowest_common_multiple);
         Ok(Plan {
             input: self.buffer_of[&graph.nodes[0].output],
             output,
             scale,
+            channels: graph.channels,
+            order: graph.order,
             grid,
             input_table: table(quantise),
             output_table: table(show),

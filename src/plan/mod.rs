@@ -8,7 +8,7 @@ mod step;
 
 use crate::geom::Size;
 use crate::kernels::Level;
-use crate::model::{Branches, Model, ModelError};
+use crate::model::{Branches, Model, ModelError, Order};
 
 pub use lower::MOST_ROWS;
 pub use schedule::{Progress, RowNeeds, Strips, Wavefront, simulate};
@@ -42,12 +42,16 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The Step that writes each buffer; none writes the picture.
     pub writer: Vec<Option<usize>>,
-    /// Luma of the picture, one byte a pixel.
+    /// The picture, [`Plan::channels`] bytes a pixel.
     pub input: BufferId,
-    /// Luma of the upscaled picture, one byte a pixel.
+    /// The upscaled picture, as many.
     pub output: BufferId,
     /// Output pixels for an input pixel, along one axis.
     pub scale: usize,
+    /// 1 (luma) or 3.
+    pub channels: usize,
+    /// Order of three colours.
+    pub order: Order,
     /// Frames are padded to multiples of this.
     pub grid: usize,
     /// Byte of the picture to byte of the input tensor, when they differ.
@@ -65,6 +69,12 @@ impl Plan {
     /// Multiply-adds of a frame, padded to the grid.
     pub fn macs(&self, size: Size) -> u64 {
         self.steps.iter().map(|s| s.frame_macs(size.width, size.height)).sum()
+    }
+
+    /// Bytes of an output row that is kept beside the one that is given out: one that is looked up, or that has colours.
+    pub fn shown_bytes(&self, width: usize) -> usize {
+        let kept = self.output_table.is_some() || self.channels > 1;
+        usize::from(kept) * self.scale * width * self.channels
     }
 
     /// Bytes of all weights.

@@ -1,14 +1,16 @@
 //! Steps: what FRAME runs. Each makes rows of one buffer from rows of others.
 
+use std::sync::Arc;
+
 use crate::kernels::{Add, Clamp, Gate, PackedDepthwise, PackedWeights, Pool, WindowAttention};
-use crate::model::Ratio;
+use crate::model::{Border, Ratio, View};
 
 /// Index of a buffer in [`super::Plan::buffers`].
 pub type BufferId = usize;
 
 /// A tensor's rows in memory: `left + columns + right` pixels of `stride` bytes, channels innermost.
 ///
-/// The border pixels hold the zero point, so that a convolution reads its zero padding like any pixel.
+/// The border pixels hold what lies outside the tensor, so that a convolution reads it like any pixel.
 #[derive(Clone, Debug)]
 pub struct Buffer {
     /// Name of the tensor, or of the largest of those that share it.
@@ -25,6 +27,8 @@ pub struct Buffer {
     pub right: usize,
     /// Byte that stands for 0.
     pub zero: u8,
+    /// What lies outside.
+    pub border: Border,
 }
 
 /// Wide loads may run past a row's last pixel by so much; what they load meets zero weights.
@@ -34,6 +38,20 @@ impl Buffer {
     /// Bytes of a row for a frame `width` pixels wide.
     pub fn row_bytes(&self, width: usize) -> usize {
         (self.left + self.columns.of(width) + self.right) * self.stride + SLACK
+    }
+
+    /// Copies a row's own pixels to its border, where that is not of zeros.
+    pub fn continue_row(&self, row: &mut [u8], columns: usize) {
+        if self.border == Border::Zero {
+            return;
+        }
+        let outside = (-(self.left as isize)..0).chain(columns as isize..(columns + self.right) as isize);
+        for at in outside {
+            if let Some(x) = self.border.inside(at, columns) {
+                let to = (self.left as isize + at) as usize * self.stride;
+                row.copy_within(self.pixel(x)..self.pixel(x + 1), to);
+            }
+        }
     }
 
     /// Byte of a row where pixel `x` begins.
@@ -98,8 +116,12 @@ pub enum Kind {
     },
     /// Window attention.
     Attention(Attention),
-    /// `n * n` channels become `n` rows of `n` times the pixels.
+    /// `n * n` pixels in a pixel's channels become `n` rows of `n` times the pixels.
     Shuffle(usize),
+    /// The same bytes elsewhere: as the input is viewed, or several inputs side by side.
+    Arrange(View),
+    /// Each byte through a table: one for all channels, or one for each.
+    Table(Arc<[[u8; 256]]>),
 }
 
 /// A residual fused into a convolution; the skip is the Step's last read.
@@ -206,6 +228,8 @@ impl Step {
             Kind::Pool { .. } => "pool",
             Kind::Attention(_) => "attention",
             Kind::Shuffle(_) => "shuffle",
+            Kind::Arrange(_) => "arrange",
+            Kind::Table(_) => "table",
         }
     }
 
@@ -214,6 +238,7 @@ impl Step {
         match &self.kind {
             Kind::Conv(c) => c.packed.iter().map(PackedWeights::bytes).sum(),
             Kind::Depthwise(d) => d.packed.bytes(),
+            Kind::Table(tables) => size_of_val(&**tables),
             _ => 0,
         }
     }

@@ -1,11 +1,13 @@
 """Small upscalers of the families that people use, with seeded weights near the identity: what goes in comes out enlarged.
 
-    make.py FOLDER
+    make.py FOLDER [NAME...]
 
 One file a family, in the spelling that its exporters use; `refused-*` must be refused. The files are our own.
 """
 
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 FLOAT = TensorProto.FLOAT
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Net:
@@ -394,13 +397,80 @@ def global_gate():
 
 def dynamic_int8():
     from onnxruntime.quantization import quantize_dynamic
-    import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         before, after = f"{folder}/a.onnx", f"{folder}/b.onnx"
         onnx.save(compact(seed=24), before)
         quantize_dynamic(before, after)
         return onnx.load(after)
+
+
+def quantised(net):
+    """In 8 bits by `models/quantize`, with the pictures of the tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = f"{folder}/a.onnx", f"{folder}/b.onnx"
+        onnx.save(net, before)
+        pictures = ["--photos", ROOT / "tests/pictures", "--count", "1", "--held-out", "1", "--size", "64"]
+        command = [sys.executable, ROOT / "models/quantize", before, *pictures, "-o", after, "--most-loss", "3"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return onnx.load(after)
+
+
+def linear():
+    """A network that adds to the picture enlarged linearly, its borders continued."""
+    n = Net(33, opset=17)
+    n.op("Relu", n.conv(8))
+    n.op("Pad", n.at, n.constant(np.array([0, 0, 2, 2, 0, 0, 2, 2])), mode="edge")
+    n.conv(8, 5, pads="valid")
+    w = n.rng.normal(0, 0.01, (12, 8, 3, 3)).astype(np.float32)
+    y = n.op("DepthToSpace", n.conv(12, w=w), blocksize=2, mode="CRD")
+    n.op("Add", n.enlarged("x", 2, "linear"), y)
+    return n.model()
+
+
+def operators_of_integers():
+    """The other spelling of a quantised network: QLinearConv and its like."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+
+    class Once(CalibrationDataReader):
+        def __init__(self):
+            self.left = [{"x": np.random.default_rng(5).random((1, 3, 32, 32), np.float32)}]
+
+        def get_next(self):
+            return self.left.pop() if self.left else None
+
+    n = Net(32, opset=13)
+    wide = n.conv(8)
+    n.op("Relu", wide)
+    n.op("Add", n.conv(8), n.op("LeakyRelu", wide, alpha=0.1))
+    n.op("Mul", n.at, n.op("Sigmoid", n.at))
+    n.to_pixels(2)
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = f"{folder}/a.onnx", f"{folder}/b.onnx"
+        onnx.save(n.model(), before)
+        quantize_static(before, after, Once(), quant_format=QuantFormat.QOperator, per_channel=True, reduce_range=True)
+        return onnx.load(after)
+
+
+def many():
+    """What stands between convolutions elsewhere: gates, tables, parts of tensors, shuffles both ways, other kernels."""
+    n = Net(31, opset=17)
+    wide = n.conv(16, 1)
+    a, b = n.op("Split", n.op("HardSwish", wide), n.constant(np.array([6, 10])), axis=1, outputs=2)
+    n.c = 6
+    a = n.op("LeakyRelu", n.conv(10, x=a, groups=2), alpha=0.2)
+    gate = n.op("Sigmoid", b)
+    product = n.op("Mul", a, gate)
+    n.c = 20
+    n.conv(16, 5, x=n.op("Concat", product, a, axis=1), pads="upper")
+    n.op("AveragePool", n.at, kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1)
+    less = n.op("Sub", n.op("Clip", n.at, n.constant(np.float32(0)), n.constant(np.float32(6))), wide)
+    n.op("SpaceToDepth", n.op("Add", less, wide), blocksize=2)
+    n.c = 64
+    n.op("DepthToSpace", n.op("Tanh", n.conv(32, 1)), blocksize=2, mode="DCR")
+    n.c = 8
+    n.to_pixels(2)
+    return n.model()
 
 
 def two_inputs():
@@ -462,6 +532,15 @@ FAMILIES = {
     "cubic-x2": cubic,
     "global-gate-x2": global_gate,
     "dynamic-int8-x2": dynamic_int8,
+    "int8-compact-x2": lambda: quantised(compact()),
+    "int8-espcn-y-x2": lambda: quantised(espcn()),
+    "int8-fsrcnn-y-x2": lambda: quantised(fsrcnn()),
+    "int8-edsr-x2": lambda: quantised(edsr()),
+    "int8-quicksr-x3": lambda: quantised(quicksr()),
+    "int8-many-x2": lambda: quantised(many()),
+    "int8-reflect-x2": lambda: quantised(reflect()),
+    "int8-linear-x2": lambda: quantised(linear()),
+    "int8-operators-x2": operators_of_integers,
     "refused-two-inputs": two_inputs,
     "refused-control-flow": control_flow,
     "refused-foreign-operator": foreign_operator,
@@ -472,7 +551,8 @@ FAMILIES = {
 def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name, make in FAMILIES.items():
+    for name in sys.argv[2:] or FAMILIES:
+        make = FAMILIES[name]
         onnx.save(make(), folder / f"{name}.onnx")
 
 

@@ -1,5 +1,5 @@
 """Upscalers of other families (tests/models) through the program against onnxruntime: 99.9 % of samples within a level of
-255 and all within two, whole and in tiles.
+255 and all within two, whole and in tiles; those of integers the same in tiles.
 """
 
 import subprocess
@@ -13,7 +13,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = [(64, 48), (161, 113)]
-GRIDS = {"swin-x2": 8, "unshuffled-x2": 2}  # sizes must be multiples; frames are continued by their last pixels
+GRIDS = {"swin-x2": 8, "unshuffled-x2": 2, "int8-many-x2": 2}  # sizes must be multiples; frames are continued by their last pixels
 LOST = {"waifu2x-x2": 3}  # pixels that the network loses at a border, which is mirrored
 STEPS = {"bytes-x2": 1, "of-bytes-x2": 1}  # levels of the network's 1, where they are not 255
 

@@ -1,6 +1,8 @@
 """Peers on the same files and frame, in turn with Bifocal: A B C, A B C, ... What came out goes to RESULTS.md.
 
-Every engine gets 640x360 luma, padded to 640x368 where it cannot pad itself, and the same number of threads, in a process of
+    compare.py BIFOCAL TRACT THREADS [NAME...]     only networks whose names hold one of these, and no file is written
+
+Every engine gets 640x360 luma, or three colours, padded to 640x368 where it cannot pad itself, and the same number of threads, in a process of
 its own. Bifocal is `bifocal bench`, one measured frame a turn after two of warm-up.
 """
 
@@ -44,8 +46,9 @@ class Engine:
         return [float(word) for word in self.process.stdout.readline().split()]
 
 
-def bifocal(binary, model, threads):
-    command = [binary, "bench", "-m", model, "-j", threads, "--size", f"{WIDTH}x{HEIGHT}", "--pixels", "gray"]
+def bifocal(binary, model, threads, channels):
+    pixels = "gray" if channels == 1 else "rgb"
+    command = [binary, "bench", "-m", model, "-j", threads, "--size", f"{WIDTH}x{HEIGHT}", "--pixels", pixels]
     command += ["--warmup-runs", "2", "--num-runs", "1", "--format", "json"]
     return json.loads(subprocess.run([str(c) for c in command], check=True, capture_output=True).stdout)
 
@@ -53,7 +56,8 @@ def bifocal(binary, model, threads):
 class Contest:
     """One network: all engines on it, and what was measured."""
 
-    def __init__(self, name, int8, real, folder, binary, tract, threads):
+    def __init__(self, name, int8, real, channels, folder, binary, tract, threads):
+        self.channels = channels
         self.name, self.int8, self.binary, self.threads = name, int8, binary, threads
         self.engines, self.failed, self.times, self.bench = {}, {}, {}, None
         python = [sys.executable, HERE / "engines.py"]
@@ -67,14 +71,14 @@ class Contest:
                 try:
                     path = path(real, folder, PADDED, WIDTH) if callable(path) else path
                     arguments = [] if program == [tract] else [engine]
-                    self.engines[f"{engine} {kind}"] = Engine([*program, *arguments, path, threads, WIDTH, PADDED])
+                    self.engines[f"{engine} {kind}"] = Engine([*program, *arguments, path, threads, WIDTH, PADDED, channels])
                 except (RuntimeError, subprocess.CalledProcessError) as error:
                     self.failed[f"{engine} {kind}"] = str(error)
 
     def turn(self):
         for name, engine in self.engines.items():
             self.times.setdefault(name, []).append(engine.ask("run")[0])
-        self.bench = bifocal(self.binary, self.int8, self.threads)
+        self.bench = bifocal(self.binary, self.int8, self.threads, self.channels)
         self.times.setdefault("Bifocal", []).append(self.bench["latency_ms"]["p50"])
 
     def apart(self, folder):
@@ -113,22 +117,27 @@ def processor():
 
 
 def main():
-    binary, tract, threads = sys.argv[1:]
+    binary, tract, threads, *names = sys.argv[1:]
+    wanted = lambda name: not names or any(part in name for part in names)
     with tempfile.TemporaryDirectory() as folder:
         folder, networks_ = Path(folder), []
         for int8 in sorted(MODELS.glob("*.onnx")):
             real = folder / f"{int8.stem}-f32.onnx"
             networks.without_quantisation(int8, real)
-            networks_.append((int8.stem, int8, real))
+            networks_.append((int8.stem, int8, real, 1))
         real, int8 = folder / "plain-f32.onnx", folder / "plain.onnx"
         networks.plain_cnn(real)
         networks.quantised(real, int8, [frame(WIDTH, PADDED)])
-        networks_.append(("plain CNN, 8 x 32", int8, real))
+        networks_.append(("plain CNN, 8 x 32", int8, real, 1))
+        if wanted("Compact"):
+            real, int8 = folder / "compact-f32.onnx", folder / "compact.onnx"
+            networks.compact(real, int8)
+            networks_.append(("Compact, 16 x 64, PReLU, colours", int8, real, 3))
         engines = ", ".join(f"{e} {version(e.lower())}" for e in ("onnxruntime", "OpenVINO", "ncnn", "MNN"))
         lines = [f"# Peers\n\n{processor()}; {threads} thread(s); {WIDTH}x{HEIGHT} luma; {TURNS} turns, interleaved; {engines}, "
                  f"tract 0.23.9. `tests/peers/run {threads}`.\n\nThe difference is from onnxruntime's answer, in levels of 255. "
                  "Peers that read no QDQ file get it in f32.\n"]  # fmt: skip
-        for network in networks_:
+        for network in filter(lambda network: wanted(network[0]), networks_):
             contest = Contest(*network, folder, binary, tract, threads)
             for _ in range(TURNS):
                 contest.turn()
@@ -136,7 +145,8 @@ def main():
             for engine in contest.engines.values():
                 engine.process.kill()
     text = "\n".join(lines)
-    (HERE / "RESULTS.md").write_text(text)
+    if not names:
+        (HERE / "RESULTS.md").write_text(text)
     print(text)
 
 

@@ -1,6 +1,6 @@
 """One engine in a process of its own, so that its memory can be told from the others'.
 
-    python engines.py ENGINE FILE THREADS WIDTH HEIGHT     (a line on standard input is a request, its answer one line)
+    python engines.py ENGINE FILE THREADS WIDTH HEIGHT CHANNELS     (a line on standard input is a request, its answer one line)
 
 `run` answers the milliseconds of one frame, `answer PATH` writes what came out (raw f32) and answers its count of numbers,
 `memory` answers the peak resident bytes of the process and what of them the interpreter had before the engine came.
@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 
-def frame(width, height):
-    """Waves and a chequerboard, 1 x 1 x H x W in whole levels of 0..1."""
+def frame(width, height, channels=1):
+    """Waves and a chequerboard, 1 x C x H x W in whole levels of 0..1, all channels alike."""
     y, x = np.mgrid[0:height, 0:width]
     wave = 96 * np.sin(x / 7) * np.cos(y / 11) + 32 * ((x // 16 + y // 16) % 2)
-    return (np.clip(128 + wave, 0, 255).round() / 255).astype(np.float32)[None, None]
+    plane = (np.clip(128 + wave, 0, 255).round() / 255).astype(np.float32)
+    return np.repeat(plane[None, None], channels, axis=1)
 
 
 def onnxruntime(path, threads, x):
@@ -85,8 +86,8 @@ def status(field):
 
 
 def main():
-    engine, path, threads, width, height = sys.argv[1:]
-    x, before = frame(int(width), int(height)), status("VmHWM")
+    engine, path, threads, width, height, channels = sys.argv[1:]
+    x, before = frame(int(width), int(height), int(channels)), status("VmHWM")
     run = ENGINES[engine](path, int(threads), x)
     run()
     print("ready", flush=True)

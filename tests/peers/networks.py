@@ -1,8 +1,13 @@
 """The files that the engines run, made from the shipped one or from a seed."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def without_quantisation(path, out):
@@ -89,6 +94,16 @@ def plain_cnn(out, layers=8, channels=32, scale=2, seed=1):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.checker.check_model(model)
     onnx.save(model, out)
+
+
+def compact(real, int8):
+    """As people use it (RealESRGAN's small one): 16 convolutions of 64 channels with PReLU; in 8 bits by models/quantize."""
+    sys.path.insert(0, str(ROOT / "tests/models"))
+    import make
+
+    net = make.compact(layers=16, width=64)
+    onnx.save(net, real)
+    onnx.save(make.quantised(net), int8)
 
 
 def quantised(path, out, frames):

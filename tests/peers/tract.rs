@@ -1,18 +1,19 @@
 //! tract's own executor on a file, for the table of peers. Speaks what `engines.py` speaks:
-//! `tract FILE THREADS WIDTH HEIGHT`, then `run`, `answer PATH` and `memory` on standard input. One thread only.
+//! `tract FILE THREADS WIDTH HEIGHT CHANNELS`, then `run`, `answer PATH` and `memory` on standard input. One thread only.
 
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use tract_onnx::prelude::*;
 
-fn frame(width: usize, height: usize) -> Tensor {
+fn frame(width: usize, height: usize, channels: usize) -> Tensor {
     let level = |x: usize, y: usize| {
         let wave = 96.0 * (x as f64 / 7.0).sin() * (y as f64 / 11.0).cos() + 32.0 * ((x / 16 + y / 16) % 2) as f64;
         ((128.0 + wave).clamp(0.0, 255.0).round_ties_even() / 255.0) as f32
     };
     let values: Vec<f32> = (0..height).flat_map(|y| (0..width).map(move |x| level(x, y))).collect();
-    Tensor::from_shape(&[1, 1, height, width], &values).expect("as many values as the shape has")
+    Tensor::from_shape(&[1, channels, height, width], &values.repeat(channels))
+        .expect("as many values as the shape has")
 }
 
 /// Peak resident bytes of this process; Linux only.
@@ -24,11 +25,11 @@ fn peak() -> u64 {
 
 fn main() -> TractResult<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [file, threads, width, height] = &arguments[..] else { panic!("FILE THREADS WIDTH HEIGHT") };
+    let [file, threads, width, height, channels] = &arguments[..] else { panic!("FILE THREADS WIDTH HEIGHT CHANNELS") };
     if threads != "1" {
         return Err(std::io::Error::other("its executor has one thread here").into());
     }
-    let x = frame(width.parse()?, height.parse()?);
+    let x = frame(width.parse()?, height.parse()?, channels.parse()?);
     let before = peak();
     let model = tract_onnx::onnx()
         .model_for_path(file)?

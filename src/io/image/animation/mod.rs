@@ -72,8 +72,8 @@ pub(super) fn open(
     mut metadata: Metadata,
     name: &str,
 ) -> Result<Box<dyn Source>, OpenError> {
-    // Both canvases, and what their decoders hold.
-    check_whole(name, size, 4)?;
+    // The canvas, and a part that may be as large; for a moment a part in both forms.
+    check_whole(name, size, 8)?;
     can_get(12 * size.area() as u64 + bytes.len() as u64).map_err(|error| OpenError::io(name, error))?;
     let bytes: Arc<[u8]> = bytes.into();
     let (frames, plays, opaque) = fenced(|| count(kind, &bytes, size)).map_err(|fault| fault.open(name))?;

@@ -3,25 +3,31 @@
 //! The graph is read as typed, never decluttered: tract's decluttering turns quantised attention into a wrong
 //! table. Each outlet gets a meaning; an operation is complete when its result is quantised.
 
+mod conv;
+mod function;
+mod tidy;
+
 use std::collections::HashMap;
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::array::{MultiBroadcastTo, Pad, PadMode, Slice, TypedConcat};
+use tract_onnx::tract_core::ops::array::{MultiBroadcastTo, Pad, Slice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::change_axes::AxisOp;
-use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec, SumPool};
+use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::konst::Const;
-use tract_onnx::tract_core::ops::nn::DataFormat;
+use tract_onnx::tract_core::ops::nn::{CoordTransformer, DataFormat, Interpolator, Resize};
 use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8, QuantizeLinearU8};
 
-use super::UNSUPPORTED;
 use super::float::declared;
+use super::format::{Order, Range};
 use super::graph::{ConvWeights, Graph, Input, Node, Op, Ratio, Tensor as Activation, TensorId, View};
-use super::load::{self, Loaded, Quantised, unchecked_f32};
+use super::load::{self, Loaded, unchecked_f32};
 use super::moves::{Link, Move, recognise};
+use super::{MOST_SCALE, UNSUPPORTED};
+use function::{Function, is_element_wise};
 
 /// The network is typed at this size, height and width: multiples of the window grid, unlike each other.
 const PROBE: (usize, usize) = (48, 64);
@@ -39,6 +45,8 @@ enum Meaning {
     Held { base: Base, chain: Vec<Link>, real: bool },
     /// A result that waits for its quantisation; real bounds from ReLU and Clip.
     Pending { what: Pending, low: f32, high: f32 },
+    /// A function of single bytes that waits for its quantisation.
+    Function(Function),
 }
 
 /// What a chain of moves starts from.
@@ -74,21 +82,27 @@ struct Attended {
 #[derive(Clone)]
 enum Pending {
     Op(Op, Vec<Input>),
+    /// A convolution whose depth becomes `n` by `n` pixels.
+    Spread(ConvWeights, Input, usize),
     Scores(Scores),
     Attended(Box<Attended>),
 }
 
 /// Reads the graph; the error names node and operator. `bytes` of the file bound what may be folded.
 pub(super) fn graph(proto: &ModelProto, bytes: usize) -> Result<Graph, String> {
-    if !matches!(declared(proto)?[..], [_, None | Some(1), _, _]) {
-        return Err("the input is not one channel of luma".into());
+    match declared(proto)?[..] {
+        [_, Some(channels @ (1 | 3)), _, _] => read(proto, bytes, channels),
+        [_, None, _, _] => read(proto, bytes, 1).or_else(|luma| read(proto, bytes, 3).map_err(|_| luma)),
+        _ => Err("the input is not luma or three colours, channels first".into()),
     }
-    let loaded = &load::typed(proto, bytes, [1, 1, PROBE.0, PROBE.1])?;
-    let mut reader = Reader {
-        loaded,
-        meanings: HashMap::new(),
-        graph: Graph { tensors: vec![], nodes: vec![], output: Input { tensor: 0, view: View::Plain }, scale: 1 },
-    };
+}
+
+fn read(proto: &ModelProto, bytes: usize, channels: usize) -> Result<Graph, String> {
+    let loaded = &load::typed(proto, bytes, [1, channels, PROBE.0, PROBE.1])?;
+    let output = Input { tensor: 0, view: View::Plain };
+    let (range, order) = (Range::One, Order::Rgb);
+    let graph = Graph { tensors: vec![], nodes: vec![], output, scale: 1, channels, range, order };
+    let mut reader = Reader { loaded, meanings: HashMap::new(), graph };
     let model = &loaded.typed;
     let order = model.eval_order().map_err(|e| e.to_string())?;
     for id in order {
@@ -116,7 +130,7 @@ impl Reader<'_> {
         if op.name() == "Source" {
             return Ok(Meaning::Picture);
         }
-        if op.name() == "Cast" && node.outputs[0].fact.datum_type == f32::datum_type() {
+        if op.name() == "Identity" || op.name() == "Cast" && node.outputs[0].fact.datum_type == f32::datum_type() {
             return Ok(inputs[0].clone());
         }
         if let Some(wise) = op.downcast_ref::<ElementWiseOp>() {
@@ -125,7 +139,7 @@ impl Reader<'_> {
             } else if let Some(q) = wise.0.downcast_ref::<QuantizeLinearI8>() {
                 (i16::from(q.zero_point) + 128) as u8
             } else {
-                return Err(UNSUPPORTED.into());
+                return self.function(op, &inputs);
             };
             return self.quantise(node, inputs[0].clone(), zero_point);
         }
@@ -136,11 +150,25 @@ impl Reader<'_> {
                 _ => Err("its input is not quantised".into()),
             };
         }
+        if let Some(constant) = function::folded(op, &inputs)? {
+            return Ok(Meaning::Constant(constant));
+        }
+        if op.is::<MultiBroadcastTo>() && matches!(inputs[0], Meaning::Function(_)) && self.keeps_shape(node) {
+            return Ok(inputs[0].clone());
+        }
+        if let (Some(resize), [Meaning::Held { .. }, ..]) = (op.downcast_ref::<Resize>(), &inputs[..])
+            && resize.interpolator == Interpolator::Linear
+        {
+            return self.linear(node, resize, inputs);
+        }
         if is_move(op) {
             return self.moved(node, inputs);
         }
         if let Some(conv) = op.downcast_ref::<Conv>() {
             return self.conv(node, conv, inputs);
+        }
+        if let Some(deconv) = op.downcast_ref::<Deconv>() {
+            return self.deconv(node, deconv, inputs);
         }
         if let Some(pool) = op.downcast_ref::<SumPool>() {
             return self.pool(pool, inputs);
@@ -156,9 +184,32 @@ impl Reader<'_> {
             return self.matmul(node, einsum, inputs);
         }
         if let Some(binary) = op.downcast_ref::<TypedBinOp>() {
-            return self.binary(binary.0.name(), inputs);
+            return self.binary(node, binary.0.name(), inputs);
+        }
+        if is_element_wise(op) {
+            return self.function(op, &inputs);
         }
         Err(UNSUPPORTED.into())
+    }
+
+    fn keeps_shape(&self, node: &TypedNode) -> bool {
+        self.loaded.typed.outlet_fact(node.inputs[0]).is_ok_and(|fact| fact.shape == node.outputs[0].fact.shape)
+    }
+
+    /// A picture enlarged a whole number of times by its nearest pixels.
+    fn linear(&mut self, node: &TypedNode, resize: &Resize, inputs: Vec<Meaning>) -> Result<Meaning, String> {
+        let shape = shape_of(&node.outputs[0].fact)?;
+        let input = self.input(inputs[0].clone())?;
+        let size = self.shape(input.tensor);
+        let n = shape[2] / size[2];
+        let whole = n > 1 && shape == [1, size[1], n * size[2], n * size[3]] && input.view == View::Plain;
+        if !whole
+            || !matches!(resize.coord_transformer, CoordTransformer::HalfPixel | CoordTransformer::PytorchHalfPixel)
+        {
+            return Err("an enlargement that is not a whole number of times, centre to centre".into());
+        }
+        let what = Pending::Spread(conv::linear(size[1], n)?, input, n);
+        Ok(Meaning::Pending { what, low: f32::NEG_INFINITY, high: f32::INFINITY })
     }
 
     /// A tensor that an operation reads, with its view.
@@ -247,6 +298,12 @@ impl Reader<'_> {
                 let bounds = (byte(low, 0), byte(high, 255));
                 held(Base::Tensor(self.complete(node, op, inputs, scale, zero_point, bounds)?))
             }
+            Meaning::Pending { what: Pending::Spread(weights, from, n), low, high } => {
+                let byte = |real: f32, open: i32| if real.is_finite() { bound(real).clamp(0, 255) } else { open } as u8;
+                let bounds = (byte(low, 0), byte(high, 255));
+                held(Base::Tensor(self.spread(node, weights, from, n, (scale, zero_point), bounds)?))
+            }
+            Meaning::Function(function) => self.tabled(node, function, scale, zero_point),
             // Quantised again: the same values when scale and zero point are the same, else a copy.
             Meaning::Held { base: Base::Tensor(tensor), chain, real: true } => {
                 let t = &self.graph.tensors[tensor];
@@ -323,64 +380,12 @@ impl Reader<'_> {
         }
     }
 
-    fn conv(&mut self, node: &TypedNode, conv: &Conv, inputs: Vec<Meaning>) -> Result<Meaning, String> {
-        let [x, Meaning::Constant(_), Meaning::Constant(bias)] = &inputs[..] else {
-            return Err("weights and bias must be constants".into());
-        };
-        let spec = &conv.pool_spec;
-        let (rows, columns) = (spec.kernel_shape.first().copied(), spec.kernel_shape.get(1).copied());
-        let (Some(side), true) = (rows, spec.kernel_shape.len() == 2 && rows == columns) else {
-            return Err(format!("kernel {:?} is not square", spec.kernel_shape));
-        };
-        let dilation = same(spec.dilations.as_deref().unwrap_or(&[1, 1]))?;
-        if conv.q_params.is_some() || conv.kernel_fmt != KernelFormat::OIHW || spec.data_format != DataFormat::NCHW {
-            return Err("a layout other than NCHW and OIHW".into());
-        }
-        if side % 2 == 0 || side > 7 || dilation * (side / 2) > 16 {
-            return Err(format!(
-                "kernel {side} with dilation {dilation}; odd sides to 7 that reach at most 16 pixels are supported"
-            ));
-        }
-        if same(spec.strides.as_deref().unwrap_or(&[1, 1]))? != 1 {
-            return Err("a stride".into());
-        }
-        check_padding(spec, dilation * (side / 2), side)?;
-        let depthwise = conv.group > 1;
-        if depthwise && (conv.group != spec.input_channels || conv.group != spec.output_channels || side != 3) {
-            return Err("groups other than depth-wise 3x3".into());
-        }
-        let quantised = self.weights(node.inputs[1])?;
-        let outputs = spec.output_channels;
-        let each = spec.input_channels / conv.group;
-        if quantised.data.len() != outputs * each * side * side {
-            return Err("weights of another shape".into());
-        }
-        let bias = unchecked_f32(bias);
-        let bias = if bias.len() == 1 { vec![bias[0]; outputs] } else { bias };
-        if bias.len() != outputs {
-            return Err("as many biases as outputs are needed".into());
-        }
-        let weights = ConvWeights {
-            data: quantised.data,
-            scales: quantised.scales,
-            bias,
-            outputs,
-            inputs: each,
-            kernel: side,
-            dilation,
-            depthwise,
-        };
-        let input = self.input(x.clone())?;
-        Ok(pending(Op::Conv(weights), vec![input]))
-    }
-
-    fn weights(&self, kernel: OutletId) -> Result<Quantised, String> {
-        let known = self.loaded.quantised.get(&kernel.node);
-        known.cloned().ok_or_else(|| "its weights are not 8-bit integers behind DequantizeLinear".into())
-    }
-
     fn pool(&mut self, pool: &SumPool, inputs: Vec<Meaning>) -> Result<Meaning, String> {
         let spec = &pool.pool_spec;
+        if let Some(window) = window_mean(pool) {
+            let input = self.input(inputs[0].clone())?;
+            return conv::mean(self.channels(input), window).map(|weights| pending(Op::Conv(weights), vec![input]));
+        }
         let kernel: &[usize] = &spec.kernel_shape;
         if !pool.normalize || spec.strides.as_deref() != Some(kernel) || spec.data_format != DataFormat::NCHW {
             return Err("only means over whole, disjoint groups".into());
@@ -397,7 +402,7 @@ impl Reader<'_> {
         Ok(pending(op, vec![input]))
     }
 
-    fn binary(&mut self, name: &str, inputs: Vec<Meaning>) -> Result<Meaning, String> {
+    fn binary(&mut self, node: &TypedNode, name: &str, inputs: Vec<Meaning>) -> Result<Meaning, String> {
         let [a, b] = &inputs[..] else { return Err(UNSUPPORTED.into()) };
         match (name, a, b) {
             ("Max" | "Min", Meaning::Pending { what, low, high }, Meaning::Constant(c))
@@ -410,7 +415,17 @@ impl Reader<'_> {
             }
             ("Max" | "Min", Meaning::Held { .. }, Meaning::Constant(_)) => {
                 let input = self.input(a.clone())?;
-                self.binary(name, vec![pending(Op::Copy, vec![input]), b.clone()])
+                self.binary(node, name, vec![pending(Op::Copy, vec![input]), b.clone()])
+            }
+            ("Add" | "Sub" | "Mul", Meaning::Held { .. }, Meaning::Held { .. }) if !self.same_size(node) => {
+                Err("tensors of different sizes".into())
+            }
+            ("Sub", Meaning::Held { .. }, Meaning::Held { .. }) => {
+                let inputs = vec![self.input(a.clone())?, self.input(b.clone())?];
+                if self.channels(inputs[0]) != self.channels(inputs[1]) {
+                    return Err("tensors of different channels".into());
+                }
+                Ok(pending(Op::Subtract, inputs))
             }
             ("Add", Meaning::Held { .. }, Meaning::Held { .. }) => {
                 let mut inputs = [self.input(a.clone())?, self.input(b.clone())?];
@@ -426,19 +441,22 @@ impl Reader<'_> {
                 }
                 Ok(pending(Op::Gate, inputs.to_vec()))
             }
-            ("Add" | "Mul", ..) => Err("both inputs must be dequantised tensors".into()),
-            _ => Err(UNSUPPORTED.into()),
+            _ => self.function(node.op.as_ref(), &inputs),
         }
+    }
+
+    /// Have the two inputs of an operation as many rows and columns?
+    fn same_size(&self, node: &TypedNode) -> bool {
+        let size = |slot: usize| {
+            let fact = self.loaded.typed.outlet_fact(node.inputs[slot]).ok()?;
+            fact.shape.as_concrete().and_then(|s| s.get(2..4)).map(<[usize]>::to_vec)
+        };
+        size(0).is_some() && size(0) == size(1)
     }
 
     /// Channels as seen through the view.
     fn channels(&self, input: Input) -> usize {
-        let c = self.graph.tensors[input.tensor].channels;
-        match input.view {
-            View::SpaceToDepth(n) => n * n * c,
-            View::DepthToSpace(n) => c / (n * n),
-            _ => c,
-        }
+        input.view.channels(self.graph.tensors[input.tensor].channels)
     }
 
     /// `q k^T` or `scores v`, one product per window.
@@ -485,16 +503,23 @@ impl Reader<'_> {
         let output = self.input(meaning).map_err(|e| format!("the output: {e}"))?;
         let shape = shape_of(self.loaded.typed.outlet_fact(outlet).map_err(|e| e.to_string())?)?;
         let scale = shape.get(2).map_or(0, |h| h / PROBE.0);
-        if !(1..=4).contains(&scale) || shape != [1, 1, PROBE.0 * scale, PROBE.1 * scale] {
+        let channels = self.graph.channels;
+        if !(1..=MOST_SCALE).contains(&scale) || shape != [1, channels, PROBE.0 * scale, PROBE.1 * scale] {
             return Err(format!(
-                "the output {shape:?} is not the luma of a picture 1 to 4 times as large as {PROBE:?}"
+                "the output {shape:?} is no picture of {channels} channels, 1 to {MOST_SCALE} times as large as {PROBE:?}"
             ));
         }
-        if self.graph.tensors[self.graph.nodes[0].output].channels != 1 {
-            return Err("the input is not one channel of luma".into());
-        }
+        let first = self.graph.nodes.first().filter(|n| matches!(n.op, Op::Picture));
+        let picture = &self.graph.tensors[first.ok_or("it does not begin with the picture, quantised")?.output];
+        let real = |byte: u8| (f32::from(byte) - f32::from(picture.zero_point)) * picture.scale;
+        self.graph.range = match (real(0), real(255)) {
+            (_, high) if high > 16.0 => Range::Bytes,
+            (low, _) if low < -0.5 => Range::Signed,
+            _ => Range::One,
+        };
         self.graph.output = output;
         self.graph.scale = scale;
+        tidy::tidy(&mut self.graph)?;
         Ok(self.graph)
     }
 }
@@ -505,9 +530,18 @@ fn pending(op: Op, inputs: Vec<Input>) -> Meaning {
 
 /// Does it only move data?
 fn is_move(op: &dyn TypedOp) -> bool {
-    let edge = op.downcast_ref::<Pad>().is_some_and(|p| p.mode == PadMode::Edge);
     let named = matches!(&*op.name(), "StridedSlice" | "Resize");
-    edge || named || op.is::<AxisOp>() || op.is::<Slice>() || op.is::<MultiBroadcastTo>()
+    op.is::<Pad>() || named || op.is::<AxisOp>() || op.is::<Slice>() || op.is::<MultiBroadcastTo>()
+}
+
+/// The side of a window whose mean is taken around every pixel, zeros beyond the border counted in.
+fn window_mean(pool: &SumPool) -> Option<usize> {
+    let (spec, side) = (&pool.pool_spec, *pool.pool_spec.kernel_shape.first()?);
+    let whole = pool.normalize && (pool.count_include_pad || side == 1) && spec.data_format == DataFormat::NCHW;
+    let square = spec.kernel_shape[..] == [side, side] && side % 2 == 1;
+    let close = (0..2).all(|axis| square && spec.stride(axis) == 1 && spec.dilation(axis) == 1);
+    let same = |axis| conv::padding(spec, axis).is_ok_and(|pads| pads == (side / 2, side / 2));
+    (whole && close && same(0) && same(1)).then_some(side)
 }
 
 fn recognised(chain: &[Link], shape: &[usize]) -> Result<Move, String> {
@@ -523,14 +557,4 @@ fn same(axes: &[usize]) -> Result<usize, String> {
         [a, b] if a == b => Ok(*a),
         _ => Err(format!("{axes:?} differs by axis")),
     }
-}
-
-fn check_padding(spec: &PoolSpec, reach: usize, side: usize) -> Result<(), String> {
-    let fits = match &spec.padding {
-        PaddingSpec::Explicit(before, after) => before.iter().chain(after.iter()).all(|p| *p == reach),
-        PaddingSpec::SameUpper | PaddingSpec::SameLower => true,
-        PaddingSpec::Valid => side == 1,
-        _ => false,
-    };
-    fits.then_some(()).ok_or_else(|| "padding that does not keep the size".into())
 }
