@@ -262,6 +262,12 @@ fn animations_keep_their_pictures_and_times() {
     let (_, still) = ramps().swap_remove(1);
     still.save(at.join("still.png")).unwrap();
     works(at, &["still.png", "still.gif"]);
+    // A small file that asks for hours.
+    let mut bomb = gif::Encoder::new(File::create(at.join("bomb.gif")).unwrap(), 8000, 8000, &[9; 6]).unwrap();
+    let dot = gif::Frame { width: 1, height: 1, buffer: vec![1].into(), ..gif::Frame::default() };
+    (0..200).for_each(|_| bomb.write_frame(&dot).unwrap());
+    drop(bomb);
+    fails(at, &["bomb.gif", "no.gif"], 2, "too long");
     // Whatever is damaged is found before anything is written.
     let whole = fs::read(at.join("in.gif")).unwrap();
     for end in (14..whole.len() - 1).step_by(3) {

@@ -24,6 +24,9 @@ pub(super) use sink::AnimationSink;
 /// A file in memory, for any number of readers.
 type Bytes = Cursor<Arc<[u8]>>;
 
+/// Pixels of all pictures together: two thousand of 1920x1080, and a small file cannot ask for hours of work.
+const MOST_PIXELS: u64 = 1 << 32;
+
 /// Decodes an animation.
 trait Frames: Send {
     /// Decodes the next picture, and says how long it is seen; `None` after the last.
@@ -99,6 +102,9 @@ fn count(kind: Kind, bytes: &Arc<[u8]>, size: Size) -> Result<(u32, Option<u32>,
     let (mut number, mut opaque) = (0, true);
     while frames.next()?.is_some() {
         number += 1;
+        if u64::from(number) * size.area() as u64 > MOST_PIXELS {
+            return Err(Fault::bad(format!("an animation of more than {number} pictures of {size} is too long")));
+        }
         opaque = opaque && frames.pixels().chunks_exact(4).all(|pixel| pixel[3] == 255);
     }
     Ok((number, frames.plays(), opaque))
