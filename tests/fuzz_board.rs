@@ -1,35 +1,27 @@
 //! Damaged board files, configs, device trees and sensor words, by the thousand: a value or an error in one line,
 //! never a panic.
 
-#[path = "support/dice.rs"]
-mod dice;
+#[path = "support/cases.rs"]
+mod cases;
+
+use std::cell::Cell;
 
 use bifocal::internals::board::{self, Board, Config, Throttling, recognise};
-use dice::Dice;
+use cases::{Damage, cut, damaged, each, flip, put, repeat};
+use proptest::prelude::*;
+use proptest::sample::select;
 
 /// Characters that mean something.
 const TELLING: &[u8] = b"\"'[]{}=.,#\n\\0-9eu\0";
 
 /// Flips bits, swaps in characters that mean something, cuts, repeats.
-fn damage(dice: &mut Dice, original: &[u8]) -> Vec<u8> {
-    let mut bytes = original.to_vec();
-    for _ in 0..=dice.roll(4) {
-        if bytes.is_empty() {
-            break;
-        }
-        let at = dice.roll(bytes.len());
-        match dice.roll(4) {
-            0 => bytes[at] ^= 1 << dice.roll(8),
-            1 => bytes[at] = TELLING[dice.roll(TELLING.len())],
-            2 => bytes.truncate(at),
-            _ => {
-                let end = (at + dice.roll(40)).min(bytes.len());
-                let piece = bytes[at..end].to_vec();
-                bytes.splice(at..at, piece);
-            }
-        }
-    }
-    bytes
+fn damage() -> impl Strategy<Value = Vec<Damage>> {
+    prop::collection::vec(prop_oneof![flip(), put(select(TELLING)), cut(), repeat()], 1..=4)
+}
+
+/// The text with that damage.
+fn text(original: &str, damage: &[Damage]) -> String {
+    String::from_utf8_lossy(&damaged(original.as_bytes(), usize::MAX, damage)).into_owned()
 }
 
 const CONFIG: &str = "# a card\nsource = \"v4l2:///dev/video0?width=640\"\nsink = 'drm://'\nmodel = \"ctnet-tiny-x2\"\nmemory = \"32MiB\"\n\
@@ -50,23 +42,24 @@ fn damaged_files() {
         .map(|path| std::fs::read_to_string(path).unwrap())
         .collect();
     assert_eq!(files.len(), board::names().count(), "each file is a board");
-    let (mut dice, mut sound) = (Dice(7), 0);
     assert!(Config::parse("c", CONFIG).is_ok());
-    for round in 0..6000 {
-        let file = String::from_utf8_lossy(&damage(&mut dice, files[round % files.len()].as_bytes())).into_owned();
+    let sound = Cell::new(0);
+    each(6000, (select(files), damage(), damage()), |(file, damage, config_damage)| {
+        let file = text(&file, &damage);
         match Board::parse("b", &file) {
-            Ok(_) => sound += 1,
+            Ok(_) => sound.set(sound.get() + 1),
             Err(error) => {
                 one_line(&error, "boards/b.toml");
                 assert!((1..=file.lines().count() + 1).contains(&error.line), "{error} of {file:?}");
             }
         }
-        let config = String::from_utf8_lossy(&damage(&mut dice, CONFIG.as_bytes())).into_owned();
+        let config = text(CONFIG, &config_damage);
         if let Err(error) = Config::parse("c", &config) {
             one_line(&error, "c");
             assert!((1..=config.lines().count() + 1).contains(&error.line), "{error} of {config:?}");
         }
-    }
+    });
+    let sound = sound.get();
     assert!(sound > 100 && sound < 5900, "damage of both kinds: {sound}");
     // Depth is bounded, too.
     for opening in ["[", "{a=", "a."] {
@@ -77,17 +70,14 @@ fn damaged_files() {
 
 #[test]
 fn damaged_device_trees_and_words() {
-    let mut dice = Dice(11);
     let tree = b"raspberrypi,4-model-b\0brcm,bcm2711\0";
-    for _ in 0..20_000 {
-        let bytes = damage(&mut dice, tree);
+    each(20_000, [damage(), damage(), damage()], |[tree_damage, model_damage, word_damage]| {
+        let bytes = damaged(tree, usize::MAX, &tree_damage);
         // Damage may well name another board; it must be one that is named.
         let named = |id: &String| bytes.split(|byte| *byte == 0).any(|part| part.trim_ascii() == id.as_bytes());
         let plain = bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_graphic());
         assert!(!plain || recognise(&bytes, "").is_none_or(|board| board.compatible.iter().any(named)), "{bytes:?}");
-        let model = String::from_utf8_lossy(&damage(&mut dice, b"Raspberry Pi 4 Model B Rev 1.4")).into_owned();
-        let _ = recognise(b"", &model);
-        let word = String::from_utf8_lossy(&damage(&mut dice, b"throttled=0x50005")).into_owned();
-        let _ = Throttling::of_firmware(&word);
-    }
+        let _ = recognise(b"", &text("Raspberry Pi 4 Model B Rev 1.4", &model_damage));
+        let _ = Throttling::of_firmware(&text("throttled=0x50005", &word_damage));
+    });
 }

@@ -1,12 +1,16 @@
 //! Damaged URIs and Motion JPEG, by the thousand: a value or an error in one line, never a panic.
 
-#[path = "support/dice.rs"]
-mod dice;
+#[path = "support/cases.rs"]
+mod cases;
+
+use std::cell::{Cell, RefCell};
 
 use bifocal::internals::frame::{FrameFormat, Layout};
 use bifocal::internals::geom::Size;
 use bifocal::internals::io::{MjpegDecoder, SinkUri, SourceUri};
-use dice::Dice;
+use cases::{cut, damaged, each, put};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
 
 const URIS: [&str; 13] = [
     "v4l2:///dev/video0?width=640&height=360&fps=30000/1001&format=auto&input=1&matrix=bt709&range=full",
@@ -34,28 +38,50 @@ fn read(uri: &str) -> bool {
     source.is_ok() || sink.is_ok()
 }
 
-#[test]
-fn uris() {
-    let pieces = ["://", "?", "&", "=", "%05d", "%", "/", "@", "x", "-1", "99999999999999999999", "1e308", "ü", "\0"];
-    let mut dice = Dice(7);
-    let (mut sound, mut wrong) = (0, 0);
-    for uri in URIS {
-        assert!(read(uri), "{uri}");
-        for _ in 0..4000 {
-            let mut damaged: Vec<char> = uri.chars().collect();
-            for _ in 0..=dice.roll(3) {
-                let at = dice.roll(damaged.len() + 1);
-                match dice.roll(3) {
-                    0 if at < damaged.len() => drop(damaged.remove(at)),
-                    1 => damaged.truncate(at.max(1)),
-                    _ => drop(damaged.splice(at..at, pieces[dice.roll(pieces.len())].chars())),
-                }
+/// Damage to a URI.
+#[derive(Clone, Debug)]
+enum Edit {
+    Remove(Index),
+    Cut(Index),
+    Insert(Index, &'static str),
+}
+
+const PIECES: &[&str] =
+    &["://", "?", "&", "=", "%05d", "%", "/", "@", "x", "-1", "99999999999999999999", "1e308", "ü", "\0"];
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let at = any::<Index>;
+    let insert = (at(), select(PIECES)).prop_map(|(at, piece)| Edit::Insert(at, piece));
+    prop::collection::vec(prop_oneof![at().prop_map(Edit::Remove), at().prop_map(Edit::Cut), insert], 1..=3)
+}
+
+fn edited(uri: &str, edits: &[Edit]) -> String {
+    let mut chars: Vec<char> = uri.chars().collect();
+    for edit in edits {
+        match edit {
+            Edit::Remove(at) if !chars.is_empty() => drop(chars.remove(at.index(chars.len()))),
+            Edit::Remove(_) => {}
+            Edit::Cut(at) => chars.truncate(at.index(chars.len() + 1).max(1)),
+            Edit::Insert(at, piece) => {
+                let at = at.index(chars.len() + 1);
+                drop(chars.splice(at..at, piece.chars()));
             }
-            let held = read(&damaged.into_iter().collect::<String>());
-            *(if held { &mut sound } else { &mut wrong }) += 1;
         }
     }
-    assert!(sound > 1000 && wrong > 1000, "{sound} {wrong}");
+    chars.into_iter().collect()
+}
+
+#[test]
+fn uris() {
+    let (sound, wrong) = (Cell::new(0), Cell::new(0));
+    for uri in URIS {
+        assert!(read(uri), "{uri}");
+    }
+    each(50_000, (select(&URIS[..]), edits()), |(uri, edits)| {
+        let count = if read(&edited(uri, &edits)) { &sound } else { &wrong };
+        count.set(count.get() + 1);
+    });
+    assert!(sound.get() > 1000 && wrong.get() > 1000, "{sound:?} {wrong:?}");
 }
 
 #[test]
@@ -69,22 +95,20 @@ fn motion_jpeg() {
     let mut decoder = MjpegDecoder::new(format);
     decoder.decode(&whole, &mut frame).unwrap();
     let sound = frame.clone();
-    let mut dice = Dice(11);
-    let mut refused = 0;
-    for round in 0..6000 {
-        let mut damaged = whole.clone();
-        for _ in 0..=round % 5 {
-            let at = dice.roll(damaged.len());
-            damaged[at] = dice.roll(256) as u8;
-        }
-        damaged.truncate(if round % 2 == 0 { damaged.len() } else { dice.roll(damaged.len()) });
-        if let Err(error) = decoder.decode(&damaged, &mut frame) {
+    let decoder = RefCell::new((decoder, frame));
+    let refused = Cell::new(0);
+    let damage = (prop::collection::vec(put(any::<u8>()), 1..=5), prop::option::of(cut()));
+    each(6000, damage, |(mut damage, cut)| {
+        damage.extend(cut);
+        let (decoder, frame) = &mut *decoder.borrow_mut();
+        if let Err(error) = decoder.decode(&damaged(&whole, usize::MAX, &damage), frame) {
             let message = error.to_string();
             assert!(!message.is_empty() && !message.contains('\n'), "{message:?}");
-            refused += 1;
+            refused.set(refused.get() + 1);
         }
-    }
-    assert!(refused > 1000, "{refused}");
+    });
+    assert!(refused.get() > 1000, "{refused:?}");
+    let (mut decoder, mut frame) = decoder.into_inner();
     // Whatever came before leaves nothing behind.
     decoder.decode(&whole, &mut frame).unwrap();
     assert!(frame == sound);

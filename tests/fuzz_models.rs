@@ -1,5 +1,7 @@
 //! Damaged models: an error or a picture, never a panic, never a hang.
 
+#[path = "support/cases.rs"]
+mod cases;
 mod support;
 
 use std::cell::RefCell;
@@ -7,8 +9,8 @@ use std::collections::BTreeMap;
 
 use bifocal::internals::plan::Plan;
 use bifocal::{Branches, Engine, Level, Model, Options, PixelFormat, PlanError, Size};
+use cases::each;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use support::{picture, run, scope};
 
 const MODEL: &[u8] = include_bytes!("../models/ctnet-tiny-x2.onnx");
@@ -43,12 +45,6 @@ fn flips() -> impl Strategy<Value = Vec<(usize, u8)>> {
     prop::collection::vec((anywhere, 0..8u8), 1..=4)
 }
 
-/// Reproducible, and shrinks to the bits that matter.
-fn runner(cases: u32) -> TestRunner {
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
-}
-
 fn emulated() -> bool {
     std::env::var_os("BIFOCAL_EMULATED").is_some()
 }
@@ -62,13 +58,11 @@ fn flipped_bits() {
     }));
     let rounds = if emulated() { 5 } else { scope::size(120, 800) };
     let outcomes = RefCell::new(BTreeMap::new());
-    let result = runner(rounds).run(&flips(), |flips| {
+    each(rounds, flips(), |flips| {
         let mut bytes = MODEL.to_vec();
         flips.iter().for_each(|(at, bit)| bytes[*at] ^= 1 << bit);
         *outcomes.borrow_mut().entry(attempt(&bytes)).or_insert(0) += 1;
-        Ok(())
     });
-    result.unwrap_or_else(|error| panic!("{error}"));
     let outcomes = outcomes.into_inner();
     let common = |outcome: &str| outcomes.get(outcome).is_some_and(|count| *count > rounds / 20);
     assert!(emulated() || (common("refused") && common("ran")), "{outcomes:?}");
@@ -76,11 +70,9 @@ fn flipped_bits() {
 
 #[test]
 fn cut_short() {
-    let result = runner(40).run(&(0..MODEL.len()), |length| {
-        prop_assert_ne!(attempt(&MODEL[..length]), "ran", "{} of {} bytes", length, MODEL.len());
-        Ok(())
+    each(40, 0..MODEL.len(), |length| {
+        assert_ne!(attempt(&MODEL[..length]), "ran", "{length} of {} bytes", MODEL.len());
     });
-    result.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(attempt(&[]), "refused");
     assert_eq!(attempt(b"not a model at all"), "refused");
 }

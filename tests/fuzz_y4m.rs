@@ -1,10 +1,12 @@
 //! Damaged Y4M, by the thousand: frames or an error in one line, never a panic.
 
-#[path = "support/dice.rs"]
-mod dice;
+#[path = "support/cases.rs"]
+mod cases;
 
 use bifocal::internals::io::{FrameSource, Y4mSource};
-use dice::Dice;
+use cases::{damaged, each, flip, put};
+use proptest::prelude::*;
+use proptest::sample::select;
 
 fn original(kind: &str) -> Vec<u8> {
     let samples = match kind {
@@ -62,26 +64,15 @@ fn sound_and_cut() {
 
 #[test]
 fn flipped_bits_and_noise_never_panic() {
-    for kind in KINDS {
-        let bytes = original(kind);
-        let mut dice = Dice(bytes.len() as u64);
-        for round in 0..4000 {
-            let mut damaged = bytes.clone();
-            for _ in 0..=round % 4 {
-                // Most of the damage where it matters: in the text.
-                let within = if round % 3 == 0 { damaged.len() } else { 80 };
-                let at = dice.roll(within);
-                damaged[at] = if round % 2 == 0 {
-                    damaged[at] ^ (1 << dice.roll(8))
-                } else {
-                    b" 0123456789:WHFIACX\n"[dice.roll(20)]
-                };
-            }
-            let _ = read(&damaged);
-            let keep = dice.roll(90);
-            let mut noise = bytes[..keep].to_vec();
-            noise.extend((0..2000).map(|_| dice.roll(256) as u8));
-            let _ = read(&noise);
-        }
-    }
+    let telling = || put(select(&b" 0123456789:WHFIACX\n"[..]));
+    // Most of the damage where it matters: in the text.
+    let within = prop_oneof![2 => Just(80), 1 => Just(usize::MAX)];
+    let damage = prop::collection::vec(prop_oneof![flip(), telling()], 1..=4);
+    each(28_000, (select(&KINDS[..]), within, damage), |(kind, within, damage)| {
+        let _ = read(&damaged(&original(kind), within, &damage));
+    });
+    let noise = prop::collection::vec(any::<u8>(), 0..2000);
+    each(2000, (select(&KINDS[..]), 0..90usize, noise), |(kind, keep, noise)| {
+        let _ = read(&[&original(kind)[..keep], &noise].concat());
+    });
 }

@@ -5,7 +5,7 @@
 //! What attention multiplies is u8 with u8, which the same processors widen to 16 bits before they multiply.
 
 use bifocal::Model;
-use bifocal::internals::model::{ConvWeights, Op};
+use bifocal::internals::model::{Border, ConvWeights, Op};
 
 /// 255 times as much is below 32768.
 const MOST: i32 = 128;
@@ -57,6 +57,7 @@ fn pairs_are_found_in_both_orders_and_at_any_place() {
         kernel: 3,
         dilation: 1,
         depthwise: false,
+        border: Border::Zero,
     };
     let with = |places: [usize; 2]| {
         let mut data = vec![0; 36];

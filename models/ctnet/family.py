@@ -7,7 +7,9 @@ from .network import Config, CTNet
 SIZES = {
     "tiny": {},
     "small": {"width": 24, "layers": (4, 3), "steps": 96, "tokens": 24, "keys": 8, "hidden": 8, "context": 8},
-    "base": {"width": 48, "layers": (2, 3), "tokens": 48, "keys": 16, "hidden": 32, "context": 16, "squeeze": 16},
+    "base": {
+        "width": 48, "layers": (4, 4), "tokens": 48, "keys": 16, "hidden": 24, "context": 16, "squeeze": 16, "more": (1, 1),
+    },
 }
 # Files that were trained before the CNN trunk was a chain: residual dense blocks of as many multiply-adds.
 DENSE = {"tiny": {"growth": 8, "layers": (2, 3)}, "small": {"growth": 12, "layers": (3, 4), "hidden": 16}}

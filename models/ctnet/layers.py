@@ -46,8 +46,10 @@ class FakeQuantise(torch.autograd.Function):
         steps, rounded = ctx.saved_tensors
         error = rounded - steps
         inside = error.abs() <= 0.5
-        slope = torch.where(inside, error, rounded)
-        return gradient * inside, torch.dot(gradient.flatten(), slope.flatten()), None, None
+        slope = None
+        if ctx.needs_input_grad[1]:
+            slope = torch.dot(gradient.flatten(), torch.where(inside, error, rounded).flatten())
+        return gradient * inside, slope, None, None
 
 
 class Quantiser(nn.Module):
@@ -166,9 +168,11 @@ class TorchOps(Rounding):
     loss on it keeps two branches from growing apart and cancelling, which 8 bits cannot follow.
     """
 
-    def __init__(self, quantised=False, calibrate=False, leak=0.0, bound=0.0):
+    def __init__(self, quantised=False, calibrate=False, leak=0.0, bound=0.0, routes=None):
+        """`routes`: name of a tensor -> N x 1 x rows x columns of the window grid, nought where the tensor shall be nought."""
         self.quantised, self.calibrate, self.leak = quantised, calibrate, leak
         self.bound, self.excess = bound, 0.0
+        self.routes = routes or {}
 
     def _relu(self, x):
         return F.leaky_relu(x, self.leak) if self.leak else F.relu(x)
@@ -189,7 +193,13 @@ class TorchOps(Rounding):
 
     def conv(self, layer, x, q, relu=False, name=None, factor=None):
         y = self._conv(layer, x, factor)
-        return self._out(self._relu(y) if relu else y, q)
+        y = self._out(self._relu(y) if relu else y, q)
+        return self._routed(y, self.routes[name]) if name in self.routes else y
+
+    def _routed(self, y, route):
+        """`y` where its window's route is one, nought where it is nought."""
+        side = y.shape[2] // route.shape[2]
+        return y * route.to(y.dtype).repeat_interleave(side, 2).repeat_interleave(side, 3)
 
     def add(self, a, b, q, relu=False, name=None):
         y = a + b

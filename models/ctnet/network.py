@@ -37,6 +37,7 @@ class Config:
     hidden: int = 8  # channels inside the feed-forward layer
     context: int = 8  # channels of the CNN's features, aligned for the exchange
     squeeze: int = 8  # channels inside coordinate attention
+    more: tuple = (0, 0)  # blocks of the Transformer branch beyond the first, before and after the exchange
 
 
 class ResidualChain(nn.Module):
@@ -102,7 +103,7 @@ class Attention(nn.Module):
     def forward(self, ops, x, context, shift=0):
         # The static scale 1 / (sqrt(keys) * tokens of a window) is deployed in the query weights.
         keys = len(self.query.bias)
-        norm = torch.full((keys,), 1 / (keys**0.5 * WINDOW * WINDOW))
+        norm = self.query.bias.new_full((keys,), 1 / (keys**0.5 * WINDOW * WINDOW))
         q = ops.conv(self.query, x, self.qq, factor=norm)
         k = ops.conv(self.key, context, self.qk)
         v = ops.conv(self.value, context, self.qv)
@@ -134,6 +135,21 @@ class Block(nn.Module):
         x = ops.add(x, ops.conv(self.project, a, self.q_project), self.q2, relu=True)
         h = ops.conv(self.widen, x, self.q_hidden, relu=True)
         return ops.add(x, ops.conv(self.narrow, h, self.q_narrow), q_out, relu=True)
+
+
+class Blocks(nn.Module):
+    """Blocks whose windows are shifted in turn; each quantises what it reads, the caller what the last gives."""
+
+    def __init__(self, c, count, first_shifted):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            Block(c.tokens, c.keys, c.hidden, WINDOW // 2 * ((i + first_shifted) % 2)) for i in range(count)
+        )
+        self.q = nn.ModuleList(Quantiser() for _ in range(count))
+
+    def around(self, first, q_out):
+        """[(block, quantiser of what it gives)] of `first` and these, one after the other."""
+        return list(zip((first, *self.blocks), (*self.q, q_out)))
 
 
 class CoordinateAttention(nn.Module):
@@ -227,6 +243,9 @@ class CTNet(Network):
         self.embed = Conv(4, c.tokens, 3)
         self.block1 = Block(c.tokens, c.keys, c.hidden, 0)
         self.block2 = Block(c.tokens, c.keys, c.hidden, WINDOW // 2)
+        self.more1, self.more2 = (
+            Blocks(c, n, first_shifted) for n, first_shifted in zip(c.more, (True, False))
+        )
         self.align = Conv(4 * c.width, c.context)
         self.coordinate = CoordinateAttention(c.context, c.squeeze)
         self.to_cnn = Attention(c.context, c.tokens, c.keys, c.context)
@@ -261,7 +280,8 @@ class CTNet(Network):
             c1 = self.local1(ops, ops.conv(self.head, y, self.local1.q, relu=True), self.q_cnn1)
         if transformer:
             t = ops.conv(self.embed, ops.space_to_depth(y), self.q_embed, relu=True)
-            t = self.block1(ops, t, self.q_t1)
+            for block, q in self.more1.around(self.block1, self.q_t1):
+                t = block(ops, t, q)
         if cnn and transformer:
             aligned = ops.conv(self.align, ops.space_to_depth(c1), self.q_align, relu=True)
             aligned = self.coordinate(ops, aligned, self.q_context)
@@ -276,7 +296,8 @@ class CTNet(Network):
             fused_cnn = ops.conv(self.fuse_cnn, x, self.q_fuse_cnn, name="fused_cnn", factor=alpha)
         if transformer:
             t = ops.add(t, back if cnn else t * 0, self.q_t2, relu=True)
-            t = self.block2(ops, t, self.q_t3)
+            for block, q in self.more2.around(self.block2, self.q_t3):
+                t = block(ops, t, q)
             t = self.pyramid(ops, t, self.q_t4)
             rest = torch.sigmoid(-self.alpha).repeat(4)  # the four places of a depth-to-space block
             fused_transformer = ops.conv(

@@ -94,6 +94,18 @@ def belongs(name, prefixes):
     return any(name == p or name.startswith(p + ".") for p in prefixes)
 
 
+def not_flat(net):
+    """Greys that a quantised network does not leave alone."""
+    found = set()
+    with torch.no_grad():
+        for side in (FLAT_SIDES[0], FLAT_SIDES[-1]):
+            for greys in torch.arange(256, device=net.alpha.device).view(-1, 16, 1, 1, 1):
+                picture = net(TorchOps(True), (greys / 255).expand(-1, -1, side, side))
+                off = ((picture * 255).round() != greys).flatten(1).any(1)
+                found.update(greys.flatten()[off].tolist())
+    return sorted(found)
+
+
 class Run:
     def __init__(self, name, crops, total, folder, seed=1, stages=STAGES, native=0, squared=False):
         """`native`: threads of compiled code for losses and gradients, several times faster; for CTNet without a critic.
@@ -192,17 +204,6 @@ class Run:
                 q.settle()
         self.average.load_state_dict(self.net.state_dict())
 
-    def not_flat(self):
-        """Greys that the average does not leave alone."""
-        found = set()
-        with torch.no_grad():
-            for side in (FLAT_SIDES[0], FLAT_SIDES[-1]):
-                for greys in torch.arange(256).view(-1, 16, 1, 1, 1):
-                    picture = self.average(TorchOps(True), (greys / 255).expand(-1, -1, side, side))
-                    off = ((picture * 255).round() != greys).flatten(1).any(1)
-                    found.update(greys.flatten()[off].tolist())
-        return sorted(found)
-
     def _step(self, stage, quantised, first, last):
         """`quantised`: everything, nothing, or what rounds already."""
         at = (self.step - first) / (last - first)
@@ -218,7 +219,7 @@ class Run:
             settle(self.net, self.average)
             self.settled = True
         if self.settled and self.step % HARD_EVERY == 0:
-            self.hard = self.not_flat()
+            self.hard = not_flat(self.average)
         x, y = self.crops(self.step)
         weights = balance(x, y, self.net.config.scale, self.net.squared)
         self.optimiser.zero_grad(set_to_none=True)

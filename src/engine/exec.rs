@@ -42,7 +42,7 @@ impl Scratch {
                 grow(&mut s.query, kernel.tokens * kernel.keys);
                 grow(&mut s.tokens, kernel.tokens * (kernel.keys + kernel.values));
                 grow(&mut s.attended, kernel.tokens * kernel.values);
-                s.kernel.reserve(level, kernel);
+                level.reserve(kernel, &mut s.kernel);
             }
         }
         s
@@ -231,7 +231,7 @@ impl<'a> StepRunner<'a> {
             for r in (0..a.window).filter(|r| (0..height).contains(&(top + *r as isize))) {
                 let tokens = &scratch.attended[r * a.window * buffer.stride + skipped..][..bytes];
                 let out = writes.row((top + r as isize) as usize);
-                out[buffer.pixel(from)..][..bytes].copy_from_slice(tokens);
+                copy(tokens, &mut out[buffer.pixel(from)..][..bytes]);
             }
         }
     }
@@ -249,13 +249,25 @@ impl<'a> StepRunner<'a> {
     }
 }
 
+/// Copies slices of one length. They are short, mostly a multiple of 64 bytes: calls would take longer than copying.
+#[inline]
+fn copy(from: &[u8], to: &mut [u8]) {
+    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<64>(), to.as_chunks_mut::<64>());
+    for (from, to) in from.iter().zip(to) {
+        *to = *from;
+    }
+    if !to_rest.is_empty() {
+        to_rest.copy_from_slice(from_rest);
+    }
+}
+
 /// The pixels of a window, row by row; columns outside the frame are the nearest inside.
 fn gather(rows: &[&[u8]], buffer: &Buffer, left: isize, columns: usize, into: &mut [u8]) {
     let (window, c) = (rows.len(), buffer.stride);
     let inside = left >= 0 && left as usize + window <= columns;
     for (row, into) in rows.iter().zip(into.chunks_exact_mut(window * c)) {
         if inside {
-            into.copy_from_slice(&row[buffer.pixel(left as usize)..][..window * c]);
+            copy(&row[buffer.pixel(left as usize)..][..window * c], into);
             continue;
         }
         for (x, pixel) in into.chunks_exact_mut(c).enumerate() {

@@ -2,8 +2,6 @@
 //!
 //! Nothing else lists levels. `--level`, `doctor`, boards and tests read this table; see `kernels` for how one is added.
 
-use serde::Serialize;
-
 use super::contract::Kernels;
 use super::{arch, scalar};
 
@@ -20,13 +18,13 @@ pub struct Isa {
     pub cpuinfo: &'static [&'static [&'static str]],
     /// Kernels in this build, each with how the processor is asked whether it can run them; the first that it can is
     /// taken. None in a build for another architecture.
-    forms: &'static [Form],
+    pub(super) forms: &'static [Form],
 }
 
 /// Kernels, and whether this processor can run them.
-struct Form {
-    detected: fn() -> bool,
-    kernels: &'static dyn Kernels,
+pub(super) struct Form {
+    pub(super) detected: fn() -> bool,
+    pub(super) kernels: &'static Kernels,
 }
 
 impl std::fmt::Debug for Form {
@@ -68,14 +66,14 @@ pub static TABLE: &[Isa] = &[
         architecture: "any",
         title: "plain Rust, on any processor",
         cpuinfo: &[&[]],
-        forms: &[Form { detected: || true, kernels: &scalar::Scalar }],
+        forms: &[Form { detected: || true, kernels: &scalar::KERNELS }],
     },
     Isa {
         name: "avx2",
         architecture: "x86_64",
         title: "x86-64 with AVX2",
         cpuinfo: &[&["avx2"]],
-        forms: x86!(["avx2"] => arch::avx2::Avx2),
+        forms: x86!(["avx2"] => arch::avx2::KERNELS),
     },
     Isa {
         name: "avxvnni",
@@ -92,84 +90,30 @@ pub static TABLE: &[Isa] = &[
         architecture: "x86_64",
         title: "x86-64 with AVX-512 VNNI",
         cpuinfo: &[&["avx2", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"]],
-        forms: x86!(["avx2", "avx512f", "avx512bw", "avx512vl", "avx512vnni"] => arch::avx512vnni::Vnni),
+        forms: x86!(["avx2", "avx512f", "avx512bw", "avx512vl", "avx512vnni"] => arch::avx512vnni::KERNELS),
     },
     Isa {
         name: "neon",
         architecture: "aarch64",
         title: "64-bit ARM",
         cpuinfo: &[&["asimd"]],
-        forms: arm!(["neon"] => arch::neon::Neon),
+        forms: arm!(["neon"] => arch::neon::KERNELS),
     },
     Isa {
         name: "dotprod",
         architecture: "aarch64",
         title: "64-bit ARM with dot product",
         cpuinfo: &[&["asimd", "asimddp"]],
-        forms: arm!(["neon", "dotprod"] => arch::dotprod::DotProd),
+        forms: arm!(["neon", "dotprod"] => arch::dotprod::KERNELS),
     },
     Isa {
         name: "i8mm",
         architecture: "aarch64",
         title: "64-bit ARM with matrix product",
         cpuinfo: &[&["asimd", "asimddp", "i8mm"]],
-        forms: arm!(["neon", "dotprod", "i8mm"] => arch::i8mm::I8mm),
+        forms: arm!(["neon", "dotprod", "i8mm"] => arch::i8mm::KERNELS),
     },
 ];
-
-/// Proof that the processor has what the kernels of this level need: it cannot be made otherwise.
-#[derive(Clone, Copy)]
-pub struct Level {
-    isa: &'static Isa,
-    pub(super) kernels: &'static dyn Kernels,
-}
-
-/// A level that this processor, or this build, lacks.
-#[derive(Debug, thiserror::Error)]
-#[error("level '{name}' is not available here; this processor has: {have}")]
-pub struct Unavailable {
-    name: String,
-    have: String,
-}
-
-impl Level {
-    /// The plain kernels, on any processor.
-    pub const SCALAR: Self = Self { isa: &TABLE[0], kernels: &scalar::Scalar };
-
-    /// All levels of this processor, slowest first.
-    pub fn all() -> Vec<Self> {
-        let of = |isa: &'static Isa| {
-            let form = isa.forms.iter().find(|form| (form.detected)())?;
-            Some(Self { isa, kernels: form.kernels })
-        };
-        TABLE.iter().filter_map(of).collect()
-    }
-
-    /// The fastest level of this processor.
-    pub fn best() -> Self {
-        *Self::all().last().unwrap_or(&Self::SCALAR)
-    }
-
-    /// A level by name, if this processor has it.
-    pub fn named(name: &str) -> Result<Self, Unavailable> {
-        let all = Self::all();
-        all.iter().copied().find(|l| l.name() == name).ok_or_else(|| Unavailable {
-            name: name.to_string(),
-            have: all.iter().map(|l| l.name()).collect::<Vec<_>>().join(", "),
-        })
-    }
-
-    /// Its name in the table.
-    pub fn name(self) -> &'static str {
-        self.isa.name
-    }
-
-    /// Its row of the table.
-    #[doc(hidden)]
-    pub fn isa(self) -> &'static Isa {
-        self.isa
-    }
-}
 
 /// Refuses a name that no level has.
 pub fn known(name: &str) -> Result<(), String> {
@@ -200,28 +144,9 @@ impl Isa {
     }
 }
 
-impl std::fmt::Debug for Level {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl PartialEq for Level {
-    fn eq(&self, other: &Self) -> bool {
-        self.name() == other.name()
-    }
-}
-
-impl Eq for Level {}
-
-impl Serialize for Level {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(self.name())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Level;
     use super::*;
 
     #[test]

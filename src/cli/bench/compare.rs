@@ -7,7 +7,6 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Measured;
 use crate::cli::failure::Failure;
 
 /// New over old: below 1 is faster, or smaller.
@@ -44,29 +43,34 @@ pub(super) fn read(path: &Path) -> Result<Value, Failure> {
     }
 }
 
-/// `new` over `old`, which [`read`] has accepted.
-pub(super) fn compare(new: &Measured, old: &Value) -> Comparison {
-    let over = |new: f64, old: &Value| old.as_f64().filter(|old| *old > 0.0).map(|old| new / old);
-    let new_json = serde_json::to_value(new).unwrap_or_default();
+/// `new` over `old`, which [`read`] has accepted; both as `bench --format json` prints them.
+pub(super) fn compare(new: &Value, old: &Value) -> Comparison {
+    let over = |of: fn(&Value) -> &Value| ratio(of(new).as_f64(), of(old).as_f64());
     let settings = ["board", "model", "input", "pixels", "threads", "level", "branches", "macs_per_frame"];
-    let differs = settings.into_iter().filter(|s| new_json[*s] != old[*s]);
-    let differs = differs.map(|s| format!("{s}: {}, was {}", shown(&new_json[s]), shown(&old[s]))).collect();
-    let old_steps = old["profile"].as_array().map_or(&[][..], Vec::as_slice);
-    let old_ms: HashMap<&str, f64> =
-        old_steps.iter().filter_map(|s| Some((s["name"].as_str()?, s["ms"].as_f64()?))).collect();
-    let step = |row: &super::profile::Row| {
-        let old_ms = *old_ms.get(row.name.as_str()).filter(|ms| **ms > 0.0)?;
-        Some(StepRatio { name: row.name.clone(), ratio: row.ms / old_ms, ms: row.ms, old_ms })
+    let differs = settings.into_iter().filter(|s| new[*s] != old[*s]);
+    let differs = differs.map(|s| format!("{s}: {}, was {}", shown(&new[s]), shown(&old[s]))).collect();
+    let old_ms: HashMap<&str, f64> = steps(old).collect();
+    let step = |(name, ms): (&str, f64)| {
+        let old_ms = *old_ms.get(name)?;
+        Some(StepRatio { name: name.to_string(), ratio: ratio(Some(ms), Some(old_ms))?, ms, old_ms })
     };
-    let latency = &new.latency_ms;
     Comparison {
-        p50: over(latency.p50, &old["latency_ms"]["p50"]).unwrap_or(f64::NAN),
-        min: over(latency.min, &old["latency_ms"]["min"]).unwrap_or(f64::NAN),
-        arena_bytes: over(new.arena_bytes as f64, &old["arena_bytes"]),
-        peak_rss_bytes: new.peak_rss_bytes.and_then(|bytes| over(bytes as f64, &old["peak_rss_bytes"])),
+        p50: over(|run| &run["latency_ms"]["p50"]).unwrap_or(f64::NAN),
+        min: over(|run| &run["latency_ms"]["min"]).unwrap_or(f64::NAN),
+        arena_bytes: over(|run| &run["arena_bytes"]),
+        peak_rss_bytes: over(|run| &run["peak_rss_bytes"]),
         differs,
-        steps: new.profile.iter().flatten().filter_map(step).collect(),
+        steps: steps(new).filter_map(step).collect(),
     }
+}
+
+fn ratio(new: Option<f64>, old: Option<f64>) -> Option<f64> {
+    old.filter(|old| *old > 0.0).and_then(|old| Some(new? / old))
+}
+
+/// Names and medians of the Steps of a run with a profile.
+fn steps(run: &Value) -> impl Iterator<Item = (&str, f64)> {
+    run["profile"].as_array().into_iter().flatten().filter_map(|s| Some((s["name"].as_str()?, s["ms"].as_f64()?)))
 }
 
 fn shown(value: &Value) -> String {

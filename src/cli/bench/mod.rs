@@ -41,7 +41,7 @@ pub(super) fn run(args: &Bench) -> Result<(), Failure> {
     // For the page only, unless they were asked for.
     result.profile = result.profile.filter(|_| args.profile);
     result.sustained = result.sustained.filter(|_| args.duration.is_some());
-    result.compare = old.map(|old| compare::compare(&result, &old));
+    result.compare = old.map(|old| compare::compare(&serde_json::to_value(&result).unwrap_or_default(), &old));
     match args.format {
         TableFormat::Text => print::text(&result.text()),
         TableFormat::Json => print::json(&result),

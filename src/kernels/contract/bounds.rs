@@ -3,7 +3,7 @@
 //! A plan with a mistake must not reach past its slices, whatever the level: the calls below exist only when they have
 //! passed, and kernels get nothing else.
 
-use super::{Epilogue, Output, Tap, Weights};
+use super::shapes::{Epilogue, Output, Tap, WindowAttention};
 
 /// That a call was made here.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +122,35 @@ impl<'a> DepthwiseRow<'a> {
     }
 }
 
+/// A window of attention: tokens lie one after the other.
+///
+/// What holds: tokens and values are multiples of 8, keys of 4, and none is zero; the slices are as long as `a` says.
+#[derive(Debug)]
+pub struct Window<'a> {
+    pub a: &'a WindowAttention,
+    pub query: &'a [u8],
+    pub keys: &'a [u8],
+    pub values: &'a [u8],
+    pub out: &'a mut [u8],
+    _checked: Checked,
+}
+
+impl<'a> Window<'a> {
+    pub(in crate::kernels) fn new(
+        a: &'a WindowAttention,
+        query: &'a [u8],
+        keys: &'a [u8],
+        values: &'a [u8],
+        out: &'a mut [u8],
+    ) -> Self {
+        let WindowAttention { tokens, keys: key, values: value, .. } = *a;
+        let whole = tokens.is_multiple_of(8) && key.is_multiple_of(4) && value.is_multiple_of(8);
+        assert!(whole && key > 0, "{tokens} tokens, keys of {key} bytes, values of {value}");
+        let (query, keys) = (&query[..tokens * key], &keys[..tokens * key]);
+        Self { a, query, keys, values: &values[..tokens * value], out: &mut out[..tokens * value], _checked: Checked }
+    }
+}
+
 /// Bytes of a row that `pixels` pixels touch, `step` apart, each from `start` over `length`; none without pixels.
 ///
 /// Saturates, so that a distance beyond memory fails the comparison with a slice's length instead of wrapping.
@@ -131,16 +160,6 @@ fn reach(pixels: usize, step: usize, start: usize, length: usize) -> usize {
         None => 0,
         Some(last) => last.saturating_mul(step).saturating_add(start).saturating_add(length),
     }
-}
-
-/// Panics unless the weights have the size that their shape says, and at least one tap and output.
-pub(super) fn assert_weights(weights: &Weights) {
-    let Weights { taps, run, outputs, data, bias, multiplier } = *weights;
-    assert!(run.is_multiple_of(4) && run > 0, "a run of {run} bytes is not a multiple of 4");
-    assert!(!taps.is_empty() && outputs > 0, "{} taps and {outputs} outputs", taps.len());
-    let want = taps.len().saturating_mul(run).saturating_mul(weights.padded());
-    assert!(data.len() == want, "{} weights instead of {want}", data.len());
-    assert!(bias.len() >= outputs && multiplier.len() >= outputs, "fewer than {outputs} outputs");
 }
 
 /// What both convolutions share: what is written, and what is added to it.
@@ -158,7 +177,7 @@ fn assert_output(epilogue: &Epilogue, outputs: usize, output: &Output) {
 }
 
 /// What packing activations relies on, in both directions.
-pub(super) fn assert_pack(b: &[u8], outputs: usize, depth: usize, data: &[i8], sums: &[i32]) {
+pub fn assert_pack(b: &[u8], outputs: usize, depth: usize, data: &[i8], sums: &[i32]) {
     assert!(outputs.is_multiple_of(8) && depth.is_multiple_of(4), "{outputs} outputs, depth {depth}");
     let bytes = outputs.saturating_mul(depth);
     assert!(b.len() >= bytes && data.len() >= bytes, "fewer than {bytes} bytes");

@@ -102,6 +102,13 @@ fn shared_gate<V: Vectors>(gate: &Gate, x: &[u8], g: &[u8], out: &mut [u8]) {
     if length < V::BLOCK || channels > MOST_CHANNELS {
         return scalar::gate_row(gate, channels, x, g, out);
     }
+    if channels == 8 {
+        let (rule, factors) = (V::rule(gate.clamp), V::centred(V::repeated(g), gate.zeros[1]));
+        for at in blocks(length, V::BLOCK) {
+            product::<V>(gate, V::load(&x[at..]), factors, rule, &mut out[at..]);
+        }
+        return;
+    }
     // The gate again and again, so that a block may begin at any channel.
     let mut pattern = [0; MOST_CHANNELS + 64];
     if channels.is_multiple_of(8) {

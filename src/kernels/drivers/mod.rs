@@ -3,7 +3,6 @@
 //! They are always inlined into a function that has the level's target features, and so are those operations: a call that is
 //! left would pass vectors through memory. For the same reason they use no closures.
 
-pub mod attention;
 pub mod elementwise;
 
 use super::contract::Clamp;
@@ -25,6 +24,8 @@ pub trait Vectors {
 
     /// Reads the first block of `bytes`.
     fn load(bytes: &[u8]) -> Self::Bytes;
+    /// A block of the first eight bytes again and again.
+    fn repeated(bytes: &[u8]) -> Self::Bytes;
     /// Writes it to the beginning of `out`.
     fn store(block: Self::Bytes, out: &mut [u8]);
     /// Of every four bytes of two blocks the first two or, if `UPPER`, the last two.

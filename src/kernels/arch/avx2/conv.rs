@@ -124,14 +124,14 @@ fn conv_row<M: MultiplyAdd>(taps: &[(Tap, usize)], weights: &[i8], mut row: Conv
     let bytes: usize = taps.iter().map(|(_, run)| run).sum();
     assert!(bytes == row.taps.len() * row.run && weights.len() >= bytes * row.padded(), "weights of another row");
     let out = row.take_out();
-    let row = Row::<M> { row, taps, weights, out, multiply_add: PhantomData };
+    let row = Row::<M> { row: &row, taps, weights, out, multiply_add: PhantomData };
     // SAFETY: the row has been checked (see `ConvRow`), and so have the weights; the level is there (see `arch`).
     unsafe { if row.row.epilogue.residual.is_some() { row.run::<true>() } else { row.run::<false>() } }
 }
 
 /// The arguments of [`conv_row`].
 struct Row<'a, M> {
-    row: ConvRow<'a>,
+    row: &'a ConvRow<'a>,
     taps: &'a [(Tap, usize)],
     weights: &'a [i8],
     out: *mut u8,

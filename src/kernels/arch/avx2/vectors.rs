@@ -34,6 +34,12 @@ impl Vectors for Registers {
     }
 
     #[inline(always)]
+    fn repeated(bytes: &[u8]) -> __m256i {
+        // SAFETY: eight bytes, as just cut.
+        unsafe { _mm256_broadcastq_epi64(_mm_loadl_epi64(bytes[..8].as_ptr().cast())) }
+    }
+
+    #[inline(always)]
     fn store(block: __m256i, out: &mut [u8]) {
         // SAFETY: 32 bytes, as just cut.
         unsafe { _mm256_storeu_si256(out[..32].as_mut_ptr().cast(), block) }

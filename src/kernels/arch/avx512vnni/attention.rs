@@ -1,15 +1,26 @@
-//! Scores of a window of attention.
+//! Attention of windows of 64 tokens.
 
 use std::arch::x86_64::*;
 
-use super::super::avx2;
 use super::finish::{self, Rule};
-use crate::kernels::contract::{Epilogue, Kernels, Scratch, WindowAttention};
+use crate::kernels::contract::{Attention, Epilogue, Kernels, Scratch, Window, WindowAttention};
+use crate::kernels::scalar;
+
+pub const ATTENTION: Attention = Attention { words: |_| 0, window };
+
+fn window(kernels: &Kernels, window: Window, scratch: &mut Scratch) {
+    if window.a.tokens == 64 {
+        scores(kernels, &window, scratch);
+        scalar::weighted(kernels, window, scratch);
+    } else {
+        (scalar::KERNELS.attention.window)(kernels, window, scratch);
+    }
+}
 
 /// Scores of all 64 queries with all 64 keys, into `scratch.scores`: those of a query are one vector of bytes.
-pub fn scores(a: &WindowAttention, query: &[u8], keys: &[u8], scratch: &mut Scratch) {
+fn scores(kernels: &Kernels, &Window { a, query, keys, .. }: &Window, scratch: &mut Scratch) {
     assert!(a.tokens == 64, "{} tokens", a.tokens);
-    avx2::Avx2.pack_columns(keys, 64, a.keys, &mut scratch.packed, &mut scratch.sums);
+    (kernels.pack_columns)(keys, 64, a.keys, &mut scratch.packed, &mut scratch.sums);
     let (query, packed, sums) = (&query[..64 * a.keys], &scratch.packed[..64 * a.keys], &scratch.sums[..64]);
     let scores = &mut scratch.scores[..64 * 64];
     // SAFETY: the slices have just been cut to what the function asks for, the contract has refused keys whose bytes are

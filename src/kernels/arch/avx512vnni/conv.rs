@@ -16,35 +16,71 @@ use std::arch::x86_64::*;
 use super::super::avxvnni;
 use super::finish::{self, Rule};
 use super::pack::{Last, Packed};
-use crate::kernels::contract::{ConvRow, Kernels, Tap};
+use crate::kernels::contract::{ConvKernel, ConvRow, Tap};
 use crate::kernels::drivers::blocks;
 
+impl ConvKernel for Packed {
+    fn row(&self, row: ConvRow) {
+        conv_row(self, row);
+    }
+
+    fn bytes(&self) -> usize {
+        Packed::bytes(self)
+    }
+}
+
 /// One row.
-pub fn conv_row(packed: &Packed, mut row: ConvRow) {
+fn conv_row(packed: &Packed, mut row: ConvRow) {
     packed.assert_shape(&row);
     let Packed { taps, quads, last, .. } = packed;
     let out = row.take_out();
-    let row = Row { row, taps, quads, last, out };
+    let row = Row { row: &row, taps, quads, last, out };
     // SAFETY: the row has been checked (see `ConvRow`), and the weights are for rows of its shape; the level is there (see
     // `arch`).
     unsafe { if row.row.epilogue.residual.is_some() { row.run::<true>() } else { row.run::<false>() } }
 }
 
+/// Most steps for which [`product`] prepares weights of eight outputs.
+const MOST_STEPS: usize = 32;
+
 /// A matrix product with weights that nothing has prepared.
 pub fn product(weights: &[i8], mut row: ConvRow) {
-    if !row.outputs.is_multiple_of(16) || row.taps.len() != 1 {
-        return avxvnni::EVEX.product(weights, row);
+    let (run, outputs) = (row.run, row.outputs);
+    let eight = outputs == 8 && run.is_multiple_of(8) && run / 8 <= MOST_STEPS;
+    if !(eight || outputs.is_multiple_of(16)) || row.taps.len() != 1 {
+        return (avxvnni::EVEX.product)(weights, row);
     }
-    let (taps, out) = ([(row.taps[0], row.run)], row.take_out());
-    assert!(weights.len() >= row.run * row.outputs, "{} weights", weights.len());
-    let row = Row { row, taps: &taps, quads: weights, last: &Last::Sixteen, out };
-    // SAFETY: the row has been checked (see `ConvRow`), and so have the weights; the level is there (see `arch`).
-    unsafe { row.run::<false>() }
+    let (taps, out, weights) = ([(row.taps[0], run)], row.take_out(), &weights[..run * outputs]);
+    let row = Row { row: &row, taps: &taps, quads: weights, last: &Last::Sixteen, out };
+    // SAFETY: the row has been checked (see `ConvRow`), and so have the weights, of which there is a step for every eight
+    // bytes of the run; the level is there (see `arch`).
+    unsafe {
+        if eight {
+            let mut steps = [[0; 64]; MOST_STEPS];
+            for (step, quads) in steps.iter_mut().zip(weights.as_chunks().0) {
+                pair_words(quads, step);
+            }
+            row.strip::<false, 8, true>(0, Some(&steps[..run / 8]));
+        } else {
+            row.run::<false>();
+        }
+    }
+}
+
+/// A step of eight outputs: the two words of an output, of two lines of quads, side by side.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn pair_words(quads: &[i8; 64], step: &mut [i8; 64]) {
+    let order = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+    // SAFETY: both are 64 bytes.
+    unsafe {
+        let words = _mm512_loadu_si512(quads.as_ptr().cast());
+        _mm512_storeu_si512(step.as_mut_ptr().cast(), _mm512_permutexvar_epi32(order, words));
+    }
 }
 
 /// The arguments of [`conv_row`].
 pub(super) struct Row<'a> {
-    pub(super) row: ConvRow<'a>,
+    pub(super) row: &'a ConvRow<'a>,
     /// The row's taps; those that follow one another as one.
     pub(super) taps: &'a [(Tap, usize)],
     quads: &'a [i8],

@@ -13,60 +13,22 @@ mod vectors;
 
 use std::sync::Arc;
 
-use super::avx2::Avx2;
-use super::with_features;
-use crate::kernels::contract::{
-    Add, ConvKernel, ConvRow, DepthwiseRow, Gate, Kernels, Scratch, Weights, WindowAttention,
-};
-use crate::kernels::drivers::{attention as driver, elementwise};
+use super::{avx2, elementwise};
+use crate::kernels::contract::Kernels;
 use vectors::Registers;
 
 /// The level of processors with AVX-512 F, BW, VL and VNNI.
-pub struct Vnni;
-
-impl Kernels for Vnni {
-    fn base(&self) -> &'static dyn Kernels {
-        &Avx2
-    }
-
-    fn prepare(&self, weights: &Weights) -> Arc<dyn ConvKernel> {
-        Arc::new(pack::Packed::new(weights))
-    }
-
-    fn product(&self, weights: &[i8], row: ConvRow) {
-        conv::product(weights, row);
-    }
-
-    fn depthwise_row(&self, row: DepthwiseRow) {
-        // Four pixels and sixteen channels are taken at once.
+pub const KERNELS: Kernels = Kernels {
+    prepare: |weights| Arc::new(pack::Packed::new(weights)),
+    product: conv::product,
+    // Four pixels and sixteen channels are taken at once.
+    depthwise_row: |row| {
         if row.channels < 16 || row.pixels < 4 {
-            return self.base().depthwise_row(row);
-        }
-        depthwise::depthwise_row(row);
-    }
-
-    with_features! { "avx512f,avx512bw,avx512vl,avx512vnni":
-        fn add_row(add: &Add, a: &[u8], b: &[u8], out: &mut [u8]) = elementwise::add_row::<Registers>;
-        fn add_spread_row(add: &Add, repeat: usize, a: &[u8], b: &[u8], out: &mut [u8])
-            = elementwise::add_spread_row::<Registers>;
-        fn gate_row(gate: &Gate, channels: usize, x: &[u8], gates: &[u8], out: &mut [u8])
-            = elementwise::gate_row::<Registers>;
-    }
-
-    fn attention_window(
-        &self,
-        a: &WindowAttention,
-        query: &[u8],
-        keys: &[u8],
-        values: &[u8],
-        scratch: &mut Scratch,
-        out: &mut [u8],
-    ) {
-        if a.tokens == 64 {
-            attention::scores(a, query, keys, scratch);
-            driver::weighted(self, a, values, scratch, out);
+            (avx2::KERNELS.depthwise_row)(row);
         } else {
-            driver::window(self, a, query, keys, values, scratch, out);
+            depthwise::depthwise_row(row);
         }
-    }
-}
+    },
+    attention: attention::ATTENTION,
+    ..elementwise!("avx512f,avx512bw,avx512vl,avx512vnni", Registers, ..avx2::KERNELS)
+};

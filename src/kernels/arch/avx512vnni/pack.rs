@@ -1,7 +1,6 @@
 //! Weights of a dense convolution, a vector for each step of a strip.
 
-use super::conv;
-use crate::kernels::contract::{ConvKernel, ConvRow, Tap, Weights};
+use crate::kernels::contract::{ConvRow, Tap, Weights};
 
 /// Bytes of weights for a step of a strip of 12: the outer vector, and half of the middle one, whose halves are the same.
 pub const TWELVE: usize = 96;
@@ -18,7 +17,7 @@ pub struct Packed {
     shape: [usize; 3],
 }
 
-/// The last strip of outputs, if it is narrower than 16. Each has what a step reads: see [`conv`].
+/// The last strip of outputs, if it is narrower than 16. Each has what a step reads: see [`conv`](super::conv).
 #[derive(Debug)]
 pub enum Last {
     Sixteen,
@@ -47,25 +46,20 @@ impl Packed {
         Self { taps: weights.merged(), quads, last, shape }
     }
 
-    /// Panics if these are the weights of rows of another shape.
-    pub fn assert_shape(&self, row: &ConvRow) {
-        let shape = [row.taps.len(), row.run, row.outputs];
-        assert!(self.shape == shape, "a row of {shape:?} and weights of {:?}", self.shape);
-    }
-}
-
-impl ConvKernel for Packed {
-    fn row(&self, row: ConvRow) {
-        conv::conv_row(self, row);
-    }
-
-    fn bytes(&self) -> usize {
+    /// Bytes on the heap.
+    pub fn bytes(&self) -> usize {
         let last = match &self.last {
             Last::Sixteen => 0,
             Last::Twelve(steps) => size_of_val(&**steps),
             Last::Eight(steps) | Last::Four(steps) => size_of_val(&**steps),
         };
         size_of_val(&*self.taps) + self.quads.len() + last
+    }
+
+    /// Panics if these are the weights of rows of another shape.
+    pub fn assert_shape(&self, row: &ConvRow) {
+        let shape = [row.taps.len(), row.run, row.outputs];
+        assert!(self.shape == shape, "a row of {shape:?} and weights of {:?}", self.shape);
     }
 }
 

@@ -35,6 +35,12 @@ impl Vectors for Registers {
     }
 
     #[inline(always)]
+    fn repeated(bytes: &[u8]) -> __m512i {
+        // SAFETY: eight bytes, as just cut.
+        unsafe { _mm512_broadcastq_epi64(_mm_loadl_epi64(bytes[..8].as_ptr().cast())) }
+    }
+
+    #[inline(always)]
     fn store(block: __m512i, out: &mut [u8]) {
         // SAFETY: 64 bytes, as just cut.
         unsafe { _mm512_storeu_si512(out[..64].as_mut_ptr().cast(), block) }

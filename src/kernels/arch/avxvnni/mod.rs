@@ -7,42 +7,24 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 use std::sync::Arc;
 
-use super::avx2::Avx2;
+use super::avx2;
 use super::avx2::conv::{MultiplyAdd, Quads, product};
-use crate::kernels::contract::{ConvKernel, ConvRow, Kernels, Scratch, Weights, WindowAttention};
-use crate::kernels::drivers::attention;
-
-/// The level, by the form of the instruction.
-pub struct AvxVnni<const IS_VEX: bool>;
+use crate::kernels::contract::Kernels;
+use crate::kernels::scalar;
 
 /// For processors with AVX-VNNI.
-pub const VEX: AvxVnni<true> = AvxVnni;
+pub const VEX: Kernels = kernels::<true>();
 /// For processors with AVX-512 VNNI and VL.
-pub const EVEX: AvxVnni<false> = AvxVnni;
+pub const EVEX: Kernels = kernels::<false>();
 
-impl<const IS_VEX: bool> Kernels for AvxVnni<IS_VEX> {
-    fn base(&self) -> &'static dyn Kernels {
-        &Avx2
-    }
-
-    fn prepare(&self, weights: &Weights) -> Arc<dyn ConvKernel> {
-        Arc::new(Quads::<Dot<IS_VEX>>::new(weights))
-    }
-
-    fn product(&self, weights: &[i8], row: ConvRow) {
-        product::<Dot<IS_VEX>>(weights, row);
-    }
-
-    fn attention_window(
-        &self,
-        a: &WindowAttention,
-        query: &[u8],
-        keys: &[u8],
-        values: &[u8],
-        scratch: &mut Scratch,
-        out: &mut [u8],
-    ) {
-        attention::window(self, a, query, keys, values, scratch, out);
+/// The level, by the form of the instruction.
+const fn kernels<const IS_VEX: bool>() -> Kernels {
+    Kernels {
+        prepare: |weights| Arc::new(Quads::<Dot<IS_VEX>>::new(weights)),
+        product: product::<Dot<IS_VEX>>,
+        // Made of products, which are faster here.
+        attention: scalar::KERNELS.attention,
+        ..avx2::KERNELS
     }
 }
 

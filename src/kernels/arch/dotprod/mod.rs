@@ -4,14 +4,14 @@ pub(super) mod conv;
 
 use std::sync::Arc;
 
-use super::neon::Neon;
-use crate::kernels::contract::{ConvKernel, ConvRow, Kernels, Scratch, Weights, WindowAttention};
-use crate::kernels::drivers::attention;
+use super::neon;
+use crate::kernels::contract::{ConvKernel, ConvRow, Kernels};
 
 /// The level of processors with dot product.
-pub struct DotProd;
+pub const KERNELS: Kernels =
+    Kernels { prepare: |weights| Arc::new(Quads(weights.data.to_vec())), product: conv::conv_row, ..neon::KERNELS };
 
-/// Weights as [`Weights::data`] has them.
+/// Weights as [`Weights::data`](crate::kernels::Weights::data) has them.
 #[derive(Debug)]
 struct Quads(Vec<i8>);
 
@@ -22,31 +22,5 @@ impl ConvKernel for Quads {
 
     fn bytes(&self) -> usize {
         self.0.len()
-    }
-}
-
-impl Kernels for DotProd {
-    fn base(&self) -> &'static dyn Kernels {
-        &Neon
-    }
-
-    fn prepare(&self, weights: &Weights) -> Arc<dyn ConvKernel> {
-        Arc::new(Quads(weights.data.to_vec()))
-    }
-
-    fn product(&self, weights: &[i8], row: ConvRow) {
-        conv::conv_row(weights, row);
-    }
-
-    fn attention_window(
-        &self,
-        a: &WindowAttention,
-        query: &[u8],
-        keys: &[u8],
-        values: &[u8],
-        scratch: &mut Scratch,
-        out: &mut [u8],
-    ) {
-        attention::window(self, a, query, keys, values, scratch, out);
     }
 }

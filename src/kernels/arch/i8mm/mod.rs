@@ -10,24 +10,14 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 use std::sync::Arc;
 
-use super::dotprod::DotProd;
+use super::dotprod;
 use super::neon::conv::{Epilogue, Row};
 use super::neon::finish::{ADDED, CLAMPED, FREE};
 use crate::kernels::contract::{ConvKernel, ConvRow, Kernels, Tap, Weights};
 use crate::kernels::drivers::blocks;
 
 /// The level of processors with the matrix product.
-pub struct I8mm;
-
-impl Kernels for I8mm {
-    fn base(&self) -> &'static dyn Kernels {
-        &DotProd
-    }
-
-    fn prepare(&self, weights: &Weights) -> Arc<dyn ConvKernel> {
-        Arc::new(Pairs::new(weights))
-    }
-}
+pub const KERNELS: Kernels = Kernels { prepare: |weights| Arc::new(Pairs::new(weights)), ..dotprod::KERNELS };
 
 /// Weights of a strip of 8 outputs for a step, two outputs in each vector.
 type Step = [[i8; 16]; 4];

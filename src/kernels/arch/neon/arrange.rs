@@ -1,8 +1,7 @@
 //! Weights in the order in which [`short`](super::short) reads them.
 
 use super::chains::{self, Kind, LONGEST};
-use super::short;
-use crate::kernels::contract::{ConvRow, Weights};
+use crate::kernels::contract::Weights;
 
 /// Most sources that an output can have.
 pub const MOST: usize = 72;
@@ -59,11 +58,6 @@ impl Chained {
         }
         made.strips.shrink_to_fit();
         Some(made)
-    }
-
-    /// One row of two pixels or more.
-    pub fn row(&self, row: ConvRow) {
-        short::conv_row(self, row);
     }
 
     /// Bytes on the heap.

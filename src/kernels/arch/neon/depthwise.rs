@@ -5,122 +5,87 @@
 
 use std::arch::aarch64::*;
 
-use super::finish::{self, ADDED, Eight, Rule};
-use crate::kernels::contract::DepthwiseRow;
-use crate::kernels::drivers::blocks;
+use super::finish::{self, ADDED, Rule};
+use crate::kernels::arch::depthwise::Channels;
+use crate::kernels::contract::{DepthwiseRow, Residual};
 
-pub fn depthwise_row(mut row: DepthwiseRow) {
-    let out = row.take_out();
-    let row = Row { row, out };
-    for channel in (0..row.row.channels).step_by(8) {
-        // SAFETY: the row has been checked (see `DepthwiseRow`), and the level is there (see `arch`).
-        unsafe { row.strip(channel) };
-    }
-}
+/// Eight channels of two pixels.
+pub struct Eight;
 
-/// The argument of [`depthwise_row`].
-struct Row<'a> {
-    row: DepthwiseRow<'a>,
-    out: *mut u8,
-}
-
-/// What eight channels need at every pixel.
-struct Strip {
-    channel: usize,
+pub struct Strip {
     taps: [int8x8_t; 9],
     /// The bias, less the weights of the taps that are subtracted.
     start: [int32x4_t; 2],
-    multipliers: Eight,
+    multipliers: finish::Eight,
     rule: Rule,
 }
 
-impl Row<'_> {
-    /// Eight channels of all pixels: their weights stay in registers.
-    ///
-    /// # Safety
-    ///
-    /// `channel + 8` is at most the channels.
-    #[target_feature(enable = "neon")]
-    unsafe fn strip(&self, channel: usize) {
-        let DepthwiseRow { data, bias, multiplier, channels, pixels, .. } = self.row;
-        // SAFETY: there are nine lines of `channels` weights.
-        let taps: [_; 9] = std::array::from_fn(|t| unsafe { vld1_s8(data.as_ptr().add(t * channels + channel)) });
-        let (bias, multiplier) = (bias[channel..channel + 8].as_ptr(), multiplier[channel..channel + 8].as_ptr());
-        // SAFETY: eight entries of each from `channel`, as just sliced.
-        let (mut start, multipliers) =
-            unsafe { ([vld1q_s32(bias), vld1q_s32(bias.add(4))], finish::load_eight(multiplier)) };
-        for t in [1, 3, 5, 7] {
-            let weights = vmovl_s8(taps[t]);
-            start = [vsubw_s16(start[0], vget_low_s16(weights)), vsubw_high_s16(start[1], weights)];
-        }
-        let rule = Rule::new(&self.row.epilogue);
-        let strip = Strip { channel, taps, start, multipliers, rule };
-        // SAFETY: each block's pixels are below `pixels`.
+impl Channels<2> for Eight {
+    type Strip = Strip;
+    type Values = finish::Eight;
+
+    #[inline(always)]
+    unsafe fn strip(row: &DepthwiseRow, channel: usize) -> Strip {
+        // SAFETY: there are nine lines of weights, and biases and multipliers for all channels; the level is there.
         unsafe {
-            if pixels >= 2 {
-                for x in blocks(pixels, 2) {
-                    self.block::<2>(&strip, x);
-                }
-            } else if pixels > 0 {
-                self.block::<1>(&strip, 0);
+            let weights = row.data.as_ptr().add(channel);
+            let taps: [_; 9] = std::array::from_fn(|t| vld1_s8(weights.add(t * row.channels)));
+            let bias = row.bias.as_ptr().add(channel);
+            let mut start = [vld1q_s32(bias), vld1q_s32(bias.add(4))];
+            for t in [1, 3, 5, 7] {
+                let weights = vmovl_s8(taps[t]);
+                start = [vsubw_s16(start[0], vget_low_s16(weights)), vsubw_high_s16(start[1], weights)];
             }
+            let multipliers = finish::load_eight(row.multiplier.as_ptr().add(channel));
+            Strip { taps, start, multipliers, rule: Rule::new(&row.epilogue) }
         }
     }
 
-    /// `P` pixels, one or two, from `x`.
-    ///
-    /// # Safety
-    ///
-    /// The row has `x + P` pixels or more, and the strip's channels.
-    #[target_feature(enable = "neon")]
-    #[inline]
-    unsafe fn block<const P: usize>(&self, strip: &Strip, x: usize) {
-        let value = |p: usize| {
-            let p = p.min(P - 1);
-            // SAFETY: `x + p` is a pixel of the row.
-            let value = finish::scale(unsafe { self.sums(strip, x + p) }, strip.multipliers);
-            match &self.row.epilogue.residual {
-                None => value,
-                Some(r) => {
-                    let at = (x + p) * r.skip_step + strip.channel;
-                    // SAFETY: the addend has all channels at every pixel.
-                    strip.rule.add_residual(value, unsafe { finish::load(r.skip.as_ptr().add(at), 8) })
-                }
-            }
-        };
-        let bytes = strip.rule.quantise::<ADDED>([value(0), value(1)]);
-        let bytes = [vget_low_u8(bytes), vget_high_u8(bytes)];
-        for (p, bytes) in bytes.into_iter().take(P).enumerate() {
-            let to = self.out.wrapping_add((x + p) * self.row.out_step + strip.channel);
-            // SAFETY: `out` has all channels at the pixels x..x + P.
-            unsafe { finish::store(bytes, to, 8) };
-        }
+    #[inline(always)]
+    unsafe fn values(strip: &Strip, rows: [*const u8; 3], tap_step: usize) -> finish::Eight {
+        // SAFETY: the caller vouches for the taps; the level is there.
+        unsafe { finish::scale(sums(strip, rows, tap_step), strip.multipliers) }
     }
 
-    /// Sums of eight channels at pixel `x`.
-    ///
-    /// # Safety
-    ///
-    /// The row has `x + 1` pixels or more, and the strip's channels.
-    #[target_feature(enable = "neon")]
-    #[inline]
-    unsafe fn sums(&self, strip: &Strip, x: usize) -> [int32x4_t; 2] {
-        let DepthwiseRow { step, tap_step, .. } = self.row;
-        let at = x * step + strip.channel;
-        let signed = |t: usize, sign: u8| {
-            let from = self.row.rows[t / 3].as_ptr().wrapping_add(at + t % 3 * tap_step);
-            // SAFETY: the rows reach past all channels of the last tap of the last pixel.
-            vreinterpret_s8_u8(veor_u8(unsafe { vld1_u8(from) }, vdup_n_u8(sign)))
-        };
-        let mut sums = strip.start;
-        let mut add = |products| {
-            sums = [vaddw_s16(sums[0], vget_low_s16(products)), vaddw_high_s16(sums[1], products)];
-        };
-        for t in [0, 2, 4, 6] {
-            let product = vmull_s8(signed(t, 0x80), strip.taps[t]);
-            add(vmlsl_s8(product, signed(t + 1, 0x7f), strip.taps[t + 1]));
-        }
-        add(vmull_s8(signed(8, 0x80), strip.taps[8]));
-        sums
+    #[inline(always)]
+    unsafe fn add(strip: &Strip, values: finish::Eight, _: &Residual, skip: *const u8) -> finish::Eight {
+        // SAFETY: the caller vouches for eight bytes; the level is there.
+        unsafe { strip.rule.add_residual(values, finish::load(skip, 8)) }
     }
+
+    #[inline(always)]
+    unsafe fn write(strip: &Strip, values: [finish::Eight; 2], count: usize, out: *mut u8, step: usize) {
+        // SAFETY: the caller vouches for eight bytes at each pixel; the level is there.
+        unsafe {
+            let bytes = strip.rule.quantise::<ADDED>(values);
+            finish::store(vget_low_u8(bytes), out, 8);
+            if count > 1 {
+                finish::store(vget_high_u8(bytes), out.add(step), 8);
+            }
+        }
+    }
+}
+
+/// Sums of eight channels of a pixel.
+///
+/// # Safety
+///
+/// As for [`Channels::values`].
+#[target_feature(enable = "neon")]
+#[inline]
+unsafe fn sums(strip: &Strip, rows: [*const u8; 3], tap_step: usize) -> [int32x4_t; 2] {
+    let signed = |t: usize, sign: u8| {
+        // SAFETY: the caller vouches for the taps.
+        vreinterpret_s8_u8(veor_u8(unsafe { vld1_u8(rows[t / 3].add(t % 3 * tap_step)) }, vdup_n_u8(sign)))
+    };
+    let mut sums = strip.start;
+    let mut add = |products| {
+        sums = [vaddw_s16(sums[0], vget_low_s16(products)), vaddw_high_s16(sums[1], products)];
+    };
+    for t in [0, 2, 4, 6] {
+        let product = vmull_s8(signed(t, 0x80), strip.taps[t]);
+        add(vmlsl_s8(product, signed(t + 1, 0x7f), strip.taps[t + 1]));
+    }
+    add(vmull_s8(signed(8, 0x80), strip.taps[8]));
+    sums
 }

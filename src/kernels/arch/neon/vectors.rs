@@ -32,6 +32,15 @@ impl Vectors for Registers {
     }
 
     #[inline(always)]
+    fn repeated(bytes: &[u8]) -> uint8x16_t {
+        // SAFETY: eight bytes, as just cut.
+        unsafe {
+            let eight = vld1_u8(bytes[..8].as_ptr());
+            vcombine_u8(eight, eight)
+        }
+    }
+
+    #[inline(always)]
     fn store(block: uint8x16_t, out: &mut [u8]) {
         // SAFETY: 16 bytes, as just cut.
         unsafe { vst1q_u8(out[..16].as_mut_ptr(), block) }

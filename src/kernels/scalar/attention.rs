@@ -1,31 +1,23 @@
-//! A window of attention, made of matrix products: what a level does unless it knows better.
+//! A window of attention, made of a level's matrix products.
 
-use crate::kernels::contract::{Clamp, ConvRow, Epilogue, Kernels, Output, Scratch, Tap, WindowAttention};
+use crate::kernels::contract::{Clamp, ConvRow, Epilogue, Kernels, Output, Scratch, Tap, Window};
 
 /// Scores of all queries with all keys, then the values weighted by them.
-pub fn window(
-    kernels: &dyn Kernels,
-    a: &WindowAttention,
-    query: &[u8],
-    keys: &[u8],
-    values: &[u8],
-    scratch: &mut Scratch,
-    out: &mut [u8],
-) {
-    let Scratch { packed, sums, multiplier, scores, .. } = &mut *scratch;
-    kernels.pack_columns(keys, a.tokens, a.keys, packed, sums);
+pub fn window(kernels: &Kernels, window: Window, scratch: &mut Scratch) {
+    let (a, Scratch { packed, sums, multiplier, scores, .. }) = (window.a, &mut *scratch);
+    (kernels.pack_columns)(window.keys, a.tokens, a.keys, packed, sums);
     let right = Right { weights: packed, sums, multipliers: multiplier, outputs: a.tokens };
-    right.product(kernels, query, a.keys, a.query_zero, a.score_multiplier, a.scores, scores);
-    weighted(kernels, a, values, scratch, out);
+    right.product(kernels, window.query, a.keys, a.query_zero, a.score_multiplier, a.scores, scores);
+    weighted(kernels, window, scratch);
 }
 
-/// Values, weighted by the scores in `scratch`, into `out`.
-pub fn weighted(kernels: &dyn Kernels, a: &WindowAttention, values: &[u8], scratch: &mut Scratch, out: &mut [u8]) {
-    let Scratch { packed, sums, multiplier, scores, .. } = scratch;
-    kernels.pack_rows(values, a.values, a.tokens, packed, sums);
+/// Values, weighted by the scores in `scratch`.
+pub fn weighted(kernels: &Kernels, window: Window, scratch: &mut Scratch) {
+    let (a, Scratch { packed, sums, multiplier, scores, .. }) = (window.a, scratch);
+    (kernels.pack_rows)(window.values, a.values, a.tokens, packed, sums);
     let right = Right { weights: packed, sums, multipliers: multiplier, outputs: a.values };
     let left = &scores[..a.tokens * a.tokens];
-    right.product(kernels, left, a.tokens, a.scores.zero_point, a.multiplier, a.clamp, out);
+    right.product(kernels, left, a.tokens, a.scores.zero_point, a.multiplier, a.clamp, window.out);
 }
 
 /// The right side of a product: packed activations, and the sum of each output's.
@@ -41,7 +33,7 @@ impl Right<'_> {
     #[allow(clippy::too_many_arguments)]
     fn product(
         self,
-        kernels: &dyn Kernels,
+        kernels: &Kernels,
         left: &[u8],
         depth: usize,
         zero: u8,
@@ -51,13 +43,13 @@ impl Right<'_> {
     ) {
         let Self { weights, sums, multipliers, outputs } = self;
         // What the zero point adds to every sum, and 128 where the level reads activations as signed.
-        let bias = if kernels.reads_signed() { 128 - i32::from(zero) } else { -i32::from(zero) };
+        let bias = if kernels.reads_signed { 128 - i32::from(zero) } else { -i32::from(zero) };
         sums[..outputs].iter_mut().for_each(|sum| *sum *= bias);
         multipliers[..outputs].fill(multiplier);
         let (taps, rows) = ([Tap { row: 0, offset: 0, step: depth }], [left]);
         let epilogue = Epilogue { clamp, residual: None };
         let mut output = Output { bytes: out, step: outputs, pixels: left.len() / depth };
         let row = ConvRow::new(&taps, depth, outputs, sums, multipliers, &epilogue, &rows, &mut output);
-        kernels.product(&weights[..depth * outputs], row);
+        (kernels.product)(&weights[..depth * outputs], row);
     }
 }
