@@ -224,7 +224,7 @@ fn a_limit_on_files_is_an_error_and_leaves_what_was_whole() {
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
     fs::write(
         at("large.ppm"),
-        [b"P6 300 300 255\n".to_vec(), (0..270_000u32).map(|i| (i * i >> 3) as u8).collect()].concat(),
+        [b"P6 300 300 255\n".to_vec(), (0..270_000u32).map(|i| ((i * i) >> 3) as u8).collect()].concat(),
     )
     .unwrap();
     // Blocks of 512 bytes.
@@ -263,7 +263,7 @@ fn names_cannot_command_the_terminal() {
 fn too_little_memory_is_an_error_and_leaves_nothing() {
     let (folder, _) = folder();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
-    let pixels: Vec<u8> = (0..1200 * 1200 * 3u32).map(|i| (i * 7 >> 5) as u8).collect();
+    let pixels: Vec<u8> = (0..1200 * 1200 * 3u32).map(|i| ((i * 7) >> 5) as u8).collect();
     fs::write(at("in.ppm"), [b"P6 1200 1200 255\n", &pixels[..]].concat()).unwrap();
     let colour = image::RgbImage::from_raw(1200, 1200, pixels).unwrap();
     for name in ["in.jpg", "in.tif", "in.webp", "in.png", "in.bmp"] {

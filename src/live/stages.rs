@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(written, [1; 6]);
         assert_eq!(pace.frames(ms(1000)), 5, "six periods after the last, one is still to come");
         assert_eq!(pace.frames(ms(1001)) + pace.frames(ms(1002)), 1, "too many");
-        assert_eq!(pace.frames(ms(3600_000)), 36_000 - 12 + 1);
+        assert_eq!(pace.frames(ms(3_600_000)), 36_000 - 12 + 1);
         let mut clock = Clock { last: None, time: Duration::ZERO };
         let begin = Instant::now();
         for (at, time) in [(0, 0), (400, 400), (300, 400), (1400, 1400), (20_000, 1400), (20_500, 1900)] {
