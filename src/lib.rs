@@ -125,13 +125,13 @@ mod sync;
 mod tile;
 
 pub use engine::{
-    BufferReport, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report, StepReport, survey,
+    BufferReport, DEFAULT_EFFORT, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report, StepReport, survey,
 };
 pub use frame::{PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
 pub use geom::{MAX_SIDE, Size};
 pub use kernels::{Level, Unavailable};
 pub use memory::{BadBudget, Budget};
-pub use model::{Branches, Metadata, Model, ModelError};
+pub use model::{Branches, Metadata, Model, ModelError, Thresholds};
 pub use plan::PlanError;
 pub use tile::Tile;
 
