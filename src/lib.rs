@@ -99,6 +99,7 @@
 //! | pass | one visit to every Step; it adds a strip of rows to the frame |
 //! | strip | rows of full width that a pass works on: with strips nothing is computed twice |
 //! | grid | the fixed grid of attention windows, in input pixels, that frames are padded to |
+//! | class | what a window of the grid gets: both branches (`full`), the Transformer branch (`structure`), the anchor (`plain`) |
 //! | ring | the rows of a slot that a tensor cycles through |
 //! | carried | of a tensor: rows of it stay alive from one pass to the next |
 

@@ -136,3 +136,42 @@ fn work_is_counted() {
         assert_eq!(of(Class::Structure), report(Branches::Transformer) / report(Branches::Both), "{width}x{height}");
     }
 }
+
+#[test]
+fn effort_buys_work() {
+    let model = Model::embedded().unwrap();
+    let base = options(320, 240, PixelFormat::Gray8);
+    let rows = picture("towers.png", base.size, base.format);
+    let auto = |effort| base.clone().with_branches(Branches::Auto).with_effort(effort);
+    let shares: Vec<f64> = (0..=100).step_by(10).map(|effort| share(&model, &auto(effort), &rows)).collect();
+    assert!(shares.is_sorted() && shares[0] == 0.0 && shares[10] == 1.0, "{shares:?}");
+    assert!(shares[1..10].iter().any(|share| (0.1..0.9).contains(share)), "{shares:?}");
+    assert!(upscale(&model, &auto(100), &rows) == upscale(&model, &base, &rows), "100 is both");
+    let expected = upscale(&model, &auto(50), &rows);
+    for variant in [auto(50).with_threads(3), auto(50).with_tile(Tile::Fixed(64)), auto(50).with_level(Level::SCALAR)] {
+        assert!(upscale(&model, &variant, &rows) == expected, "{:?}", variant.tile);
+    }
+}
+
+#[test]
+fn a_file_without_thresholds_says_so() {
+    let model = Model::named("ctnet-nano-x2").unwrap().unwrap();
+    let options = options(32, 32, PixelFormat::Gray8).with_branches(Branches::Auto);
+    let error = Engine::prepare(&model, &options).expect_err("nano has one branch").to_string();
+    assert!(error.contains("ctnet-nano-x2") && error.contains("thresholds"), "{error}");
+}
+
+#[test]
+fn effort_is_for_auto() {
+    for (arguments, said) in [
+        (&["--effort", "40"][..], "--effort is for --branches auto"),
+        (&["--branches", "cnn", "--effort", "40"], "--effort is for --branches auto"),
+        (&["--branches", "auto", "--effort", "101"], "101"),
+        (&["--branches", "auto", "-m", "ctnet-nano-x2"], "no thresholds"),
+    ] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bifocal"));
+        let output = command.args(["plan", "--size", "64x64"]).args(arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.contains(said), "{arguments:?}: {error}");
+    }
+}

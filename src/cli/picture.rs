@@ -10,6 +10,7 @@ use super::args::Upscale;
 use super::failure::Failure;
 use super::session::Session;
 use crate::engine::Engine;
+use crate::geom::Size;
 use crate::io::{self, Location, Output, Sink, Source};
 
 /// What is printed with `--format json`.
@@ -29,6 +30,8 @@ pub(super) struct Done {
     width: usize,
     height: usize,
     seconds: f64,
+    /// Multiply-adds over those of both branches in every window.
+    macs_share: f64,
 }
 
 /// A picture of a folder that was not.
@@ -71,9 +74,10 @@ pub(super) fn picture(
     }
     streamed?;
     sink.finish()?;
-    let seconds = begin.elapsed().as_secs_f64();
+    let (seconds, macs_share) = (begin.elapsed().as_secs_f64(), engine.macs_share());
     log::info!("{input}: {size} to {scaled} in {seconds:.2} s");
-    Ok(Done { input: input.to_string(), output: output_name, width: scaled.width, height: scaled.height, seconds })
+    let Size { width, height } = scaled;
+    Ok(Done { input: input.to_string(), output: output_name, width, height, seconds, macs_share })
 }
 
 fn stream(engine: &mut Engine, source: &mut dyn Source, sink: &mut dyn Sink, bar: &ProgressBar) -> Result<(), Failure> {

@@ -289,7 +289,8 @@ fn way<'m>(model: &'m Model, options: &Options) -> Result<Way<'m>, PrepareError>
                 node: "output".into(),
                 reason: format!("windows cannot differ: {reason}"),
             };
-            Ok(Way::Int8(plan.routed(&model.zeroed(Branches::Transformer)?).map_err(unsupported)?))
+            let given = model.zeroed(Branches::Cnn).unwrap_or_default();
+            Ok(Way::Int8(plan.routed(&model.zeroed(Branches::Transformer)?, &given).map_err(unsupported)?))
         }
         Ok(plan) => Ok(Way::Int8(plan)),
         Err(refused @ PlanError::Unsupported { .. }) if options.branches == Branches::Both => {

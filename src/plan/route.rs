@@ -80,13 +80,14 @@ pub struct Routing {
 }
 
 impl Plan {
-    /// Routes for windows in which the tensors `silent` may be zero; the error says why there are none.
-    pub fn routed(mut self, silent: &[&str]) -> Result<Self, String> {
-        self.routing = Some(self.routes(silent)?);
+    /// Routes for windows in which the tensors `silent` may be zero, and those of `given` that serve only these: what one
+    /// branch gives the other need not reach beyond the windows that get both. The error says why there are no routes.
+    pub fn routed(mut self, silent: &[&str], given: &[&str]) -> Result<Self, String> {
+        self.routing = Some(self.routes(silent, given)?);
         Ok(self)
     }
 
-    fn routes(&self, silent: &[&str]) -> Result<Routing, String> {
+    fn routes(&self, silent: &[&str], given: &[&str]) -> Result<Routing, String> {
         if self.channels > 1 || self.input_table.is_some() || self.output_table.is_some() {
             return Err("it does not see luma in the bytes of the picture".into());
         }
@@ -103,6 +104,9 @@ impl Plan {
         for (step, silent) in self.steps.iter().zip(silences).rev() {
             let granule = self.granule(step);
             let own = wanted[step.write];
+            let only_full = !own.all && own.shown.is_none();
+            let served = only_full && matches!(step.kind, Kind::Conv(_)) && given.contains(&step.name.as_str());
+            let silent = if served { Some(Silent::UnlessFull) } else { silent };
             let made = match silent {
                 None => own,
                 Some(Silent::UnlessFull) => Need { full: Some(0), ..Need::default() },
