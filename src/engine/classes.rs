@@ -110,14 +110,7 @@ const ALIGNED: usize = 4;
 impl Routes {
     /// Ranges of columns, in input pixels, where a Step that is needed so makes `rows` (of the input) of a sub-frame of
     /// `size`. `into` has room for one range for each window.
-    pub fn columns(
-        &self,
-        need: Need,
-        granule: usize,
-        rows: Range<usize>,
-        size: Size,
-        into: &mut Vec<Range<usize>>,
-    ) {
+    pub fn columns(&self, need: Need, granule: usize, rows: Range<usize>, size: Size, into: &mut Vec<Range<usize>>) {
         into.clear();
         if need.all || self.whole {
             return into.push(0..size.width);

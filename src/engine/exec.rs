@@ -240,9 +240,11 @@ impl<'a> StepRunner<'a> {
             });
             let out = writes.row(unit * n + y);
             for x in 0..n {
-                let residual = skip.map(|(fused, skip, row)| fused.over(&row[skip.pixel(first * n + x)..], n * skip.stride));
+                let residual =
+                    skip.map(|(fused, skip, row)| fused.over(&row[skip.pixel(first * n + x)..], n * skip.stride));
                 let epilogue = Epilogue { clamp: conv.clamp, residual };
-                let mut output = Output { bytes: &mut out[buffer.pixel(first * n + x)..], step: n * buffer.stride, pixels };
+                let mut output =
+                    Output { bytes: &mut out[buffer.pixel(first * n + x)..], step: n * buffer.stride, pixels };
                 conv.packed[y * n + x].conv_row(&epilogue, &rows, &mut output);
             }
         }
@@ -279,14 +281,7 @@ impl<'a> StepRunner<'a> {
         b.pixel(b.columns.of(columns.start))..b.pixel(b.columns.of(columns.end))
     }
 
-    fn elementwise(
-        &self,
-        step: &Step,
-        unit: usize,
-        columns: Range<usize>,
-        reads: &ReadRows,
-        writes: &mut WriteRows,
-    ) {
+    fn elementwise(&self, step: &Step, unit: usize, columns: Range<usize>, reads: &ReadRows, writes: &mut WriteRows) {
         let mut inputs = Rows::new();
         for (number, read) in step.reads.iter().enumerate() {
             let first = inputs.len();

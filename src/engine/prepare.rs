@@ -118,7 +118,14 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
     let shown = plan.shown_bytes(options.size.width);
     let out = plan.scale * options.size.width * options.format.channels() + shown;
     let threads = options.threads * scratch + (options.threads - 1) * STACK;
-    let bytes = layout.bytes() + plan.weight_bytes() + threads + colour + out + routed + bands.map_or(0, |(i, o)| i + o) + FIXED;
+    let bytes = layout.bytes()
+        + plan.weight_bytes()
+        + threads
+        + colour
+        + out
+        + routed
+        + bands.map_or(0, |(i, o)| i + o)
+        + FIXED;
     Choice { grid, layout, bands, kept, held, bytes }
 }
 

@@ -3,8 +3,8 @@
 //! The plan is walked backwards. A tensor is needed near `full` windows, near windows that are not `plain`, or everywhere;
 //! how near is counted in input pixels, and every Step adds its reach.
 
-use super::step::{Kind, Step};
 use super::Plan;
+use super::step::{Kind, Step};
 use crate::model::Ratio;
 
 /// What a window of the grid gets.
@@ -94,8 +94,7 @@ impl Plan {
         let mut silences = vec![None; self.steps.len()];
         for name in silent {
             let step = self.steps.iter().position(|s| s.name == *name && matches!(s.kind, Kind::Conv(_)));
-            silences[step.ok_or_else(|| format!("'{name}' is no convolution of the plan"))?] =
-                Some(Silent::UnlessFull);
+            silences[step.ok_or_else(|| format!("'{name}' is no convolution of the plan"))?] = Some(Silent::UnlessFull);
         }
         silences[self.residual().ok_or("it adds nothing to an anchor")?] = Some(Silent::InPlain);
         let mut wanted = vec![Need::default(); self.buffers.len()];

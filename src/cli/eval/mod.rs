@@ -161,12 +161,7 @@ fn resized(picture: &Still, size: Size) -> Still {
 }
 
 /// The picture that `bifocal upscale` writes, and its share of multiply-adds.
-fn upscale(
-    session: &mut Session<'_>,
-    low: &Still,
-    label: &str,
-    progress: Progress,
-) -> Result<(Still, f64), Failure> {
+fn upscale(session: &mut Session<'_>, low: &Still, label: &str, progress: Progress) -> Result<(Still, f64), Failure> {
     let size = low.size.scaled(session.scale());
     let engine = session.engine(low.size, low.format)?;
     let bar = progress.bar(label, low.size.height);
