@@ -107,6 +107,7 @@
 //! | pass | one visit to every Step; it adds a strip of rows to the frame |
 //! | strip | rows of full width that a pass works on: with strips nothing is computed twice |
 //! | grid | the fixed grid of attention windows, in input pixels, that frames are padded to |
+//! | class | what a window of the grid gets: both branches (`full`), the Transformer branch (`structure`), the anchor (`plain`) |
 //! | ring | the rows of a slot that a tensor cycles through |
 //! | carried | of a tensor: rows of it stay alive from one pass to the next |
 
@@ -133,13 +134,14 @@ mod sync;
 mod tile;
 
 pub use engine::{
-    BufferReport, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report, StepReport, survey,
+    BufferReport, DEFAULT_EFFORT, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report,
+    StepReport, survey,
 };
 pub use frame::{PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
 pub use geom::{MAX_SIDE, Size};
 pub use kernels::{Level, Unavailable};
 pub use memory::{BadBudget, Budget};
-pub use model::{Branches, Metadata, Model, ModelError};
+pub use model::{Branches, Metadata, Model, ModelError, Thresholds};
 pub use plan::PlanError;
 pub use tile::Tile;
 

@@ -49,7 +49,10 @@ fn damage(dice: &mut Dice, original: &[u8]) -> Vec<u8> {
     bytes
 }
 
-const TEXTS: [(&str, &[u8], fn(&[u8]) -> bool); 9] = [
+/// Reads bytes; did it take them?
+type Body = fn(&[u8]) -> bool;
+
+const TEXTS: [(&str, &[u8], Body); 9] = [
     (
         "y4m",
         b"YUV4MPEG2 W7 H5 F30000:1001 Ip A1:1 Cmono XCOLORRANGE=FULL\nFRAME Ip\n01234567890123456789012345678901234",
@@ -78,7 +81,7 @@ fn damage_of_every_kind() {
     bodies::silence_fenced_panics();
     let wanted: usize = std::env::var("BIFOCAL_DAMAGED").map_or(scope::size(20_000, 200_000), |n| n.parse().unwrap());
     let seed: u64 = std::env::var("BIFOCAL_SEED").map_or(1, |n| n.parse().unwrap());
-    let mut corpus: Vec<(String, Vec<u8>, fn(&[u8]) -> bool)> = Vec::new();
+    let mut corpus: Vec<(String, Vec<u8>, Body)> = Vec::new();
     for (name, bytes) in originals() {
         let kind = name.rsplit('.').next().unwrap_or(name).to_string();
         if kind == "jpg" && bodies::picture(&bytes) {
@@ -96,7 +99,7 @@ fn damage_of_every_kind() {
     for round in 0..wanted {
         // A model takes as long as thousands of the others.
         let (kind, bytes, body) = if round % 2000 == 1999 {
-            ("onnx", damage(&mut dice, model), bodies::model as fn(&[u8]) -> bool)
+            ("onnx", damage(&mut dice, model), bodies::model as Body)
         } else {
             let (kind, original, body) = &corpus[round % corpus.len()];
             (kind.as_str(), damage(&mut dice, original), *body)

@@ -9,7 +9,7 @@ mod tree;
 
 use std::sync::Mutex;
 
-use bifocal::{Budget, Engine, Options, PixelFormat, Plane, PlaneMut, Size, Tile, YuvFormat, survey};
+use bifocal::{Branches, Budget, Engine, Options, PixelFormat, Plane, PlaneMut, Size, Tile, YuvFormat, survey};
 use counting::{calls, held};
 use support::{picture, tiny};
 
@@ -24,7 +24,9 @@ fn cases() -> Vec<Options> {
     let mut cases = Vec::new();
     for &(threads, tile) in shapes {
         for (size, format) in [(wide, PixelFormat::Rgb8), (Size::new(33, 70), PixelFormat::Gray8)] {
-            cases.push(Options::new(size, format).with_threads(threads).with_tile(tile).with_budget(Budget::mib(64)));
+            let case = Options::new(size, format).with_threads(threads).with_tile(tile).with_budget(Budget::mib(64));
+            cases.push(case.clone().with_branches(Branches::Auto));
+            cases.push(case);
         }
     }
     cases

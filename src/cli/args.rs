@@ -287,9 +287,14 @@ pub(super) struct EngineArgs {
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(super) threads: Option<u8>,
 
-    /// Branches of the network to run: both, cnn or transformer [default: both]
+    /// Branches of the network to run: both, cnn, transformer, or auto: in each window what it needs [default: both]
     #[arg(long, value_name = "BRANCHES")]
     pub(super) branches: Option<Branches>,
+
+    /// How much `--branches auto` may compute, from 0, the bicubic filter alone, to 100, both branches everywhere; about so
+    /// many percent of the multiply-adds on an ordinary photograph [default: 60]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(super) effort: Option<u8>,
 
     /// What the model's numbers mean: 0..1, 0..255 or -1..1 [default: what its file says, or a probe finds]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]

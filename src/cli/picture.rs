@@ -33,6 +33,8 @@ pub(super) struct Done {
     width: usize,
     height: usize,
     seconds: f64,
+    /// Multiply-adds over those of both branches in every window.
+    macs_share: f64,
 }
 
 /// A picture of a folder that was not.
@@ -99,9 +101,10 @@ pub(super) fn picture(
     }
     streamed?;
     sink.finish()?;
-    let seconds = begin.elapsed().as_secs_f64();
+    let (seconds, macs_share) = (begin.elapsed().as_secs_f64(), engine.macs_share());
     log::info!("{input}: {size} to {scaled} in {seconds:.2} s");
-    Ok(Done { input: input.to_string(), output: output_name, width: scaled.width, height: scaled.height, seconds })
+    let Size { width, height } = scaled;
+    Ok(Done { input: input.to_string(), output: output_name, width, height, seconds, macs_share })
 }
 
 /// All pictures of the source, which is one unless it is an animation.

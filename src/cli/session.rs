@@ -6,7 +6,7 @@ use super::args::EngineArgs;
 use super::catalogue::load;
 use super::failure::{Failure, is_budget};
 use crate::board::Machine;
-use crate::engine::{self, Engine, MOST_THREADS, Options, PrepareError, Report};
+use crate::engine::{self, DEFAULT_EFFORT, Engine, MOST_THREADS, Options, PrepareError, Report};
 use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::kernels::Level;
@@ -31,6 +31,9 @@ struct Prepared {
 impl<'a> Session<'a> {
     /// Recognises the board, loads the model and checks the scale that was asked for.
     pub(super) fn open(args: &'a EngineArgs) -> Result<Self, Failure> {
+        if args.effort.is_some() && args.branches != Some(Branches::Auto) {
+            return Err(Failure::usage("--effort is for --branches auto"));
+        }
         let machine = args.board.machine()?;
         log::info!("board {} ({})", machine.board.name, machine.model.as_deref().unwrap_or(&machine.board.title));
         let named = args.model.model.as_deref();
@@ -123,6 +126,7 @@ impl<'a> Session<'a> {
         options.tile = self.args.tile;
         options.threads = threads;
         options.branches = self.args.branches.unwrap_or(Branches::Both);
+        options.effort = self.args.effort.unwrap_or(DEFAULT_EFFORT);
         let of_board = || Level::named(self.machine.board.processor.level.as_deref()?).ok();
         if let Some(level) = self.args.level.or_else(of_board) {
             options.level = level;

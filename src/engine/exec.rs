@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use super::arrange::{arrange_row, shuffle_row};
+use super::classes::Routes;
 use super::layout::Layout;
-use crate::kernels::{self, Epilogue, Level, Output, Residual};
+use crate::geom::Size;
+use crate::kernels::{self, Add, Epilogue, Level, Output, Residual};
 use crate::memory::{Arena, Borrower, MOST_READS, ReadRows, RingRows, WriteRows};
-use crate::model::Border;
-use crate::plan::{Attention, Buffer, Conv, Depthwise, Fused, Kind, MOST_ROWS, Plan, Step};
+use crate::model::{Border, Ratio};
+use crate::plan::{Attention, Buffer, Conv, Depthwise, Fused, Kind, MOST_ROWS, Plan, Silent, Step, StepRoute};
 
 type Rows<'a> = heapless::Vec<&'a [u8], MOST_ROWS>;
 
@@ -15,6 +17,8 @@ type Rows<'a> = heapless::Vec<&'a [u8], MOST_ROWS>;
 pub struct StepRunner<'a> {
     pub plan: &'a Plan,
     pub layout: &'a Layout,
+    /// What windows get; none when all get everything.
+    pub routes: Option<&'a Routes>,
     pub arena: &'a Arena,
     pub level: Level,
     /// Number of the thread.
@@ -31,12 +35,16 @@ pub struct Scratch {
     tokens: Vec<u8>,
     attended: Vec<u8>,
     kernel: kernels::Scratch,
+    /// Columns of a unit, in input pixels.
+    columns: Vec<Range<usize>>,
+    /// Multiply-adds done, where they are counted.
+    pub macs: u64,
 }
 
 impl Scratch {
-    /// For all Steps of `plan`.
-    pub fn new(plan: &Plan, level: Level) -> Self {
-        let mut s = Self::default();
+    /// For all Steps of `plan`, whose units have at most so many ranges of columns.
+    pub fn new(plan: &Plan, level: Level, ranges: usize) -> Self {
+        let mut s = Self { columns: Vec::with_capacity(ranges), ..Self::default() };
         for step in &plan.steps {
             if let Kind::Attention(Attention { kernel, .. }) = &step.kind {
                 grow(&mut s.query, kernel.tokens * kernel.keys);
@@ -50,7 +58,8 @@ impl Scratch {
 
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
-        self.query.len() + self.tokens.len() + self.attended.len() + self.kernel.bytes()
+        let columns = self.columns.capacity() * size_of::<Range<usize>>();
+        self.query.len() + self.tokens.len() + self.attended.len() + self.kernel.bytes() + columns
     }
 }
 
@@ -61,8 +70,9 @@ fn grow<T: Clone + Default>(v: &mut Vec<T>, n: usize) {
 }
 
 impl<'a> StepRunner<'a> {
-    /// Runs units of the Step: those whose inputs the thread's pass finds made.
-    pub fn run(&self, step: &Step, units: Range<usize>, borrower: &mut Borrower, scratch: &mut Scratch) {
+    /// Runs units of Step number `index`: those whose inputs the thread's pass finds made.
+    pub fn run(&self, index: usize, units: Range<usize>, borrower: &mut Borrower, scratch: &mut Scratch) {
+        let step = &self.plan.steps[index];
         let mut read: heapless::Vec<RingRows, MOST_READS> = heapless::Vec::new();
         for from in &step.reads {
             let inside = |row: isize| row.clamp(0, self.rows_of(from.buffer) as isize - 1) as usize;
@@ -76,16 +86,107 @@ impl<'a> StepRunner<'a> {
         let write = self.layout.ring_rows(self.thread, step.write, written.clone());
         let mut borrow = self.arena.borrow(borrower, &read, &write);
         let (reads, writes) = borrow.split();
-        match &step.kind {
-            Kind::Conv(conv) => units.for_each(|unit| self.conv(step, conv, unit, reads, writes)),
-            Kind::Depthwise(depthwise) => units.for_each(|unit| self.depthwise(step, depthwise, unit, reads, writes)),
-            Kind::Attention(a) => units.for_each(|unit| self.attention(step, a, unit, reads, writes, scratch)),
-            _ => units.for_each(|unit| self.elementwise(step, unit, reads, writes)),
+        match self.routes {
+            None => {
+                units.for_each(|unit| self.unit(step, unit, 0..self.width, reads, writes, scratch));
+            }
+            Some(routes) => self.routed(step, routes, &routes.routing.steps[index], units, reads, writes, scratch),
         }
         let buffer = self.buffer(step.write);
         if buffer.border != Border::Zero {
             written.for_each(|row| buffer.continue_row(writes.row(row), buffer.columns.of(self.width)));
         }
+    }
+
+    /// Makes `columns` (of the input) of a unit.
+    fn unit(
+        &self,
+        step: &Step,
+        unit: usize,
+        columns: Range<usize>,
+        reads: &ReadRows,
+        writes: &mut WriteRows,
+        scratch: &mut Scratch,
+    ) {
+        match &step.kind {
+            Kind::Conv(conv) => self.conv(step, conv, unit, columns, reads, writes),
+            Kind::Depthwise(depthwise) => self.depthwise(step, depthwise, unit, columns, reads, writes),
+            Kind::Attention(a) => self.attention(step, a, unit, columns, reads, writes, scratch),
+            _ => self.elementwise(step, unit, columns, reads, writes),
+        }
+    }
+
+    /// Makes of each unit the columns that are needed, and silences it where the map says so.
+    #[expect(clippy::too_many_arguments)]
+    fn routed(
+        &self,
+        step: &Step,
+        routes: &Routes,
+        route: &StepRoute,
+        units: Range<usize>,
+        reads: &ReadRows,
+        writes: &mut WriteRows,
+        scratch: &mut Scratch,
+    ) {
+        let size = Size::new(self.width, self.height);
+        let Ratio { num, den } = self.buffer(step.write).rows;
+        let count = self.rows_of(step.write);
+        let mut columns = std::mem::take(&mut scratch.columns);
+        for unit in units {
+            let (first, last) = (step.rows_done(unit, count), step.rows_done(unit + 1, count));
+            let rows = first * den / num..(last * den).div_ceil(num);
+            routes.columns(route.made, route.granule, rows.clone(), size, &mut columns);
+            for columns in &columns {
+                self.unit(step, unit, columns.clone(), reads, writes, scratch);
+                let covered = step.mac_columns.of(self.covered(step, columns.clone()).len());
+                scratch.macs += (step.macs * covered * (last - first) / step.unit_rows) as u64;
+            }
+            if let (Some(silent), Kind::Conv(conv)) = (route.silent, &step.kind) {
+                self.silence(step, conv, routes, silent, unit, rows.start / routes.routing.window, reads, writes);
+            }
+        }
+        scratch.columns = columns;
+    }
+
+    /// The columns that computing `columns` (all of the input) takes.
+    fn covered(&self, step: &Step, columns: Range<usize>) -> Range<usize> {
+        let Kind::Attention(a) = &step.kind else { return columns };
+        let Ratio { num, den } = self.buffer(step.write).columns;
+        let windows = self.windows(step, a, columns);
+        let pixel = |window: usize| (window * a.window).saturating_sub(a.shift) * den / num;
+        pixel(windows.start)..pixel(windows.end).min(self.width)
+    }
+
+    /// Zeros where the unit is silent in a row of windows; where it is fused into a sum, the other addend alone.
+    #[expect(clippy::too_many_arguments)]
+    fn silence(
+        &self,
+        step: &Step,
+        conv: &Conv,
+        routes: &Routes,
+        silent: Silent,
+        unit: usize,
+        window: usize,
+        reads: &ReadRows,
+        writes: &mut WriteRows,
+    ) {
+        let buffer = self.buffer(step.write);
+        routes.silent(silent, window, self.width, |columns| {
+            let bytes = buffer.pixel(buffer.columns.of(columns.start))..buffer.pixel(buffer.columns.of(columns.end));
+            for y in 0..step.unit_rows {
+                let out = &mut writes.row(unit * step.unit_rows + y)[bytes.clone()];
+                let Some(fused) = &conv.residual else {
+                    out.fill(buffer.zero);
+                    continue;
+                };
+                let last = step.reads.len() - 1;
+                let (read, skip) = (&step.reads[last], self.buffer(step.reads[last].buffer));
+                let first = skip.pixel(skip.columns.of(columns.start));
+                let row = &reads.row(last, read.base(unit) as usize + y)[first..][..out.len()];
+                let (zeros, ratios) = ([fused.skip_zero; 2], [fused.skip_ratio, 0.0]);
+                self.level.add_row(&Add { zeros, ratios, clamp: fused.clamp }, row, row, out);
+            }
+        });
     }
 
     fn buffer(&self, id: usize) -> &'a Buffer {
@@ -113,12 +214,25 @@ impl<'a> StepRunner<'a> {
         }
     }
 
-    fn conv(&self, step: &Step, conv: &Conv, unit: usize, reads: &ReadRows, writes: &mut WriteRows) {
+    fn conv(
+        &self,
+        step: &Step,
+        conv: &Conv,
+        unit: usize,
+        columns: Range<usize>,
+        reads: &ReadRows,
+        writes: &mut WriteRows,
+    ) {
         let count = step.reads.len() - usize::from(conv.residual.is_some());
+        let (first, pixels) = (step.mac_columns.of(columns.start), step.mac_columns.of(columns.len()));
         let mut rows = Rows::new();
-        (0..count).for_each(|number| self.collect(&mut rows, step, number, unit, reads));
+        for (number, read) in step.reads[..count].iter().enumerate() {
+            let own = rows.len();
+            self.collect(&mut rows, step, number, unit, reads);
+            let skipped = first * read.num * self.buffer(read.buffer).stride;
+            rows[own..].iter_mut().for_each(|row| *row = &row[skipped..]);
+        }
         let (n, buffer) = (conv.spread, self.buffer(step.write));
-        let pixels = buffer.columns.of(self.width) / n;
         for y in 0..n {
             let skip = conv.residual.as_ref().map(|fused| {
                 let read = &step.reads[count];
@@ -126,45 +240,55 @@ impl<'a> StepRunner<'a> {
             });
             let out = writes.row(unit * n + y);
             for x in 0..n {
-                let residual = skip.map(|(fused, skip, row)| fused.over(&row[skip.pixel(x)..], n * skip.stride));
+                let residual =
+                    skip.map(|(fused, skip, row)| fused.over(&row[skip.pixel(first * n + x)..], n * skip.stride));
                 let epilogue = Epilogue { clamp: conv.clamp, residual };
-                let mut output = Output { bytes: &mut out[buffer.pixel(x)..], step: n * buffer.stride, pixels };
+                let mut output =
+                    Output { bytes: &mut out[buffer.pixel(first * n + x)..], step: n * buffer.stride, pixels };
                 conv.packed[y * n + x].conv_row(&epilogue, &rows, &mut output);
             }
         }
     }
 
-    fn depthwise(&self, step: &Step, depthwise: &Depthwise, unit: usize, reads: &ReadRows, writes: &mut WriteRows) {
+    fn depthwise(
+        &self,
+        step: &Step,
+        depthwise: &Depthwise,
+        unit: usize,
+        columns: Range<usize>,
+        reads: &ReadRows,
+        writes: &mut WriteRows,
+    ) {
         let mut rows = Rows::new();
         self.collect(&mut rows, step, 0, unit, reads);
         let (source, buffer) = (self.buffer(step.reads[0].buffer), self.buffer(step.write));
-        let first = source.pixel(0) - depthwise.dilation * source.stride;
+        let (start, pixels) = (step.mac_columns.of(columns.start), step.mac_columns.of(columns.len()));
+        let first = source.pixel(start) - depthwise.dilation * source.stride;
         let rows = [0, 1, 2].map(|i| &rows[i][first..]);
         let residual = depthwise.residual.as_ref().map(|fused| {
             let skip = self.buffer(step.reads[1].buffer);
-            fused.over(&reads.row(1, unit)[skip.pixel(0)..], skip.stride)
+            fused.over(&reads.row(1, unit)[skip.pixel(start)..], skip.stride)
         });
         let epilogue = Epilogue { clamp: depthwise.clamp, residual };
-        let pixels = buffer.columns.of(self.width);
-        let mut output = Output { bytes: &mut writes.row(unit)[buffer.pixel(0)..], step: buffer.stride, pixels };
+        let mut output = Output { bytes: &mut writes.row(unit)[buffer.pixel(start)..], step: buffer.stride, pixels };
         let tap_step = depthwise.dilation * source.stride;
         depthwise.packed.row(source.stride, tap_step, &epilogue, rows, &mut output);
     }
 
-    /// Bytes of the pixels of a row.
-    fn pixels(&self, buffer: usize) -> Range<usize> {
+    /// Bytes of the pixels of a row that lie in `columns` of the input.
+    fn pixels(&self, buffer: usize, columns: &Range<usize>) -> Range<usize> {
         let b = self.buffer(buffer);
-        b.pixel(0)..b.pixel(b.columns.of(self.width))
+        b.pixel(b.columns.of(columns.start))..b.pixel(b.columns.of(columns.end))
     }
 
-    fn elementwise(&self, step: &Step, unit: usize, reads: &ReadRows, writes: &mut WriteRows) {
+    fn elementwise(&self, step: &Step, unit: usize, columns: Range<usize>, reads: &ReadRows, writes: &mut WriteRows) {
         let mut inputs = Rows::new();
         for (number, read) in step.reads.iter().enumerate() {
             let first = inputs.len();
             self.collect(&mut inputs, step, number, unit, reads);
-            inputs[first..].iter_mut().for_each(|row| *row = &row[self.pixels(read.buffer)]);
+            inputs[first..].iter_mut().for_each(|row| *row = &row[self.pixels(read.buffer, &columns)]);
         }
-        let (buffer, range) = (self.buffer(step.write), self.pixels(step.write));
+        let (buffer, range) = (self.buffer(step.write), self.pixels(step.write, &columns));
         match step.kind {
             Kind::Shuffle(n) => {
                 for y in 0..n {
@@ -198,12 +322,21 @@ impl<'a> StepRunner<'a> {
         }
     }
 
-    /// The row of windows `unit`.
+    /// Windows that `columns` of the input meet.
+    fn windows(&self, step: &Step, a: &Attention, columns: Range<usize>) -> Range<usize> {
+        let of = self.buffer(step.write).columns;
+        let (first, last) = (of.of(columns.start) + a.shift, of.of(columns.end) + a.shift);
+        first / a.window..last.div_ceil(a.window)
+    }
+
+    /// Columns of the row of windows `unit`.
+    #[expect(clippy::too_many_arguments)]
     fn attention(
         &self,
         step: &Step,
         a: &Attention,
         unit: usize,
+        wanted: Range<usize>,
         reads: &ReadRows,
         writes: &mut WriteRows,
         scratch: &mut Scratch,
@@ -218,7 +351,7 @@ impl<'a> StepRunner<'a> {
         }
         let buffer = self.buffer(step.write);
         let columns = buffer.columns.of(self.width);
-        for w in 0..columns / a.window + usize::from(a.shift > 0) {
+        for w in self.windows(step, a, wanted) {
             let left = (w * a.window) as isize - a.shift as isize;
             let gather = |which: usize, into: &mut [u8]| {
                 let source = self.buffer(step.reads[which].buffer);

@@ -2,14 +2,17 @@
 
 use std::convert::Infallible;
 
+use super::classes::{ClassMap, Routes};
 use super::pixels::{from_rgb, to_rgb};
 use super::prepare::Choice;
+use super::router::{Router, Rule};
 use super::runner::Runner;
 use super::{Options, PrepareError};
 use crate::frame::{Colour, PixelFormat};
 use crate::geom::Span;
 use crate::model::Order;
 use crate::plan::Plan;
+use crate::sync::{AtomicU64, Ordering};
 use crate::tile::Grid;
 
 /// A source row that was given to `colour`, and where an output row is made.
@@ -28,6 +31,9 @@ pub struct Int8 {
     runner: Runner,
     grid: Grid,
     bands: Option<Bands>,
+    router: Option<Router>,
+    /// Multiply-adds of the last frame over those of all windows with both branches.
+    share: f64,
     sight: Sight,
     /// An output row, where the network's tensor says it otherwise.
     shown: Vec<u8>,
@@ -58,14 +64,22 @@ struct Bands {
 
 impl Int8 {
     /// Allocates for the choice, and starts the threads.
-    pub fn new(mut plan: Plan, choice: Choice, options: &Options) -> Result<Self, PrepareError> {
+    pub fn new(mut plan: Plan, rule: Option<Rule>, choice: Choice, options: &Options) -> Result<Self, PrepareError> {
         let shown = vec![0; plan.shown_bytes(options.size.width)];
         let (input, output) = (plan.input_table.take(), plan.output_table.take());
         let sight = Sight { format: options.format, channels: plan.channels, order: plan.order, input, output };
         let bands =
             choice.bands.map(|(input, output)| Bands { input: vec![0; input], output: vec![0; output], made: 0 });
-        let runner = Runner::new(plan, choice.layout, choice.grid.largest(), options.level, options.threads)?;
-        Ok(Self { runner, grid: choice.grid, bands, sight, shown })
+        let (largest, scale) = (choice.grid.largest(), plan.scale);
+        let (mut router, mut routes) = (None, None);
+        if let (Some(rule), Some(routing)) = (rule, plan.routing.take()) {
+            router = Some(Router::new(rule, options.size, scale, &routing, choice.held, options.level));
+            let map = ClassMap::new(largest, routing.window);
+            let whole = options.classes.as_ref().is_some_and(|given| given.whole);
+            routes = Some(Routes { routing, map, whole, macs: AtomicU64::new(0) });
+        }
+        let runner = Runner::new(plan, choice.layout, routes, largest, options.level, options.threads)?;
+        Ok(Self { runner, grid: choice.grid, bands, router, share: 1.0, sight, shown })
     }
 
     /// The threads that run the plan.
@@ -78,8 +92,17 @@ impl Int8 {
         &mut self.runner
     }
 
+    /// Multiply-adds of the last frame over those of all windows with both branches.
+    pub fn macs_share(&self) -> f64 {
+        self.share
+    }
+
     /// The next frame begins.
     pub fn reset(&mut self) {
+        if let (Some(router), Some(routes)) = (&mut self.router, self.runner.routes()) {
+            router.reset();
+            routes.macs.store(0, Ordering::Relaxed);
+        }
         match &mut self.bands {
             None => self.runner.begin(self.grid.frame),
             Some(bands) => bands.made = 0,
@@ -90,7 +113,17 @@ impl Int8 {
     pub fn push<E>(&mut self, row: Row<'_>, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         // The frame is padded to the window grid by its last row, as each row is by its last pixel.
         let copies = if row.y + 1 == row.height { self.grid.frame.height - row.y } else { 1 };
-        if self.bands.is_none() { self.strip(row, copies, emit) } else { self.tiles(row, copies, emit) }
+        let last = row.y + 1 == row.height;
+        match (&self.bands, &self.router) {
+            (None, None) => self.strip(row, copies, emit)?,
+            (None, Some(_)) => self.routed_strip(row, copies, emit)?,
+            (Some(_), _) => self.tiles(row, copies, emit)?,
+        }
+        if let (true, Some(routes)) = (last, self.runner.routes()) {
+            let all = self.runner.plan().macs(self.grid.frame) as f64 * self.grid.overhead();
+            self.share = routes.macs.load(Ordering::Relaxed) as f64 / all;
+        }
+        Ok(())
     }
 
     fn strip<E>(
@@ -112,6 +145,31 @@ impl Int8 {
         Ok(())
     }
 
+    /// [`Int8::strip`], with rows held back until the classes of the windows below them are known.
+    fn routed_strip<E>(
+        &mut self,
+        row: Row<'_>,
+        copies: usize,
+        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self { runner, router: Some(router), sight, shown, .. } = self else { return Ok(()) };
+        let Row { bytes: row, colour, out, height, .. } = row;
+        let rows = runner.plan().scale * height;
+        for _ in 0..copies {
+            if let Some(routes) = runner.routes() {
+                router.push(|seen| sight.fill(colour, row, seen), &routes.map);
+            }
+            while let Some(next) = router.next() {
+                runner.push(|seen| seen.copy_from_slice(next));
+                runner.advance(|y, made| match y < rows {
+                    true => sight.finish(colour, y, router.show_kept(y, made), shown, out, emit),
+                    false => Ok(()),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps what is seen of the row; makes each band of tiles whose rows are all there.
     fn tiles<E>(
         &mut self,
@@ -120,11 +178,16 @@ impl Int8 {
         emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let (grid, width) = (self.grid, self.grid.frame.width * self.sight.channels);
+        let window = self.runner.plan().grid;
         for copy in 0..copies {
             let y = row.y + copy;
             let Some(bands) = &mut self.bands else { return Ok(()) };
             let rows = bands.input.len() / width;
             self.sight.fill(row.colour, row.bytes, &mut bands.input[y % rows * width..][..width]);
+            if let Some(router) = self.router.as_mut().filter(|_| (y + 1).is_multiple_of(window)) {
+                let input = &bands.input;
+                router.choose(y / window, |y| &input[y % rows * width..][..width]);
+            }
             let mut made = bands.made;
             while let Some(band) = grid.bands().nth(made).filter(|b| grid.outer_rows(*b).end == y + 1) {
                 self.band(band);
@@ -140,13 +203,16 @@ impl Int8 {
 
     /// Runs the tiles of a band.
     fn band(&mut self, band: Span) {
-        let Self { runner, grid, bands: Some(Bands { input, output, .. }), .. } = self else { return };
+        let Self { runner, grid, router, bands: Some(Bands { input, output, .. }), .. } = self else { return };
         let (scale, channels) = (runner.plan().scale, runner.plan().channels);
         let width = grid.frame.width * channels;
         let rows = input.len() / width;
         for columns in grid.columns() {
             let outer = grid.outer(columns, band);
             runner.begin(outer.size());
+            if let (Some(router), Some(routes)) = (&*router, runner.routes()) {
+                router.tell(&outer, &routes.map);
+            }
             let (first, last) = (scale * (band.start - outer.y.start), scale * (band.end - outer.y.start));
             let left = scale * channels * (columns.start - outer.x.start);
             let bytes = scale * channels * columns.len();
@@ -173,11 +239,16 @@ impl Int8 {
         height: usize,
         emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { runner, grid, bands: Some(bands), sight, shown } = self else { return Ok(()) };
+        let Self { runner, grid, bands: Some(bands), router, sight, shown, .. } = self else { return Ok(()) };
         let scale = runner.plan().scale;
-        let bytes = scale * grid.frame.width * sight.channels;
+        let width = grid.frame.width * sight.channels;
+        let (bytes, rows) = (scale * width, bands.input.len() / width);
         for y in scale * band.start..scale * band.end.min(height) {
             let made = &bands.output[(y - scale * band.start) * bytes..][..bytes];
+            let made = match router {
+                Some(router) => router.show(y, made, |y| &bands.input[y % rows * width..][..width]),
+                None => made,
+            };
             sight.finish(colour, y, made, shown, out, emit)?;
         }
         Ok(())

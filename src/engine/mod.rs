@@ -5,6 +5,7 @@
 
 mod arrange;
 mod chroma;
+mod classes;
 mod exec;
 mod float;
 mod int8;
@@ -12,11 +13,13 @@ mod layout;
 mod pixels;
 mod prepare;
 mod report;
+mod router;
 mod runner;
 mod scheduler;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::frame::{Colour, PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
@@ -24,16 +27,20 @@ use crate::geom::{MAX_SIDE, Size};
 use crate::kernels::Level;
 use crate::memory::{Budget, display_bytes};
 use crate::model::{Branches, FloatNetwork, Model, ModelError};
-use crate::plan::{Plan, PlanError};
+use crate::plan::{Class, Plan, PlanError};
 use crate::tile::{MIN_TILE, Tile};
 use chroma::Chroma;
 use float::FloatRunner;
 use int8::{Int8, Row};
+use router::Rule;
 
 pub use report::{BufferReport, Report, StepReport};
 
 /// Most threads: beyond these more help no network this small.
 pub const MOST_THREADS: usize = 16;
+
+/// Effort of [`Branches::Auto`] where none is asked for.
+pub const DEFAULT_EFFORT: u8 = 60;
 
 /// What to prepare for.
 #[non_exhaustive]
@@ -57,6 +64,20 @@ pub struct Options {
     pub level: Level,
     /// Branches to run.
     pub branches: Branches,
+    /// Work that [`Branches::Auto`] may do, from 0 to 100: at 100 every window gets both branches.
+    pub effort: u8,
+    /// Classes of the windows, in the place of those that the picture suggests.
+    #[doc(hidden)]
+    pub classes: Option<Classes>,
+}
+
+/// Given classes of all windows, row by row: for tests.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Classes {
+    pub windows: Arc<[Class]>,
+    /// Compute everything, and put zeros where nothing is to be computed.
+    pub whole: bool,
 }
 
 impl Options {
@@ -73,6 +94,8 @@ impl Options {
             threads: 1,
             level: Level::best(),
             branches: Branches::Both,
+            effort: DEFAULT_EFFORT,
+            classes: None,
         }
     }
 
@@ -107,6 +130,17 @@ impl Options {
         Self { branches, ..self }
     }
 
+    /// With another effort for [`Branches::Auto`].
+    pub fn with_effort(self, effort: u8) -> Self {
+        Self { effort, ..self }
+    }
+
+    /// With given classes.
+    #[doc(hidden)]
+    pub fn with_classes(self, windows: Arc<[Class]>, whole: bool) -> Self {
+        Self { classes: Some(Classes { windows, whole }), ..self }
+    }
+
     /// With chroma sited elsewhere.
     pub fn with_siting(self, siting: Siting) -> Self {
         Self { siting, ..self }
@@ -137,6 +171,9 @@ pub enum PrepareError {
     /// YUV frames have luma and chroma, not pixels of another format.
     #[error("YUV frames of {0:?}; their luma is Gray8")]
     Yuv(PixelFormat),
+    /// An effort that is none.
+    #[error("an effort of {0}; 0 to 100 are supported")]
+    Effort(u8),
     /// Too few or too many threads.
     #[error("{0} threads; 1 to {MOST_THREADS} are supported")]
     Threads(usize),
@@ -246,6 +283,15 @@ fn way<'m>(model: &'m Model, options: &Options) -> Result<Way<'m>, PrepareError>
         return Ok(Way::Float(Cow::Borrowed(network)));
     }
     match Plan::new(model, options.branches, options.level) {
+        Ok(plan) if rule(model, options)?.is_some() => {
+            let unsupported = |reason| PlanError::Unsupported {
+                model: model.metadata().name.clone(),
+                node: "output".into(),
+                reason: format!("windows cannot differ: {reason}"),
+            };
+            let given = model.zeroed(Branches::Cnn).unwrap_or_default();
+            Ok(Way::Int8(plan.routed(&model.zeroed(Branches::Transformer)?, &given).map_err(unsupported)?))
+        }
         Ok(plan) => Ok(Way::Int8(plan)),
         Err(refused @ PlanError::Unsupported { .. }) if options.branches == Branches::Both => {
             let network = model.float_instead()?.ok_or(refused)?;
@@ -253,6 +299,15 @@ fn way<'m>(model: &'m Model, options: &Options) -> Result<Way<'m>, PrepareError>
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// How windows get their classes; nothing where all are the same.
+fn rule(model: &Model, options: &Options) -> Result<Option<Rule>, ModelError> {
+    Ok(match (&options.classes, options.branches) {
+        (Some(given), _) => Some(Rule::Given(Arc::clone(&given.windows))),
+        (None, Branches::Auto) => Some(Rule::Energy(model.thresholds(options.effort)?)),
+        (None, _) => None,
+    })
 }
 
 /// Are the options within what is supported?
@@ -268,6 +323,9 @@ fn check(options: &Options) -> Result<(), PrepareError> {
     }
     if options.yuv.is_some() && options.format != PixelFormat::Gray8 {
         return Err(PrepareError::Yuv(options.format));
+    }
+    if options.effort > 100 {
+        return Err(PrepareError::Effort(options.effort));
     }
     if !(1..=MOST_THREADS).contains(&options.threads) {
         return Err(PrepareError::Threads(options.threads));
@@ -318,7 +376,7 @@ impl Engine {
             Way::Int8(plan) => {
                 let choice = prepare::choose(&plan, options)?;
                 let (report, kept) = (prepare::report(&plan, options, model, &choice, None), choice.kept);
-                (Path::Int8(Box::new(Int8::new(plan, choice, options)?)), report, kept)
+                (Path::Int8(Box::new(Int8::new(plan, rule(model, options)?, choice, options)?)), report, kept)
             }
             Way::Float(network) => {
                 let (choice, _) = float::choose(&network, options)?;
@@ -366,6 +424,14 @@ impl Engine {
             Path::Float(_) => None,
         };
         int8.into_iter().flat_map(|int8| int8.runner().times())
+    }
+
+    /// Multiply-adds of the last frame over those that it takes when every window gets all.
+    pub fn macs_share(&self) -> f64 {
+        match &self.path {
+            Path::Int8(int8) => int8.macs_share(),
+            Path::Float(_) => 1.0,
+        }
     }
 
     /// Forgets a frame that was pushed in part.

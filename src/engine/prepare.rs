@@ -1,9 +1,11 @@
 //! Chooses strips or tiles for a budget, and counts every byte.
 
 use super::chroma::Chroma;
+use super::classes::ClassMap;
 use super::exec::Scratch;
 use super::layout::Layout;
 use super::report::{BufferReport, StepReport};
+use super::router::Router;
 use super::runner::STACK;
 use super::{Options, PrepareError, Report};
 use crate::frame::Colour;
@@ -35,6 +37,8 @@ pub struct Choice {
     pub bands: Option<(usize, usize)>,
     /// Source rows kept for colour.
     pub kept: usize,
+    /// Rows that the router keeps, when there are routes.
+    pub held: usize,
     pub bytes: usize,
 }
 
@@ -94,22 +98,35 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
     let [even, early] = layouts;
     let layout = if early.bytes() < even.bytes() { early } else { even };
     let mut bands = None;
+    let ahead = plan.routing.as_ref().map_or(0, |routing| routing.ahead + routing.window);
     let kept = if tiled {
         let rows = (grid.tile.height + 2 * grid.halo).min(grid.frame.height);
         let width = plan.channels * grid.frame.width;
         bands = Some((rows * width, plan.scale * plan.scale * grid.tile.height * width));
         rows + 4
     } else {
-        layout.lag + 4
+        layout.lag + 4 + ahead
     };
+    let held = if tiled { 0 } else { kept.min(grid.frame.height) };
     let kept = kept.min(options.size.height);
-    let scratch = Scratch::new(plan, options.level).bytes();
+    let routed = plan.routing.as_ref().map_or(0, |routing| {
+        Router::bytes(options.size, plan.scale, routing, held) + ClassMap::bytes(size, routing.window)
+    });
+    let ranges = plan.routing.as_ref().map_or(0, |routing| size.width / routing.window + 1);
+    let scratch = Scratch::new(plan, options.level, ranges).bytes();
     let colour = colour_bytes(plan, options, kept);
     let shown = plan.shown_bytes(options.size.width);
     let out = plan.scale * options.size.width * options.format.channels() + shown;
     let threads = options.threads * scratch + (options.threads - 1) * STACK;
-    let bytes = layout.bytes() + plan.weight_bytes() + threads + colour + out + bands.map_or(0, |(i, o)| i + o) + FIXED;
-    Choice { grid, layout, bands, kept, bytes }
+    let bytes = layout.bytes()
+        + plan.weight_bytes()
+        + threads
+        + colour
+        + out
+        + routed
+        + bands.map_or(0, |(i, o)| i + o)
+        + FIXED;
+    Choice { grid, layout, bands, kept, held, bytes }
 }
 
 /// What colour and chroma allocate when so many source rows are kept.

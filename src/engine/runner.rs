@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::classes::Routes;
 use super::exec::{Scratch, StepRunner};
 use super::layout::Layout;
 use super::scheduler::{FrameRun, Scheduler};
@@ -21,6 +22,8 @@ pub const STACK: usize = 256 << 10;
 struct Shared {
     plan: Plan,
     layout: Layout,
+    /// What windows get; none when all get everything.
+    routes: Option<Routes>,
     arena: Arena,
     level: Level,
     scheduler: Scheduler,
@@ -55,7 +58,7 @@ impl Shared {
             }
         }
         let _guard = FailOnPanic(&self.scheduler);
-        let Self { plan, layout, arena, level, scheduler, .. } = self;
+        let Self { plan, layout, routes, arena, level, scheduler, .. } = self;
         let Worker { number, borrower, scratch, progress, next, .. } = worker;
         let frame = scheduler.frame();
         if worker.frame != Some(frame) {
@@ -70,23 +73,27 @@ impl Shared {
         *next += 1;
         progress.next_pass(layout.strips);
         let Size { width, height } = frame.size;
-        let runner = StepRunner { plan, layout, arena, level: *level, thread: *number, width, height };
+        let routes = routes.as_ref();
+        let runner = StepRunner { plan, layout, routes, arena, level: *level, thread: *number, width, height };
         let profiled = self.profiled.load(Ordering::Relaxed);
         let mut seen = 0;
-        for (index, step) in plan.steps.iter().enumerate() {
+        for index in 0..plan.steps.len() {
             let units = progress.take(plan, index, layout.strips);
             if units.is_empty() {
                 continue;
             }
             scheduler.wait_for_lead(pass, index, &mut seen);
             let begin = profiled.then(Instant::now);
-            runner.run(step, units, borrower, scratch);
+            runner.run(index, units, borrower, scratch);
             if let Some(begin) = begin {
                 self.times[index].fetch_add(begin.elapsed().as_nanos() as u64, Ordering::Relaxed);
             }
             scheduler.publish(pass, index + 1);
         }
         scheduler.wait_for_lead(pass, plan.steps.len() - 1, &mut seen);
+        if let Some(routes) = routes {
+            routes.macs.fetch_add(std::mem::take(&mut scratch.macs), Ordering::Relaxed);
+        }
         scheduler.finish(pass, progress.output_rows(plan));
     }
 
@@ -116,7 +123,15 @@ pub struct Runner {
 
 impl Runner {
     /// Allocates for sub-frames of at most `size`, which `layout` was made for.
-    pub fn new(plan: Plan, layout: Layout, size: Size, level: Level, threads: usize) -> std::io::Result<Self> {
+    pub fn new(
+        plan: Plan,
+        layout: Layout,
+        routes: Option<Routes>,
+        size: Size,
+        level: Level,
+        threads: usize,
+    ) -> std::io::Result<Self> {
+        let ranges = routes.as_ref().map_or(0, |routes| size.width / routes.routing.window + 1);
         let (arena, mut borrowers) = Arena::new(&layout.slots, threads);
         let padding = layout.padding();
         for (row, value) in layout.padding_values.iter().enumerate() {
@@ -125,11 +140,11 @@ impl Runner {
         let scheduler = Scheduler::new(layout.wavefront.clone());
         let times = plan.steps.iter().map(|_| AtomicU64::new(0)).collect();
         let shared =
-            Arc::new(Shared { plan, layout, arena, level, scheduler, profiled: AtomicBool::new(false), times });
+            Arc::new(Shared { plan, layout, routes, arena, level, scheduler, profiled: AtomicBool::new(false), times });
         let worker = |(number, borrower)| Worker {
             number,
             borrower,
-            scratch: Scratch::new(&shared.plan, level),
+            scratch: Scratch::new(&shared.plan, level, ranges),
             progress: Progress::new(&shared.plan),
             next: 0,
             frame: None,
@@ -150,6 +165,11 @@ impl Runner {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.shared.plan
+    }
+
+    /// What windows get; rows of windows are set before the passes that need them are issued.
+    pub fn routes(&self) -> Option<&Routes> {
+        self.shared.routes.as_ref()
     }
 
     /// Takes the time of each Step from now on.

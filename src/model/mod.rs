@@ -55,6 +55,8 @@ pub enum Branches {
     Cnn,
     /// The Transformer branch alone.
     Transformer,
+    /// What each window of the picture needs.
+    Auto,
 }
 
 impl Branches {
@@ -64,6 +66,7 @@ impl Branches {
             Self::Both => "both",
             Self::Cnn => "cnn",
             Self::Transformer => "transformer",
+            Self::Auto => "auto",
         }
     }
 }
@@ -72,13 +75,10 @@ impl FromStr for Branches {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Self::Both, Self::Cnn, Self::Transformer];
-        if text == "auto" {
-            return Err("'auto' needs thresholds in the model's file, and no model has them yet".into());
-        }
+        let all = [Self::Both, Self::Cnn, Self::Transformer, Self::Auto];
         all.into_iter()
             .find(|b| b.name() == text)
-            .ok_or_else(|| format!("'{text}' is not one of both, cnn, transformer"))
+            .ok_or_else(|| format!("'{text}' is not one of both, cnn, transformer, auto"))
     }
 }
 
@@ -102,6 +102,36 @@ pub struct Metadata {
     pub training_data: String,
     /// SHA-256 of the float weights.
     pub weights_sha256: String,
+    /// Which windows need which branches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholds>,
+}
+
+/// Thresholds on the energy of a window, for efforts of 0, 10, ... 100: the sum of the squared Laplacians of its luma, but
+/// for the outermost pixels.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Thresholds {
+    /// From here on a window gets both branches.
+    pub full: [u32; 11],
+    /// Below it gets none.
+    pub plain: [u32; 11],
+}
+
+impl Thresholds {
+    /// Both at an effort of at most 100; between two that are given, on the line.
+    fn at(&self, effort: u8) -> [u32; 2] {
+        let (index, part) = (usize::from(effort / 10).min(10), u64::from(effort % 10));
+        [&self.full, &self.plain].map(|table| {
+            let (low, high) = (u64::from(table[index]), u64::from(table[(index + 1).min(10)]));
+            ((low * (10 - part) + high * part) / 10) as u32
+        })
+    }
+
+    /// Do they fall, and is nothing left out at 100?
+    fn sound(&self) -> bool {
+        let falls = |table: &[u32; 11]| table.is_sorted_by(|a, b| a >= b) && table[10] == 0;
+        falls(&self.full) && falls(&self.plain) && self.plain.iter().zip(&self.full).all(|(plain, full)| plain <= full)
+    }
 }
 
 /// Why a model cannot be used.
@@ -127,6 +157,12 @@ pub enum ModelError {
     /// No model is named, and there is none in this build.
     #[error("this build has no models inside; name the file of one")]
     NoneEmbedded,
+    /// The file does not say which windows need which branches.
+    #[error("model {name} has no thresholds, which --branches auto needs; use both, or write them with models/route")]
+    Thresholds {
+        /// The model.
+        name: String,
+    },
     /// The file does not say how to run one branch alone.
     #[error("model {name} cannot run the {branches} branch alone")]
     Branches {
@@ -218,6 +254,13 @@ impl Model {
                 Some(number.ok_or_else(|| fail(format!("metadata says scale {text}, the network's is {scale}")))?)
             }
         };
+        let thresholds = match texts.get("thresholds") {
+            None => None,
+            Some(json) => {
+                let table: Option<Thresholds> = serde_json::from_str(json).ok();
+                Some(table.filter(Thresholds::sound).ok_or_else(|| fail("metadata 'thresholds' are no such".into()))?)
+            }
+        };
         let named = text("name");
         let metadata = Metadata {
             name: if named.is_empty() { name.to_string() } else { named },
@@ -228,6 +271,7 @@ impl Model {
             licence: text("licence"),
             training_data: text("training_data"),
             weights_sha256: text("weights_sha256"),
+            thresholds,
         };
         let mut model = Self { metadata, network, zeroed };
         let range = texts.get("range").map(|t| t.parse()).transpose().map_err(|e| fail(format!("metadata: {e}")))?;
@@ -329,9 +373,16 @@ impl Model {
         }
     }
 
+    /// Least energy of a window that gets both branches, and of one that gets a branch at all.
+    pub(crate) fn thresholds(&self, effort: u8) -> Result<[u32; 2], ModelError> {
+        let missing = || ModelError::Thresholds { name: self.metadata.name.clone() };
+        let table = self.metadata.thresholds.as_ref().ok_or_else(missing)?;
+        Ok(table.at(effort))
+    }
+
     /// Names of the tensors that count as zero when only `branches` run.
     pub(crate) fn zeroed(&self, branches: Branches) -> Result<Vec<&str>, ModelError> {
-        if branches == Branches::Both {
+        if matches!(branches, Branches::Both | Branches::Auto) {
             return Ok(vec![]);
         }
         let missing = || ModelError::Branches { name: self.metadata.name.clone(), branches: branches.name() };

@@ -337,6 +337,7 @@ impl<'a> Lowering<'a> {
             buffers: self.buffers,
             steps: self.steps,
             writer: self.writer,
+            routing: None,
         })
     }
 

@@ -3,6 +3,7 @@
 mod emit;
 mod lower;
 mod pack;
+mod route;
 mod schedule;
 mod step;
 
@@ -11,6 +12,7 @@ use crate::kernels::Level;
 use crate::model::{Branches, Model, ModelError, Order};
 
 pub use lower::MOST_ROWS;
+pub use route::{Class, Need, Routing, Silent, StepRoute};
 pub use schedule::{Progress, RowNeeds, Strips, Wavefront, simulate};
 pub use step::{Attention, Buffer, BufferId, Conv, Depthwise, Fused, Kind, Read, Step};
 
@@ -58,6 +60,8 @@ pub struct Plan {
     pub input_table: Option<Box<[u8; 256]>>,
     /// Byte of the output tensor to byte of the picture, when they differ.
     pub output_table: Option<Box<[u8; 256]>>,
+    /// What Steps are needed for, when windows have classes.
+    pub routing: Option<Routing>,
 }
 
 impl Plan {

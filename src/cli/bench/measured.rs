@@ -35,6 +35,8 @@ pub(super) struct Measured {
     /// `gmacs_per_s` of it. More than 1 is possible: a kernel may know how to do with fewer multiplications.
     pub(super) peak_share: f64,
     pub(super) mac_overhead: f64,
+    /// Multiply-adds over those of both branches in every window.
+    pub(super) macs_share: f64,
     pub(super) budget_bytes: usize,
     pub(super) arena_bytes: usize,
     pub(super) peak_rss_bytes: Option<u64>,
@@ -179,6 +181,9 @@ impl Measured {
             display_bytes(self.budget_bytes),
             self.load_ms,
         );
+        if self.branches == Branches::Auto {
+            text += &format!("work      {:.1} % of the multiply-adds of both branches\n", 100.0 * self.macs_share);
+        }
         text += &self.conditions_text();
         if let Some(rows) = &self.profile {
             text += &format!("\n{}", profile::text(rows, self.peak_gmacs_per_s));

@@ -92,7 +92,7 @@ fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
     let runs = measure(engine, &sensors, &frame, row_bytes, schedule).map_err(failed)?;
     let peak_gmacs_per_s = peak_before.max(peak::gmacs_per_s(options.level, options.threads));
     let latency_ms = Latency::of(&runs.frames).ok_or_else(|| Failure::new(Code::Failed, "no frame was measured"))?;
-    let report = engine.report().clone();
+    let (report, macs_share) = (engine.report().clone(), engine.macs_share());
     let steps = if args.report.is_some() && !args.profile {
         // The clock is looked at for every Step: not while the frames above are measured.
         let schedule = Schedule { warmup: 0, runs: PROFILED.0, limit: PROFILED.1, profile: true };
@@ -109,7 +109,7 @@ fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
     };
     let conditions = Conditions::of(&sensors, runs.before, &runs.timeline, runs.after);
     let (seconds, frames) = (runs.time.as_secs_f64(), runs.frames.count());
-    let gmacs_per_s = report.macs_per_frame as f64 / latency_ms.p50 / 1e6;
+    let gmacs_per_s = macs_share * report.macs_per_frame as f64 / latency_ms.p50 / 1e6;
     let machine = &session.machine;
     let named = (machine.known == Known::Named).then(|| machine.board.title.clone());
     let result = Measured {
@@ -128,6 +128,7 @@ fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
         peak_gmacs_per_s,
         peak_share: gmacs_per_s / peak_gmacs_per_s,
         mac_overhead: report.mac_overhead,
+        macs_share,
         budget_bytes: options.budget.0,
         arena_bytes: report.arena_bytes,
         peak_rss_bytes: peak_rss_bytes(),

@@ -30,6 +30,7 @@ struct Evaluation {
     mean_ssim_y: f64,
     mean_bicubic_psnr_y: f64,
     mean_bicubic_ssim_y: f64,
+    mean_macs_share: f64,
 }
 
 /// Decibels, and similarity from 0 to 1. `null` in JSON stands for equal pictures (infinite PSNR).
@@ -40,6 +41,8 @@ struct Scores {
     ssim_y: f64,
     bicubic_psnr_y: f64,
     bicubic_ssim_y: f64,
+    /// Multiply-adds over those of both branches in every window.
+    macs_share: f64,
 }
 
 /// A picture without alpha: grey or RGB bytes.
@@ -102,6 +105,7 @@ fn summary(session: &Session<'_>, images: Vec<Scores>) -> Evaluation {
         mean_ssim_y: mean(|s| s.ssim_y),
         mean_bicubic_psnr_y: mean(|s| s.bicubic_psnr_y),
         mean_bicubic_ssim_y: mean(|s| s.bicubic_ssim_y),
+        mean_macs_share: mean(|s| s.macs_share),
         images,
     }
 }
@@ -116,7 +120,8 @@ fn evaluate(session: &mut Session<'_>, path: &Path, label: &str, progress: Progr
         return Err(Failure::usage(message));
     }
     let low = resized(&high, Size::new(high.size.width / scale, high.size.height / scale));
-    let ours = upscale(session, &low, label, progress)?.luma(scale);
+    let (ours, macs_share) = upscale(session, &low, label, progress)?;
+    let ours = ours.luma(scale);
     let cubic = resized(&low, high.size).luma(scale);
     let truth = high.luma(scale);
     Ok(Scores {
@@ -125,6 +130,7 @@ fn evaluate(session: &mut Session<'_>, path: &Path, label: &str, progress: Progr
         ssim_y: ssim(&truth, &ours),
         bicubic_psnr_y: psnr(&truth, &cubic),
         bicubic_ssim_y: ssim(&truth, &cubic),
+        macs_share,
     })
 }
 
@@ -154,8 +160,8 @@ fn resized(picture: &Still, size: Size) -> Still {
     Still { size, format: picture.format, pixels }
 }
 
-/// The picture that `bifocal upscale` writes.
-fn upscale(session: &mut Session<'_>, low: &Still, label: &str, progress: Progress) -> Result<Still, Failure> {
+/// The picture that `bifocal upscale` writes, and its share of multiply-adds.
+fn upscale(session: &mut Session<'_>, low: &Still, label: &str, progress: Progress) -> Result<(Still, f64), Failure> {
     let size = low.size.scaled(session.scale());
     let engine = session.engine(low.size, low.format)?;
     let bar = progress.bar(label, low.size.height);
@@ -168,5 +174,5 @@ fn upscale(session: &mut Session<'_>, low: &Still, label: &str, progress: Progre
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(Still { size, format: low.format, pixels })
+    Ok((Still { size, format: low.format, pixels }, engine.macs_share()))
 }

@@ -37,5 +37,6 @@ fn mean(evaluation: &Evaluation) -> Scores {
         ssim_y: evaluation.mean_ssim_y,
         bicubic_psnr_y: evaluation.mean_bicubic_psnr_y,
         bicubic_ssim_y: evaluation.mean_bicubic_ssim_y,
+        macs_share: evaluation.mean_macs_share,
     }
 }

@@ -1,0 +1,156 @@
+//! What each Step is needed for when windows of the frame have classes: see [`Class`].
+//!
+//! The plan is walked backwards. A tensor is needed near `full` windows, near windows that are not `plain`, or everywhere;
+//! how near is counted in input pixels, and every Step adds its reach.
+
+use super::Plan;
+use super::step::{Kind, Step};
+use crate::model::Ratio;
+
+/// What a window of the grid gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Class {
+    /// Both branches.
+    #[default]
+    Full,
+    /// The Transformer branch alone: the tensors that the file names for it are zero.
+    Structure,
+    /// The anchor alone: what the network adds to it is zero.
+    Plain,
+}
+
+/// Where a tensor is needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// So many pixels around windows that are `full`.
+    pub full: Option<usize>,
+    /// So many pixels around windows that are not `plain`.
+    pub shown: Option<usize>,
+    /// Everywhere.
+    pub all: bool,
+}
+
+impl Need {
+    fn map(self, reach: impl Fn(usize) -> usize) -> Self {
+        Self { full: self.full.map(&reach), shown: self.shown.map(&reach), all: self.all }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.full = self.full.max(other.full);
+        self.shown = self.shown.max(other.shown);
+        self.all |= other.all;
+    }
+
+    fn most(self) -> usize {
+        self.full.max(self.shown).unwrap_or(0)
+    }
+}
+
+/// Which windows a Step makes nothing but zeros in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silent {
+    /// Those that are not `full`.
+    UnlessFull,
+    /// Those that are `plain`.
+    InPlain,
+}
+
+/// What a Step is needed for.
+#[derive(Clone, Copy, Debug)]
+pub struct StepRoute {
+    /// Where its operation is computed.
+    pub made: Need,
+    /// Where its tensor is needed; more than `made` if it is silent somewhere.
+    pub wanted: Need,
+    /// Where it is silent.
+    pub silent: Option<Silent>,
+    /// Ranges of columns, in input pixels, are multiples of this.
+    pub granule: usize,
+}
+
+/// The routes of a plan.
+#[derive(Clone, Debug)]
+pub struct Routing {
+    /// Of each Step.
+    pub steps: Vec<StepRoute>,
+    /// Rows below those that are made whose classes must be known.
+    pub ahead: usize,
+    /// Side of a window.
+    pub window: usize,
+}
+
+impl Plan {
+    /// Routes for windows in which the tensors `silent` may be zero, and those of `given` that serve only these: what one
+    /// branch gives the other need not reach beyond the windows that get both. The error says why there are no routes.
+    pub fn routed(mut self, silent: &[&str], given: &[&str]) -> Result<Self, String> {
+        self.routing = Some(self.routes(silent, given)?);
+        Ok(self)
+    }
+
+    fn routes(&self, silent: &[&str], given: &[&str]) -> Result<Routing, String> {
+        if self.channels > 1 || self.input_table.is_some() || self.output_table.is_some() {
+            return Err("it does not see luma in the bytes of the picture".into());
+        }
+        let mut silences = vec![None; self.steps.len()];
+        for name in silent {
+            let step = self.steps.iter().position(|s| s.name == *name && matches!(s.kind, Kind::Conv(_)));
+            silences[step.ok_or_else(|| format!("'{name}' is no convolution of the plan"))?] = Some(Silent::UnlessFull);
+        }
+        silences[self.residual().ok_or("it adds nothing to an anchor")?] = Some(Silent::InPlain);
+        let mut wanted = vec![Need::default(); self.buffers.len()];
+        wanted[self.output].all = true;
+        let mut routes = Vec::with_capacity(self.steps.len());
+        for (step, silent) in self.steps.iter().zip(silences).rev() {
+            let granule = self.granule(step);
+            let own = wanted[step.write];
+            let only_full = !own.all && own.shown.is_none();
+            let served = only_full && matches!(step.kind, Kind::Conv(_)) && given.contains(&step.name.as_str());
+            let silent = if served { Some(Silent::UnlessFull) } else { silent };
+            let made = match silent {
+                None => own,
+                Some(Silent::UnlessFull) => Need { full: Some(0), ..Need::default() },
+                Some(Silent::InPlain) => Need { shown: Some(0), ..Need::default() },
+            };
+            let made = made.map(|reach| reach.next_multiple_of(granule));
+            for read in &step.reads {
+                wanted[read.buffer].join(made.map(|reach| self.reach(step, read, reach)));
+            }
+            // Where it is silent, what it is added to passes.
+            if let (Some(_), Kind::Conv(conv), Some(skip)) = (silent, &step.kind, step.reads.last())
+                && conv.residual.is_some()
+            {
+                wanted[skip.buffer].join(own);
+            }
+            routes.push(StepRoute { made, wanted: own, silent, granule });
+        }
+        routes.reverse();
+        let ahead = routes.iter().map(|r| r.made.most().max(r.wanted.most())).max().unwrap_or(0);
+        Ok(Routing { steps: routes, ahead, window: self.grid })
+    }
+
+    /// The convolution whose output is added to the picture, at the end.
+    fn residual(&self) -> Option<usize> {
+        let mut at = self.writer[self.output]?;
+        loop {
+            let step = &self.steps[at];
+            let anchored = step.reads.iter().any(|read| read.buffer == self.input);
+            match &step.kind {
+                Kind::Conv(conv) => return (anchored && conv.residual.is_some()).then_some(at),
+                Kind::Add { .. } if anchored => {
+                    let other = step.reads.iter().find(|read| read.buffer != self.input)?;
+                    let made = self.writer[other.buffer]?;
+                    return matches!(self.steps[made].kind, Kind::Conv(_)).then_some(made);
+                }
+                Kind::Shuffle(_) | Kind::Arrange(_) => at = self.writer[step.reads[0].buffer]?,
+                _ => return None,
+            }
+        }
+    }
+
+    /// Input pixels that a pixel of each of the Step's tensors divides.
+    fn granule(&self, step: &Step) -> usize {
+        let buffers = step.reads.iter().map(|read| read.buffer).chain([step.write]).map(|b| &self.buffers[b]);
+        let pixels = buffers.flat_map(|b| [b.rows.den, b.columns.den]).chain([step.mac_columns.den]);
+        pixels.fold(1, |a, b| a / Ratio::gcd(a, b) * b)
+    }
+}
