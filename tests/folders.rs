@@ -199,3 +199,40 @@ fn errors_are_skipped_or_end_the_folder() {
     }
     fails(at, &["upscale", "in/a.ppm", "x.ppm", "--on-error", "stop"], 2, "--on-error is for folders");
 }
+
+/// Machines that share a folder: each picture is made once, by whichever, and what is added moves none of the others.
+#[test]
+fn shards_make_every_picture_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for number in 0..12 {
+        picture(&folder.join(format!("album/{}/{number}.ppm", number % 3)), number);
+    }
+    works(folder, &["upscale", "-r", "album", "whole"]);
+    let shard = |part: &str| {
+        let made = works(folder, &["upscale", "-r", "--resume", "--shard", part, "album", "parts"]);
+        (made["images"].as_array().unwrap().len(), made["finished"].as_array().unwrap().len())
+    };
+    let made = [shard("1/3"), shard("2/3"), shard("3/3")];
+    assert_eq!(made.iter().map(|(made, _)| made).sum::<usize>(), 12, "{made:?}");
+    assert!(made.iter().all(|(made, finished)| *made > 0 && *finished == 0), "{made:?}");
+    assert_eq!(files(&folder.join("parts")), files(&folder.join("whole")));
+    for name in files(&folder.join("whole")) {
+        assert_eq!(
+            fs::read(folder.join("parts").join(&name)).unwrap(),
+            fs::read(folder.join("whole").join(&name)).unwrap()
+        );
+    }
+
+    // A task that is run again makes what it had not finished, and nothing that is another's.
+    let lost = files(&folder.join("parts")).remove(0);
+    fs::remove_file(folder.join("parts").join(&lost)).unwrap();
+    picture(&folder.join("album/added.ppm"), 99);
+    let again = [shard("1/3"), shard("2/3"), shard("3/3")];
+    assert_eq!(again.iter().map(|(made, _)| made).sum::<usize>(), 2, "{again:?}");
+    assert!(again.iter().zip(made).all(|((_, finished), (made, _))| *finished + 1 >= made), "{again:?}, {made:?}");
+
+    fails(folder, &["upscale", "--shard", "5/3", "album", "parts"], 2, "there is no shard 5 of 3");
+    fails(folder, &["upscale", "--shard", "auto", "album", "parts"], 2, "SLURM_ARRAY_TASK_ID");
+    fails(folder, &["upscale", "--shard", "1/2", "album/0/0.ppm", "one.ppm"], 2, "--shard is for folders");
+}

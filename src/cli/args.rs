@@ -8,6 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::failure::Failure;
+use super::shard::Shard;
 use crate::board::Machine;
 use crate::geom::Size;
 use crate::io::{Encoding, MAX_SIDE, parse_duration};
@@ -73,6 +74,7 @@ Examples:
   bifocal upscale in.png out.png
   bifocal upscale in.png                        to in-x2.png
   bifocal upscale -r --resume album/ large/     what an earlier run has not finished, folders inside too
+  bifocal upscale --resume --shard 2/4 album/ large/    this machine's quarter of a folder that all see
   bifocal upscale -i in.jpg -o out.jpg -j 4
   bifocal upscale album/ large/ -f png
   curl -s URL | bifocal upscale - - -f ppm | magick ppm:- out.tif
@@ -113,6 +115,11 @@ pub(super) struct Upscale {
     /// Leave out what is finished: an output that is no older than its input, of the right size, and can be read to its end
     #[arg(long)]
     pub(super) resume: bool,
+
+    /// Of a folder only the i-th of n parts, split by name, so that many machines share it: i/n, or auto in a Slurm array, or
+    /// auto/n in a Kubernetes indexed job
+    #[arg(long, value_name = "SHARD")]
+    pub(super) shard: Option<Shard>,
 
     /// What becomes of a folder when a picture fails: skip it (and end with 1 after the others), or stop there [default: skip]
     #[arg(long, value_enum, value_name = "HOW")]

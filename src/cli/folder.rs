@@ -37,8 +37,20 @@ pub(super) fn run(args: &Upscale, input: &Path, output: Option<&Location>, progr
     }
     let originals = pictures.iter().filter_map(|path| FileIdentity::of(path)).collect();
     let mut targets = Targets { from: input, folder: &output, originals, taken: HashMap::new() };
-    for (number, path) in pictures.iter().enumerate() {
-        let label = format!("{}/{} {}", number + 1, pictures.len(), file_name(path));
+    let own = |path: &Path| args.shard.is_none_or(|shard| shard.holds(path.strip_prefix(input).unwrap_or(path)));
+    let all = pictures.iter().filter(|path| own(path)).count();
+    if all < pictures.len() {
+        log::info!("{all} of {} pictures are this shard's", pictures.len());
+    }
+    let mut number = 0;
+    for path in &pictures {
+        if !own(path) {
+            // Another machine makes it, and has its name.
+            let _ = targets.take(path, args);
+            continue;
+        }
+        number += 1;
+        let label = format!("{number}/{all} {}", file_name(path));
         match one(args, &mut session, path, &mut targets, &label, progress) {
             Ok(Ok(done)) => images.push(done),
             Ok(Err(target)) => finished.push(target.display().to_string()),
@@ -53,7 +65,7 @@ pub(super) fn run(args: &Upscale, input: &Path, output: Option<&Location>, progr
             }
         }
     }
-    let (wrong, all) = (failed.len(), pictures.len());
+    let wrong = failed.len();
     if !finished.is_empty() {
         log::info!("{} of {all} pictures were finished before", finished.len());
     }

@@ -19,6 +19,7 @@ mod progress;
 mod report;
 mod session;
 mod settings;
+mod shard;
 mod upscale;
 
 use std::borrow::Cow;

@@ -16,7 +16,9 @@ pub(super) fn run(args: &Upscale, progress: Progress) -> Result<(), Failure> {
         return Err(Failure::usage("--format json and output - both need standard output; name an output file"));
     }
     let is_folder = matches!(&input, Location::File(path) if path.is_dir());
-    for (option, given) in [("--recursive", args.recursive), ("--on-error", args.on_error.is_some())] {
+    let options =
+        [("--recursive", args.recursive), ("--on-error", args.on_error.is_some()), ("--shard", args.shard.is_some())];
+    for (option, given) in options {
         if given && !is_folder {
             return Err(Failure::usage(format!("{option} is for folders, and {input} is none")));
         }
