@@ -55,15 +55,23 @@
 //!
 //! # What is kept
 //!
-//! What was finished is kept, whatever fails after it; nothing half-written bears its final name. The exit code follows.
+//! What was finished is kept, whatever fails after it; nothing half-written bears its final name, and what was there before
+//! stays until the new is whole and on the disk. The exit code follows.
 //!
-//! | | a picture | a folder, a sequence of pictures | a recording (Y4M, raw) | a display |
-//! | --- | --- | --- | --- | --- |
-//! | the source fails | nothing; 2, of the system 1 | finished pictures; a folder goes on, then 1; a sequence ends, 2 | whole frames; 2, of the system 1 | as for a recording |
-//! | the sink fails, the disk is full | nothing; 1 | finished pictures; 1 | nothing; 1 | 1 |
-//! | the reader of a pipe leaves | 0 | - | 0 | - |
-//! | a signal | nothing; by the signal | finished pictures | whole frames; 0; at once and nothing by a second signal, 1 | 0 |
-//! | a crash, a power cut | a temporary file, which the next run removes | finished pictures, and such a file | such a file | - |
+//! | | a picture | a folder of pictures | a sequence of pictures | a recording (Y4M, raw) | a display |
+//! | --- | --- | --- | --- | --- | --- |
+//! | the source fails | nothing; 2, of the system 1 | all others; 1 | those before; 2, of the system 1 | whole frames before; 2, of the system 1 | 2, of the system 1 |
+//! | the same with `--on-error` | - | `stop`: those before; as for a picture | `skip`, `repeat`: all others, counted; 0 | `skip`, `repeat`: all others, counted; 0 | `skip`, `repeat`: 0 |
+//! | memory is short | nothing; 3 | all others; 1 | none; 3 | none; 3 | 3 |
+//! | the sink fails | nothing; 1 | all others; 1 | those before; 1 | whole frames before; 1 | 1 |
+//! | the disk is full, a limit on files | nothing; 1 | what fitted; 1 | those before; 1 | whole frames before; 1 | - |
+//! | the reader of a pipe leaves | 0 | - | - | 0 | - |
+//! | Ctrl-C, TERM, HUP | nothing; by the signal | those before; by the signal | those before and on their way; 0 | whole frames, those on their way too; 0 | 0 |
+//! | one more of them | - | - | those before; 1 | whole frames before; 1 | 1 |
+//! | a crash, a power cut | the old output; a temporary file, which the next run removes | those before, and such a file | those before, and such a file | the old recording, and such a file | - |
+//!
+//! Without a single frame there is no recording. A display that is unplugged is waited for, and so is a camera, as
+//! `--reconnect` says.
 //!
 //! # The modules
 //!

@@ -130,8 +130,12 @@ fn signals_leave_nothing_behind() {
     for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
         let (folder, _) = folder();
         let (mut child, partial) = half_done(folder.path());
+        // Held open: waiting would close it, and the picture would end before the signal does its work.
+        let stdin = child.stdin.take();
         send(&child, signal);
-        assert_eq!(child.wait().unwrap().signal(), Some(number));
+        let status = child.wait().unwrap();
+        assert_eq!(status.signal(), Some(number), "{signal}: {status:?}");
+        drop(stdin);
         assert!(!partial.exists(), "{signal}");
         assert_eq!(names(folder.path()), ["in.ppm"]);
     }
@@ -188,4 +192,110 @@ fn signals_that_are_ignored_stay_so() {
     drop(stdin);
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(target.exists());
+}
+
+/// Runs the program through a shell that does something before.
+fn shell(before: &str, after: &str, args: &[&str]) -> Output {
+    let script = format!("{before} exec \"$@\" {after}");
+    let program = env!("CARGO_BIN_EXE_bifocal");
+    Command::new("sh").args(["-c", &script, "sh", program]).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn a_closed_standard_output_is_an_error() {
+    let (folder, picture) = folder();
+    let picture = picture.to_str().unwrap();
+    for args in [&["upscale", picture, "-"][..], &["plan", "--size", "64x48"], &["live", "test://bars?frames=1", "-"]] {
+        let output = shell("", ">&-", args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", said(&output));
+        assert!(said(&output).contains("closed"), "{}", said(&output));
+    }
+    // A file needs none, and who throws the output away may.
+    let target = folder.path().join("out.png");
+    assert!(shell("", ">&-", &["upscale", picture, target.to_str().unwrap()]).status.success());
+    for redirection in [">/dev/null", "1<>/dev/null"] {
+        assert!(shell("", redirection, &["upscale", picture, "-"]).status.success(), "{redirection}");
+    }
+}
+
+#[test]
+fn a_limit_on_files_is_an_error_and_leaves_what_was_whole() {
+    let (folder, _) = folder();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    fs::write(
+        at("large.ppm"),
+        [b"P6 300 300 255\n".to_vec(), (0..270_000u32).map(|i| ((i * i) >> 3) as u8).collect()].concat(),
+    )
+    .unwrap();
+    // Blocks of 512 bytes.
+    for name in ["out.png", "out.tif", "out.webp", "out.jpg", "out.ppm"] {
+        let output = shell("ulimit -f 20;", "", &["upscale", "-q", &at("large.ppm"), &at(name)]);
+        assert_eq!(output.status.code(), Some(1), "{name}: {}", said(&output));
+        assert!(said(&output).contains("too large"), "{name}: {}", said(&output));
+        assert_eq!(names(folder.path()), ["in.ppm", "large.ppm"], "{name}");
+    }
+    let bars = "test://bars?width=64&height=32&fps=0&frames=9&format=gray";
+    let output = shell("ulimit -f 60;", "", &["live", "-q", bars, &at("out.y4m")]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let header = fs::read(at("out.y4m")).unwrap().iter().position(|b| *b == b'\n').unwrap() + 1;
+    let frames = (60 * 512 - header) / (6 + 128 * 64);
+    assert!(frames > 1);
+    assert_eq!(fs::metadata(at("out.y4m")).unwrap().len() as usize, header + frames * (6 + 128 * 64));
+    assert_eq!(names(folder.path()), ["in.ppm", "large.ppm", "out.y4m"]);
+}
+
+#[test]
+fn names_cannot_command_the_terminal() {
+    let (folder, picture) = folder();
+    let strange = folder.path().join("a\u{1b}[2J\n.ppm");
+    fs::write(&strange, "no picture").unwrap();
+    let output = upscale(&strange, &folder.path().join("out.png"));
+    let words = said(&output);
+    assert!(words.contains("a\\u{1b}[2J") && !words.contains('\u{1b}'), "{words:?}");
+    assert_eq!((output.status.code(), words.lines().count()), (Some(2), 1));
+    drop(picture);
+    let words = said(&command(&["upscale", "a.png", "b.png", "-f", "x\u{1b}[2J"]).output().unwrap());
+    assert!(!words.contains('\u{1b}') && words.contains("--format-out"), "{words:?}");
+}
+
+/// Decoders and encoders of other crates end the program where they get no memory: it must be asked for before.
+#[test]
+fn too_little_memory_is_an_error_and_leaves_nothing() {
+    let (folder, _) = folder();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let pixels: Vec<u8> = (0..1200 * 1200 * 3u32).map(|i| ((i * 7) >> 5) as u8).collect();
+    fs::write(at("in.ppm"), [b"P6 1200 1200 255\n", &pixels[..]].concat()).unwrap();
+    let colour = image::RgbImage::from_raw(1200, 1200, pixels).unwrap();
+    for name in ["in.jpg", "in.tif", "in.webp", "in.png", "in.bmp"] {
+        colour.save(at(name)).unwrap();
+    }
+    let mut codes = std::collections::BTreeSet::new();
+    let before = names(folder.path());
+    for (input, output) in [
+        ("in.jpg", "out.png"),
+        ("in.webp", "out.png"),
+        ("in.tif", "out.png"),
+        ("in.ppm", "out.tif"),
+        ("in.ppm", "out.webp"),
+        ("in.ppm", "out.jpg"),
+        ("in.ppm", "out.gif"),
+    ] {
+        for mib in [48, 56, 64, 72, 80, 88, 96, 112, 128, 160] {
+            let limit = format!("ulimit -v {};", mib << 10);
+            let run = shell(
+                &limit,
+                "",
+                &["upscale", "-q", "-m", "ctnet-nano-x2", "-j", "1", "--mem", "8MiB", &at(input), &at(output)],
+            );
+            let said = said(&run);
+            match run.status.code() {
+                Some(0) => fs::remove_file(at(output)).unwrap(),
+                Some(1 | 3) => assert_eq!(said.lines().count(), 1, "{input} {output} {mib}: {said}"),
+                other => panic!("{input} {output} in {mib} MiB: {other:?}, {:?}: {said}", run.status.signal()),
+            }
+            codes.insert(run.status.code());
+            assert_eq!(names(folder.path()), before, "{input} {output} {mib}: {said}");
+        }
+    }
+    assert!(codes.contains(&Some(0)) && codes.contains(&Some(3)), "{codes:?}");
 }

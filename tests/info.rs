@@ -13,7 +13,7 @@ use std::time::Duration;
 use bifocal::internals::engine::{self, Engine};
 use bifocal::internals::frame::FrameFormat;
 use bifocal::internals::io::{FrameSink, Shown, SourceUri, WriteError};
-use bifocal::internals::live::{self, DropPolicy, Options, Upscaler, Wish};
+use bifocal::internals::live::{self, DropPolicy, OnError, Options, Upscaler, Wish};
 use bifocal::internals::model::Model;
 use counting::calls;
 
@@ -135,7 +135,14 @@ fn frames_with_text_allocate_nothing() {
     let source = uri.parse::<SourceUri>().unwrap().open().unwrap();
     let from = source.clip().format;
     let to = FrameFormat { size: from.size.scaled(2), ..from };
-    let options = Options { queue: 1, drop: DropPolicy::Never, compare: false, frames: None, duration: None };
+    let options = Options {
+        queue: 1,
+        drop: DropPolicy::Never,
+        compare: false,
+        on_error: OnError::Stop,
+        frames: None,
+        duration: None,
+    };
     let engine = Engine::prepare(&model, &engine::Options::new(from.size, live::engine_format(&from))).unwrap();
     let read = Arc::new(AtomicUsize::new(0));
     let (own, path) = (Arc::clone(&read), file.clone());

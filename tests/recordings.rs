@@ -173,3 +173,259 @@ fn a_folder_keeps_its_originals_and_waits_for_no_pipe() {
     assert!(fs::read(at.join("album/b.ppm")).unwrap() == before);
     assert_eq!(names(&at.join("out")), ["a.ppm", "b.ppm", "c.jfif"]);
 }
+
+fn header_and_frames(path: &Path, frame: usize) -> (String, usize) {
+    let video = fs::read(path).unwrap();
+    let header = video.iter().position(|b| *b == b'\n').unwrap() + 1;
+    let rest = video.len() - header;
+    assert_eq!(rest % (6 + frame), 0, "whole frames");
+    (String::from_utf8_lossy(&video[..header]).into_owned(), rest / (6 + frame))
+}
+
+fn summary(output: &Output) -> serde_json::Value {
+    serde_json::from_str(said(output).lines().last().unwrap()).unwrap()
+}
+
+/// A network that takes longer than a frame of the source lasts: the recording must last as long as the run.
+#[test]
+fn a_recording_lasts_as_long_as_what_it_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let source = "test://bars?width=320&height=180&fps=200&frames=600&format=gray";
+    for sink in ["out.y4m", "out.gray?format=gray"] {
+        let output = live(at, &["-m", "ctnet-small-x2", "-j", "1", source, sink, "--format", "json"]);
+        let summary = summary(&output);
+        let number = |field: &serde_json::Value| field.as_u64().unwrap();
+        let (shown, filled) = (number(&summary["shown"]), number(&summary["filled"]));
+        let file = at.join(sink.split('?').next().unwrap());
+        let frames = if sink.contains('?') {
+            fs::metadata(&file).unwrap().len() as usize / (640 * 360)
+        } else {
+            header_and_frames(&file, 640 * 360).1
+        };
+        assert_eq!(frames as u64, shown + filled, "{summary}");
+        assert!(number(&summary["dropped"]["replaced"]) > 0, "nothing was dropped, so nothing is shown: {summary}");
+        // The source makes up for no frame, so its own clock is that of the run.
+        let recorded = frames as f64 / 200.0;
+        let seconds = summary["seconds"].as_f64().unwrap();
+        assert!((recorded - seconds).abs() < 0.1 * seconds + 0.5, "{recorded} s of {seconds} s: {summary}");
+    }
+    // Of a file every frame is there once, and a source that waits loses none.
+    let output = live(
+        at,
+        &["--drop", "never", "test://bars?width=44&height=4&fps=500&frames=50", "all.y4m", "--format", "json"],
+    );
+    assert_eq!((summary(&output)["shown"].as_u64(), summary(&output)["filled"].as_u64()), (Some(50), Some(0)));
+}
+
+fn interrupted(folder: &Path, args: &[&str], signals: usize) -> Output {
+    let child = command(folder, args).stderr(Stdio::piped()).spawn().unwrap();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !names(folder).iter().any(|name| name.ends_with(".partial")) {
+        assert!(Instant::now() < patience, "nothing is recorded");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(700));
+    for _ in 0..signals {
+        let _ = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
+        std::thread::sleep(Duration::from_millis(120));
+    }
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_second_signal_loses_nothing_that_was_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    // Frames of a second or so: the second signal comes while one is made.
+    let args =
+        ["live", "-j", "1", "-m", "ctnet-small-x2", "test://bars?width=640&height=360&fps=30&format=gray", "out.y4m"];
+    let output = interrupted(folder.path(), &args, 2);
+    let code = output.status.code();
+    assert!(code == Some(1) || code == Some(0), "{}", said(&output));
+    assert_eq!(names(folder.path()), ["out.y4m"], "{}", said(&output));
+    assert!(header_and_frames(&folder.path().join("out.y4m"), 1280 * 720).1 > 0);
+}
+
+#[test]
+fn without_a_frame_there_is_no_file_and_the_old_one_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("out.y4m"), "old").unwrap();
+    let short = &y4m(1)[..100];
+    fs::write(at.join("cut.y4m"), short).unwrap();
+    fails(&live(at, &["cut.y4m", "out.y4m"]), 2, "frame 0 is cut short");
+    assert_eq!(fs::read(at.join("out.y4m")).unwrap(), b"old");
+    assert_eq!(names(at), ["cut.y4m", "out.y4m"]);
+}
+
+#[test]
+fn what_cannot_be_read_is_skipped_or_repeated_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let frame = 3 * 4 * SIZE.0 * SIZE.1;
+    for number in [2, 3, 6, 8] {
+        picture(&at.join(format!("{number}.ppm")), false, number);
+    }
+    fs::write(at.join("7.ppm"), "P6 16 12 255\nshort").unwrap();
+    fails(&live(at, &["%d.ppm", "out.y4m", "--on-error", "stop"]), 2, "4.ppm: this picture is missing");
+    assert_eq!(header_and_frames(&at.join("out.y4m"), frame).1, 2, "what came before is kept");
+    for (how, frames) in [("skip", 4), ("repeat", 7)] {
+        let output = live(at, &["%d.ppm", "out.y4m", "--on-error", how, "--format", "json"]);
+        let words = said(&output);
+        assert!(output.status.success(), "{words}");
+        let summary = summary(&output);
+        assert_eq!(
+            (summary["source"]["damaged"].as_u64(), summary["source"]["missed"].as_u64()),
+            (Some(1), Some(2)),
+            "{words}"
+        );
+        assert!(words.contains("4.ppm") && words.contains("7.ppm"), "{words}");
+        assert_eq!(header_and_frames(&at.join("out.y4m"), frame).1, frames, "{how}");
+    }
+    // The numbers of what is repeated are those of what is missing.
+    assert!(live(at, &["%d.ppm", "out/%d.ppm", "--on-error", "repeat"]).status.success());
+    assert_eq!(names(&at.join("out")), ["2.ppm", "3.ppm", "4.ppm", "5.ppm", "6.ppm", "7.ppm", "8.ppm"]);
+    assert_eq!(fs::read(at.join("out/3.ppm")).unwrap(), fs::read(at.join("out/5.ppm")).unwrap());
+    // Not even the first must be sound, and the end of a video need not be.
+    fs::write(at.join("1.ppm"), "P6 16 12 255\nshort").unwrap();
+    fs::write(at.join("0.ppm"), "nothing").unwrap();
+    assert!(!live(at, &["%d.ppm", "out.y4m"]).status.success());
+    let output = live(at, &["%d.ppm", "out.y4m", "--on-error", "skip", "--format", "json"]);
+    assert_eq!(summary(&output)["source"]["damaged"].as_u64(), Some(3), "{}", said(&output));
+    assert_eq!(header_and_frames(&at.join("out.y4m"), frame).1, 4);
+    let cut = y4m(3);
+    fs::write(at.join("cut.y4m"), &cut[..cut.len() - 10]).unwrap();
+    let output = live(at, &["cut.y4m", "out.y4m", "--on-error", "skip"]);
+    assert!(output.status.success() && said(&output).contains("1 damaged"), "{}", said(&output));
+    fails(&live(at, &["test://bars?frames=1", "null://", "--on-error", "skip"]), 2, "--on-error is for files");
+    fails(&live(at, &["cut.y4m", "null://", "--reconnect", "2s"]), 2, "--reconnect is for cameras");
+}
+
+#[test]
+fn colour_may_follow_grey_and_alpha_that_hides_nothing_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for (number, grey) in [(1, true), (2, true), (3, false), (4, true)] {
+        picture(&at.join(format!("{number}.ppm")), grey, number);
+    }
+    let output = live(at, &["%d.ppm", "out/%d.png"]);
+    assert!(output.status.success(), "{}", said(&output));
+    picture(&at.join("single.ppm"), false, 3);
+    assert!(command(at, &["upscale", "single.ppm", "wanted.png"]).output().unwrap().status.success());
+    let read = |name: &str| image::open(at.join(name)).unwrap();
+    assert!(read("out/3.png").into_rgb8() == read("wanted.png").into_rgb8());
+    assert_eq!(read("out/1.png").color(), image::ColorType::Rgb8);
+    // All of them grey stay grey.
+    fs::remove_file(at.join("3.ppm")).unwrap();
+    fs::remove_file(at.join("4.ppm")).unwrap();
+    assert!(live(at, &["%d.ppm", "grey/%d.png"]).status.success());
+    assert_eq!(read("grey/1.png").color(), image::ColorType::L8);
+    let alpha = |value: u8| image::RgbaImage::from_fn(16, 12, |x, y| image::Rgba([x as u8 * 9, y as u8 * 9, 7, value]));
+    alpha(255).save(at.join("a1.png")).unwrap();
+    alpha(254).save(at.join("a2.png")).unwrap();
+    fails(&live(at, &["a%d.png", "alpha/%d.png"]), 2, "a2.png: the picture has transparency");
+    assert_eq!(names(&at.join("alpha")), ["1.png"]);
+}
+
+#[test]
+fn numbers_of_the_source_are_those_of_the_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for number in [0, 1, 2] {
+        picture(&at.join(format!("{number:05}.ppm")), false, number);
+    }
+    assert!(live(at, &["%05d.ppm", "a/%05d.ppm"]).status.success());
+    assert_eq!(names(&at.join("a")), ["00000.ppm", "00001.ppm", "00002.ppm"]);
+    assert!(live(at, &["%05d.ppm?start=1", "b/%d.ppm"]).status.success());
+    assert_eq!(names(&at.join("b")), ["1.ppm", "2.ppm"]);
+    assert!(live(at, &["%05d.ppm", "c/%d.ppm?start=40"]).status.success());
+    assert_eq!(names(&at.join("c")), ["40.ppm", "41.ppm", "42.ppm"]);
+    assert!(live(at, &["test://bars?width=44&height=4&fps=0&frames=2", "d/%d.png"]).status.success());
+    assert_eq!(names(&at.join("d")), ["1.png", "2.png"]);
+}
+
+#[test]
+fn every_name_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::create_dir(at.join("why?")).unwrap();
+    picture(&at.join("why?/100%d 001?.ppm"), false, 1);
+    let output = live(at, &["why%3F/100%25d %03d%3F.ppm", "file://why%3f/big 50%25 %d%3F.ppm"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(names(&at.join("why?")), ["100%d 001?.ppm", "big 50% 1?.ppm"]);
+    let output = live(at, &["test://bars?width=44&height=4&frames=1&fps=0", "100%25%3F.y4m"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(live(at, &["100%25%3F.y4m?range=full", "100%.y4m"]).status.success());
+    assert_eq!(names(at), ["100%.y4m", "100%?.y4m", "why?"]);
+}
+
+/// Pure green, in each standard.
+#[test]
+fn matrix_and_range_work_or_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    image::RgbImage::from_pixel(16, 12, image::Rgb([0, 255, 0])).save(at.join("g1.png")).unwrap();
+    fs::write(at.join("g.rgb"), [0, 255, 0].repeat(16 * 12)).unwrap();
+    let raw = "g.rgb?format=rgb24&width=16&height=12";
+    let middle = |name: &str| {
+        let video = fs::read(at.join(name)).unwrap();
+        let pixels = 4 * SIZE.0 * SIZE.1;
+        let start = video.len() - 3 * pixels + pixels / 2;
+        [0, 1, 2].map(|plane| video[start + plane * pixels])
+    };
+    for (options, luma_and_chroma) in [
+        ("", [145, 54, 34]),
+        ("matrix=bt601", [145, 54, 34]),
+        ("matrix=bt709", [173, 42, 26]),
+        ("matrix=bt709&range=full", [182, 30, 12]),
+        ("range=full", [150, 44, 21]),
+    ] {
+        let with = |uri: &str| {
+            if options.is_empty() {
+                uri.into()
+            } else {
+                format!("{uri}{}{options}", if uri.contains('?') { '&' } else { '?' })
+            }
+        };
+        for (source, sink) in [
+            (with("g%d.png"), "out.y4m".into()),
+            ("g%d.png".into(), with("out.y4m")),
+            (with(raw), "out.y4m".into()),
+            (raw.into(), with("out.y4m")),
+        ] {
+            let output = live(at, &[&source, &sink]);
+            assert!(output.status.success(), "{source} {sink}: {}", said(&output));
+            assert_eq!(middle("out.y4m"), luma_and_chroma, "{source} to {sink}");
+            let full = options.contains("full");
+            let header = fs::read(at.join("out.y4m")).unwrap();
+            assert_eq!(String::from_utf8_lossy(&header[..90]).contains("COLORRANGE=FULL"), full);
+        }
+        assert!(live(at, &[&with(raw), "o?format=yuv444p"]).status.success());
+        assert_eq!(middle("o"), luma_and_chroma, "raw planes, {options}");
+    }
+    // Video that is what it is: the range can be changed, the matrix is only of use where RGB is made.
+    let full = live(at, &["out.y4m", "limited.y4m?range=limited"]);
+    assert!(full.status.success(), "{}", said(&full));
+    assert!(header_and_frames(&at.join("limited.y4m"), 3 * 16 * SIZE.0 * SIZE.1).0.contains("LIMITED"));
+    let luma = fs::read(at.join("limited.y4m")).unwrap()[1000];
+    assert_eq!(luma, 145, "full green, 150, in the limited range");
+    for (source, sink, option) in [
+        ("g%d.png?matrix=bt709", "o%d.png", "matrix"),
+        ("g%d.png?range=full", "o%d.png", "range"),
+        ("g%d.png?fps=30", "o%d.png", "fps"),
+        ("g%d.png", "o%d.png?matrix=bt709", "matrix"),
+        ("g%d.png", "o%d.png?range=full", "range"),
+        ("out.y4m?matrix=bt709", "o.y4m", "matrix"),
+        ("out.y4m", "o.y4m?matrix=bt709", "matrix"),
+        ("out.y4m?fps=30", "o?format=yuv444p", "fps"),
+        ("out.y4m?range=full", "o?format=yuv444p", "range"),
+        (raw, "o?format=rgb24&range=full", "range"),
+        ("g.rgb?format=rgb24&width=16&height=12&matrix=bt709", "o?format=rgb24", "matrix"),
+        ("test://bars", "null://?range=full", "range"),
+    ] {
+        let output = live(at, &[source, sink, "--frames", "1"]);
+        fails(&output, 2, &format!("'{option}' changes nothing"));
+    }
+    assert!(live(at, &["out.y4m?fps=30&range=full", "o.y4m"]).status.success());
+    assert!(fs::read(at.join("o.y4m")).unwrap().windows(6).any(|w| w == b" F30:1"), "the rate is corrected");
+}

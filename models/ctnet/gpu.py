@@ -266,7 +266,7 @@ class Plan:
         if key not in self.cuts:
             scale, crop, batch, cam = key
             degrade = Camera(self.device) if cam else None
-            self.cuts[key] = PackedCrops(self.photos, scale, crop, batch, SIZES[-2:] if toy else SIZES, self.device, degrade)
+            self.cuts[key] = PackedCrops(self.photos, scale, crop, batch, SIZES[:2] if toy else SIZES, self.device, degrade)
             self.say(f"x{scale}, {crop} x {crop}: {len(self.cuts[key].places)} places")
         return self.cuts[key]
 

@@ -71,13 +71,17 @@ pub(super) enum Command {
 const UPSCALE_EXAMPLES: &str = "\
 Examples:
   bifocal upscale in.png out.png
+  bifocal upscale in.png                        to in-x2.png
+  bifocal upscale -r --resume album/ large/     what an earlier run has not finished, folders inside too
   bifocal upscale -i in.jpg -o out.jpg -j 4
   bifocal upscale album/ large/ -f png
   curl -s URL | bifocal upscale - - -f ppm | magick ppm:- out.tif
 
-PNG, PPM and PGM are read and written row by row, in any height. JPEG, WebP, BMP, TIFF and interlaced PNG are
+PNG, PPM and PGM are read and written row by row, in any height. JPEG, WebP, BMP, TIFF, GIF and interlaced PNG are
 held whole, beside the memory budget. An output file appears once it is complete; the input is never
-overwritten. ICC profile and EXIF are kept where the format can hold them.";
+overwritten. ICC profile, EXIF and resolution are kept where the format can hold them, and so are 16 bits. Animated
+GIF, PNG and WebP become animated GIF or PNG, picture by picture. Without OUTPUT, photo.jpg becomes photo-x2.jpg
+beside it (a format that cannot be written, .png), and album becomes album-x2.";
 
 #[derive(Debug, Args)]
 #[command(after_help = UPSCALE_EXAMPLES)]
@@ -86,21 +90,33 @@ pub(super) struct Upscale {
     #[arg(value_name = "INPUT", required_unless_present = "input_flag", conflicts_with = "input_flag")]
     input: Option<OsString>,
 
-    /// Picture or folder to write; - is standard output
-    #[arg(value_name = "OUTPUT", required_unless_present = "output_flag", conflicts_with = "output_flag")]
+    /// Picture or folder to write; - is standard output [default: photo-x2.jpg beside photo.jpg, album-x2 beside album]
+    #[arg(value_name = "OUTPUT", conflicts_with = "output_flag")]
     output: Option<OsString>,
 
     /// Same as INPUT
-    #[arg(short = 'i', long = "input", value_name = "INPUT", requires = "output_flag")]
+    #[arg(short = 'i', long = "input", value_name = "INPUT")]
     input_flag: Option<OsString>,
 
     /// Same as OUTPUT
-    #[arg(short = 'o', long = "output", value_name = "OUTPUT", requires = "input_flag")]
+    #[arg(short = 'o', long = "output", value_name = "OUTPUT")]
     output_flag: Option<OsString>,
 
     /// Format of the output: png, ppm, pgm, pnm, jpg, webp, bmp, tif [default: by name; png for a pipe]
     #[arg(short = 'f', long, value_name = "FORMAT")]
     pub(super) format_out: Option<Encoding>,
+
+    /// Enter the folders inside a folder too, each once; the output has the same folders
+    #[arg(short = 'r', long)]
+    pub(super) recursive: bool,
+
+    /// Leave out what is finished: an output that is no older than its input, of the right size, and can be read to its end
+    #[arg(long)]
+    pub(super) resume: bool,
+
+    /// What becomes of a folder when a picture fails: skip it (and end with 1 after the others), or stop there [default: skip]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(super) on_error: Option<OnPictureError>,
 
     #[command(flatten)]
     pub(super) engine: EngineArgs,
@@ -112,9 +128,9 @@ pub(super) struct Upscale {
 
 impl Upscale {
     /// INPUT and OUTPUT, however they were written.
-    pub(super) fn places(&self) -> (OsString, OsString) {
-        let given = |a: &Option<OsString>, b: &Option<OsString>| a.clone().or_else(|| b.clone()).unwrap_or_default();
-        (given(&self.input, &self.input_flag), given(&self.output, &self.output_flag))
+    pub(super) fn places(&self) -> (OsString, Option<OsString>) {
+        let given = |a: &Option<OsString>, b: &Option<OsString>| a.clone().or_else(|| b.clone());
+        (given(&self.input, &self.input_flag).unwrap_or_default(), given(&self.output, &self.output_flag))
     }
 }
 
@@ -135,12 +151,16 @@ Examples:
 Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yuv420p|yuyv|uyvy|mjpeg|gray&input=), csi://0 (the
 board's own camera; ?width=&height=&fps=&stride=&command=, which comes last, is all the rest and writes planes of YUV
 4:2:0), test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuv422p|yuv444p|yuyv|uyvy|gray|rgb24&width=
-&height=), numbered pictures. Options: fps=, matrix=bt601|bt709, range=limited|full.
+&height=), numbered pictures (?start=). Options: fps=, matrix=bt601|bt709, range=limited|full: of YUV, what it is; of
+RGB, what Y4M and raw planes are made of it.
 Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
 desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), spi://0.0 (?panel=ili9341|st7735|st7789&dc=LINE; more:
 reset=LINE, backlight=LINE, chip=gpiochip0, speed=HZ, rotate=90|180|270, fit=, width=, height=, offset=X,Y,
 mirror=on|off, invert=on|off, order=rgb|bgr), v4l2:///dev/video10 (v4l2loopback), file://NAME.y4m, - (raw with
-?format=), numbered pictures, null:// (?delay=20ms). q, Ctrl-C and SIGTERM end cleanly; a second time, at once.
+?format=), numbered pictures (?start=; without it, numbers are those of the source), null:// (?delay=20ms). Y4M and raw
+take matrix= and range=. An option that would change nothing is an error. In names, %3F is ? and %25 is %. q, Ctrl-C
+and SIGTERM end cleanly; a second time, at once. A recording of a live source keeps time: where frames are dropped, the
+one before is written again.
 
 A config is TOML with any of: source, sink, model, board, level, branches, drop, compare, info-text, stats
 (as text), memory (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
@@ -174,6 +194,14 @@ pub(super) struct Live {
     /// Which frame goes when the queue is full [default: oldest for live sources, never for files and pipes]
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(super) drop: Option<Policy>,
+
+    /// From a sequence of pictures to another: leave out what is finished, by the rule of `upscale`
+    #[arg(long)]
+    pub(super) resume: bool,
+
+    /// What becomes of pictures and frames that are damaged or missing; skipped and repeated ones are counted [default: stop]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(super) on_error: Option<OnError>,
 
     /// Print statistics on standard error this often, as 1s
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
@@ -209,6 +237,24 @@ pub(super) enum Policy {
     Oldest,
     Newest,
     Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnError {
+    /// End there; what came before is kept
+    Stop,
+    /// Leave it out
+    Skip,
+    /// The frame before takes its place
+    Repeat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnPictureError {
+    /// Go on with the others
+    Skip,
+    /// End there
+    Stop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -519,10 +565,14 @@ mod tests {
         let parse = |words: &[&str]| Cli::try_parse_from([&["bifocal", "upscale"], words].concat());
         for words in [&["a.png", "b.png"][..], &["-i", "a.png", "-o", "b.png"]] {
             let Ok(Cli { command: Command::Upscale(args), .. }) = parse(words) else { panic!("{words:?}") };
-            assert_eq!(args.places(), ("a.png".into(), "b.png".into()));
+            assert_eq!(args.places(), ("a.png".into(), Some("b.png".into())));
+        }
+        for words in [&["a.png"][..], &["-i", "a.png"]] {
+            let Ok(Cli { command: Command::Upscale(args), .. }) = parse(words) else { panic!("{words:?}") };
+            assert_eq!(args.places(), ("a.png".into(), None));
         }
         assert!(parse(&["-", "-"]).is_ok());
-        for words in [&["a.png"][..], &["-i", "a.png"], &["-o", "b.png"], &["a.png", "-i", "b", "-o", "c"]] {
+        for words in [&[][..], &["-o", "b.png"], &["a.png", "-i", "b", "-o", "c"], &["a.png", "b.png", "-o", "c"]] {
             assert!(parse(words).is_err(), "{words:?}");
         }
     }

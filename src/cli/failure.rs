@@ -15,7 +15,7 @@ pub(super) enum Code {
     Failed = 1,
     /// The command line or the input is wrong; trying again changes nothing.
     Usage = 2,
-    /// The memory budget is too small.
+    /// The memory budget is too small, or the system gives less than is needed.
     Budget = 3,
 }
 
@@ -66,9 +66,15 @@ fn code_of(cause: Cause) -> Code {
     }
 }
 
+/// Did the system give no memory?
+fn is_memory(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::OutOfMemory
+}
+
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         let code = match &error {
+            OpenError::Unavailable { source: Some(source), .. } if is_memory(source) => Code::Budget,
             OpenError::Unavailable { cause, .. } => code_of(*cause),
             _ => Code::Usage,
         };
@@ -78,7 +84,8 @@ impl From<OpenError> for Failure {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
-        let code = match error {
+        let code = match &error {
+            ReadError::Io { source, .. } if is_memory(source) => Code::Budget,
             ReadError::Io { .. } => Code::Failed,
             _ => Code::Usage,
         };
@@ -90,6 +97,7 @@ impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Self {
         let code = match error {
             CreateError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => Code::Closed,
+            CreateError::Io { ref source, .. } if is_memory(source) => Code::Budget,
             CreateError::Io { .. } => Code::Failed,
             CreateError::Unavailable { cause, .. } => code_of(cause),
             _ => Code::Usage,
@@ -100,7 +108,11 @@ impl From<CreateError> for Failure {
 
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
-        let code = if error.is_closed_pipe() { Code::Closed } else { Code::Failed };
+        let code = match &error {
+            _ if error.is_closed_pipe() => Code::Closed,
+            WriteError::Io { source, .. } if is_memory(source) => Code::Budget,
+            _ => Code::Failed,
+        };
         Self::new(code, error.to_string())
     }
 }

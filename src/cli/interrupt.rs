@@ -11,6 +11,17 @@ pub(super) fn ending_signals() -> Vec<i32> {
     [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0).collect()
 }
 
+/// A file that grows beyond the limit of the shell (`ulimit -f`) is then an error of the write, which leaves nothing
+/// behind, and not the end of the program.
+#[cfg(unix)]
+pub(super) fn let_long_writes_fail() {
+    // A handler that only sets a flag which nobody reads. Where there can be none, the signal ends the program as before.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Default::default());
+}
+
+#[cfg(not(unix))]
+pub(super) fn let_long_writes_fail() {}
+
 /// The set of ignored signals in `/proc/self/status`, signal 1 in the lowest bit; empty where the system has no such
 /// file.
 #[cfg(unix)]

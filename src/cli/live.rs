@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::args::{Compare, Format, Live as Args, Policy};
+use super::args::{Compare, Format, Live as Args, OnError as HowOnError, Policy};
 use super::failure::{Code, Failure};
 #[cfg(unix)]
 use super::interrupt::ending_signals;
@@ -17,7 +17,7 @@ use crate::board::Sensors;
 use crate::engine::Engine;
 use crate::frame::FrameFormat;
 use crate::io::{Clip, SinkUri, SourceUri, UriError};
-use crate::live::{self, DropPolicy, InfoText, LiveError, Options, Stats, Upscaler, Wish};
+use crate::live::{self, DropPolicy, InfoText, LiveError, OnError, Options, Stats, Upscaler, Wish};
 
 /// A line of `--format json`, on standard error.
 #[derive(Serialize)]
@@ -48,21 +48,32 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let args = &settings::resolve(args)?;
     let mut source_uri: SourceUri = args.source.as_deref().unwrap_or_default().parse()?;
     if let Some(limit) = args.reconnect {
-        source_uri.set_patience(limit);
+        source_uri.set_patience(limit)?;
+    }
+    let on_error = args.on_error.map_or(OnError::Stop, |how| match how {
+        HowOnError::Stop => OnError::Stop,
+        HowOnError::Skip => OnError::Skip,
+        HowOnError::Repeat => OnError::Repeat,
+    });
+    if on_error != OnError::Stop {
+        source_uri.set_lenient()?;
     }
     let sink_uri: SinkUri = args.sink.as_deref().unwrap_or_default().parse()?;
     sink_uri.check(&source_uri)?;
     let info = args.info_text.as_deref().map(str::parse::<InfoText>).transpose();
     let info = info.map_err(|error| Failure::usage(format!("--info-text: {error}")))?;
+    let session = Session::open(&args.engine)?;
+    if args.resume {
+        source_uri.set_finished(&sink_uri, session.scale())?;
+    }
     // A program of our own must not be left behind by a signal, not even before its first frame.
     let early = source_uri.is_program().then(|| Control::new(&source_uri)).transpose()?;
     let source = source_uri.open()?;
     let clip = *source.clip();
-    let options = options(args, &clip);
+    let options = Options { on_error, ..options(args, &clip) };
 
-    let session = Session::open(&args.engine)?;
     let scaled = FrameFormat { size: clip.format.size.scaled(session.scale()), ..clip.format };
-    let to = sink_uri.takes(&scaled)?;
+    let to = sink_uri.takes(&scaled, &source_uri)?;
     let beside = live::bytes_beside_engine(&options, &clip.format, &to);
     let format = live::engine_format(&clip.format);
     let (engine_options, engine) = session
@@ -110,6 +121,7 @@ fn options(args: &Args, clip: &Clip) -> Options {
         queue: args.queue.unwrap_or(1).into(),
         drop: policy,
         compare: args.compare == Some(Compare::Split),
+        on_error: OnError::Stop,
         frames: args.frames,
         duration: args.duration,
     }

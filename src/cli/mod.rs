@@ -21,6 +21,9 @@ mod session;
 mod settings;
 mod upscale;
 
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -32,11 +35,19 @@ use progress::Progress;
 /// Runs the command.
 pub fn main() -> ExitCode {
     report::catch_panics();
+    interrupt::let_long_writes_fail();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help for a reader that has left is no failure.
-            let _ = error.print();
+            // Help for a reader that has left is no failure. What was typed is in an error, and not for the terminal to obey.
+            let typed = |argument: OsString| matches!(report::shown(&argument.to_string_lossy()), Cow::Owned(_));
+            if error.use_stderr() && std::env::args_os().any(typed) {
+                let text = error.render().to_string();
+                let lines: Vec<_> = text.lines().map(report::shown).collect();
+                let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(error.exit_code() as u8);
         }
     };

@@ -10,8 +10,9 @@ use super::args::Upscale;
 use super::failure::Failure;
 use super::session::Session;
 use crate::engine::Engine;
+use crate::frame::Deep;
 use crate::geom::Size;
-use crate::io::{self, Location, Output, Sink, Source};
+use crate::io::{self, Encoding, Location, Output, Sink, Source};
 
 /// What is printed with `--format json`.
 #[derive(Debug, Serialize)]
@@ -19,6 +20,8 @@ pub(super) struct Summary<'a> {
     pub(super) model: &'a str,
     pub(super) scale: usize,
     pub(super) images: Vec<Done>,
+    /// Outputs that an earlier run has finished.
+    pub(super) finished: Vec<String>,
     pub(super) failed: Vec<Failed>,
 }
 
@@ -44,10 +47,32 @@ pub(super) struct Failed {
 /// Where the upscaled `picture` goes inside `folder`.
 pub(super) fn inside(folder: &Path, picture: &Path, args: &Upscale) -> PathBuf {
     let mut path = folder.join(picture.file_name().unwrap_or_default());
-    if let Some(encoding) = args.format_out {
+    // Where nothing is said, in its own format if that can be written.
+    let unwritten =
+        Encoding::of_path(picture).is_none() && picture.extension().is_some_and(|e| e.eq_ignore_ascii_case("jxl"));
+    if let Some(encoding) = args.format_out.or(unwritten.then_some(Encoding::Png)) {
         path.set_extension(encoding.extension());
     }
     path
+}
+
+/// Where a picture or folder goes that nobody has named an output for: beside it, with the scale in its name, and in its own
+/// format where that can be written.
+pub(super) fn beside(input: &Path, scale: usize, format: Option<Encoding>) -> Result<PathBuf, Failure> {
+    let missing =
+        || Failure::usage(format!("{}: this has no name to make another of; name an output", input.display()));
+    if input.is_dir() {
+        let mut name = input.file_name().ok_or_else(missing)?.to_os_string();
+        name.push(format!("-x{scale}"));
+        return Ok(input.with_file_name(name));
+    }
+    let mut name = input.file_stem().ok_or_else(missing)?.to_os_string();
+    name.push(format!("-x{scale}."));
+    match (format, Encoding::of_path(input), input.extension()) {
+        (None, Some(_), Some(extension)) => name.push(extension),
+        (format, ..) => name.push(format.unwrap_or(Encoding::Png).extension()),
+    }
+    Ok(input.with_file_name(name))
 }
 
 /// Upscales one picture.
@@ -61,13 +86,15 @@ pub(super) fn picture(
     let begin = Instant::now();
     let mut source = io::open(input)?;
     let (size, format) = (source.size(), source.format());
-    let scaled = size.scaled(session.scale());
+    let scale = session.scale();
+    let scaled = size.scaled(scale);
     output.check(input, scaled, format)?;
     let engine =
         session.engine(size, format).map_err(|failure| Failure::new(failure.code, format!("{input}: {failure}")))?;
-    let mut sink = output.create(scaled, format, source.metadata())?;
-    let bar = bar(size.height);
-    let streamed = stream(engine, &mut *source, &mut *sink, &bar);
+    let mut sink = output.create(scaled, format, &source.metadata().scaled(scale))?;
+    let frames = source.metadata().animation.map_or(1, |animation| animation.frames as usize);
+    let bar = bar(size.height * frames);
+    let streamed = stream(engine, &mut *source, &mut *sink, scale, &bar);
     bar.finish_and_clear();
     if streamed.is_err() {
         engine.reset();
@@ -80,10 +107,49 @@ pub(super) fn picture(
     Ok(Done { input: input.to_string(), output: output_name, width, height, seconds, macs_share })
 }
 
-fn stream(engine: &mut Engine, source: &mut dyn Source, sink: &mut dyn Sink, bar: &ProgressBar) -> Result<(), Failure> {
-    while let Some(row) = source.next_row()? {
-        engine.push_row(row, |out| sink.write_row(out))?;
-        bar.inc(1);
+/// All pictures of the source, which is one unless it is an animation.
+fn stream(
+    engine: &mut Engine,
+    source: &mut dyn Source,
+    sink: &mut dyn Sink,
+    scale: usize,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
+    let Size { width, height } = source.size();
+    let channels = source.format().channels();
+    loop {
+        sink.begin_frame(source.delay());
+        let mut deep = sink.is_deep().then(|| Deep::new(channels, width, height, scale));
+        while let Some(row) = source.next_row()? {
+            match &mut deep {
+                None => engine.push_row(row, |out| sink.write_row(out))?,
+                Some(deep) => {
+                    // The row is lent twice: what the engine sees, and what it stands for.
+                    let seen = row.to_vec();
+                    deep.push(source.deep_row(), &seen);
+                    engine.push_row(&seen, |out| deep.row(out, |out| sink.write_deep_row(out)))?;
+                }
+            }
+            bar.inc(1);
+        }
+        if !source.next_frame()? {
+            return Ok(());
+        }
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_outputs() {
+        let name = |input: &str, format| beside(Path::new(input), 2, format).map(|p| p.display().to_string()).ok();
+        assert_eq!(name("a/photo.JPG", None).as_deref(), Some("a/photo-x2.JPG"));
+        assert_eq!(name("photo.v1.heic", None).as_deref(), Some("photo.v1-x2.png"));
+        assert_eq!(name("photo", Some(Encoding::WebP)).as_deref(), Some("photo-x2.webp"));
+        assert_eq!(name("photo.png", Some(Encoding::Tiff)).as_deref(), Some("photo-x2.tif"));
+        assert_eq!(name("src/", None).as_deref(), Some("src-x2"));
+        assert_eq!(name("..", None), None);
+    }
 }

@@ -1,15 +1,25 @@
 //! Standard output. `println!` would panic when its reader has left.
 
-use std::io::{ErrorKind, Write, stdout};
+use std::borrow::Cow;
+use std::io::{ErrorKind, IsTerminal, Write, stdout};
 
 use serde::Serialize;
 
 use super::failure::{Code, Failure};
+use super::report::shown;
 
 /// Prints text and ends the line.
 pub(super) fn text(text: &str) -> Result<(), Failure> {
+    if crate::io::output_is_closed() {
+        return Err(Failure::new(Code::Failed, "standard output is closed"));
+    }
     let mut out = stdout().lock();
-    let done = out.write_all(text.trim_end().as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    // Names in it may come from anybody's files.
+    let text = match out.is_terminal() {
+        true => text.trim_end().lines().map(shown).collect::<Vec<_>>().join("\n").into(),
+        false => Cow::Borrowed(text.trim_end()),
+    };
+    let done = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
     done.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => Failure::closed(),
         _ => Failure::new(Code::Failed, format!("standard output: {error}")),

@@ -2,6 +2,8 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::report::shown;
+
 /// Whether and how progress shows.
 #[derive(Clone, Copy)]
 pub(super) struct Progress {
@@ -14,7 +16,7 @@ impl Progress {
         if self.quiet {
             return ProgressBar::hidden();
         }
-        let bar = ProgressBar::new(rows as u64).with_prefix(label.to_string());
+        let bar = ProgressBar::new(rows as u64).with_prefix(shown(label).into_owned());
         match ProgressStyle::with_template("{prefix} {wide_bar} {percent:>3}%  {eta} left") {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,

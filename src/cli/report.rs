@@ -1,13 +1,26 @@
 //! Standard error: one line for whatever is to be said.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter};
 
+/// `text` with what a terminal would obey, such as escape bytes in the names of files, as it is written in Rust.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    // Beside the control characters, those that turn the direction of what follows.
+    let obeyed = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    match text.contains(obeyed) {
+        true => text.chars().map(|c| if obeyed(c) { c.escape_default().to_string() } else { c.to_string() }).collect(),
+        false => text.into(),
+    }
+}
+
 /// Prints a line; a closed standard error is nobody's problem.
 pub(super) fn line(text: &str) {
-    let _ = writeln!(std::io::stderr(), "bifocal: {text}");
+    let _ = writeln!(std::io::stderr(), "bifocal: {}", shown(text));
 }
 
 /// Sends the log to standard error. `RUST_LOG` rules over the switches.
@@ -29,7 +42,7 @@ pub(super) fn start_log(verbose: u8, quiet: bool) {
                 Level::Info => "info: ",
                 Level::Debug | Level::Trace => "debug: ",
             };
-            writeln!(out, "bifocal: {kind}{}", record.args())
+            writeln!(out, "bifocal: {kind}{}", shown(&record.args().to_string()))
         })
         .init();
 }
@@ -46,4 +59,15 @@ pub(super) fn catch_panics() {
         let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
         line(&format!("internal error{place}: {what}; please report it"));
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_reaches_the_terminal_that_it_would_obey() {
+        assert_eq!(shown("a\u{1b}[2Jb\u{9b}c\n\u{202e}ü"), "a\\u{1b}[2Jb\\u{9b}c\\n\\u{202e}ü");
+        assert!(matches!(shown("plain, ü"), Cow::Borrowed(_)));
+    }
 }

@@ -218,7 +218,7 @@ impl Runner {
         }
     }
 
-    /// The next input row, whose luma `fill` writes; [`Runner::advance`] comes after each.
+    /// The next input row, whose bytes `fill` writes; [`Runner::advance`] comes after each.
     pub fn push(&mut self, fill: impl FnOnce(&mut [u8])) {
         let Shared { plan, layout, arena, .. } = &*self.shared;
         let (buffer, y) = (&plan.buffers[plan.input], self.input_rows);

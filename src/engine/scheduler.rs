@@ -192,27 +192,34 @@ impl Scheduler {
     /// Waits until the pass before `pass` has the lead that Step number `step` of `pass` needs. `seen` is the last value of
     /// its counter that the caller has seen.
     pub fn wait_for_lead(&self, pass: u64, step: usize, seen: &mut u64) {
-        if let Some(before) = pass.checked_sub(1) {
-            self.wait(before, self.wavefront.lead[step], seen);
-        }
+        self.wait(|| self.has_lead(pass, step, seen));
     }
 
     /// Waits until `pass` has ended.
     pub fn wait_for(&self, pass: u64) {
-        self.wait(pass, self.span as usize, &mut 0);
+        let mut seen = 0;
+        self.wait(|| self.has_completed(pass, self.span as usize, &mut seen));
     }
 
-    fn wait(&self, pass: u64, steps: usize, seen: &mut u64) {
-        let wanted = pass * self.span + steps as u64;
+    fn wait(&self, mut ready: impl FnMut() -> bool) {
         let mut turn = 0;
-        while *seen < wanted {
-            *seen = self.progress_of(pass).steps.load(Ordering::Acquire);
-            if *seen < wanted {
-                assert!(!self.failed.load(Ordering::Relaxed), "another thread has failed");
-                pause(turn, SPIN_LIMIT);
-                turn += 1;
-            }
+        while !ready() {
+            assert!(!self.failed.load(Ordering::Relaxed), "another thread has failed");
+            pause(turn, SPIN_LIMIT);
+            turn += 1;
         }
+    }
+
+    fn has_lead(&self, pass: u64, step: usize, seen: &mut u64) -> bool {
+        pass.checked_sub(1).is_none_or(|before| self.has_completed(before, self.wavefront.lead[step], seen))
+    }
+
+    fn has_completed(&self, pass: u64, steps: usize, seen: &mut u64) -> bool {
+        let wanted = pass * self.span + steps as u64;
+        if *seen < wanted {
+            *seen = self.progress_of(pass).steps.load(Ordering::Acquire);
+        }
+        *seen >= wanted
     }
 
     fn progress_of(&self, pass: u64) -> &PassProgress {
@@ -235,6 +242,20 @@ impl Scheduler {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    /// No Step earlier, whatever the threads do.
+    #[test]
+    fn a_pass_waits_for_exactly_its_lead() {
+        let lead = vec![2, 2, 5, 5, 6, 7, 7];
+        let scheduler = Scheduler::new(Wavefront { passes: 2, window: 3, lead: lead.clone() });
+        assert!((0..lead.len()).all(|step| scheduler.has_lead(0, step, &mut 0)), "the first pass waits for none");
+        for completed in 0..=lead.len() {
+            scheduler.publish(0, completed);
+            for (step, &lead) in lead.iter().enumerate() {
+                assert_eq!(scheduler.has_lead(1, step, &mut 0), completed >= lead, "{completed} Steps, Step {step}");
+            }
+        }
+    }
 
     #[test]
     fn passes_stay_in_order_and_apart() {

@@ -1,6 +1,8 @@
 //! Pixel formats, views of frames, and the arithmetic that turns rows of pixels into luma and back.
 
 mod colour;
+#[cfg(feature = "cli")]
+mod deep;
 mod enlarge;
 mod fit;
 mod luma;
@@ -10,6 +12,8 @@ mod view;
 mod yuv;
 
 pub use colour::Colour;
+#[cfg(feature = "cli")]
+pub use deep::Deep;
 pub use enlarge::Enlarger;
 pub use fit::{Fit, Fitter};
 pub use luma::luma_row;
@@ -41,6 +45,11 @@ impl PixelFormat {
             Self::Rgb8 => 3,
             Self::Rgba8 => 4,
         }
+    }
+
+    /// Are there red, green and blue?
+    pub const fn has_colour(self) -> bool {
+        matches!(self, Self::Rgb8 | Self::Rgba8)
     }
 
     /// Does the last byte hold alpha?

@@ -39,9 +39,9 @@ impl Axis {
 
 /// Position of a phase's first tap from its source sample, and the weights of four taps.
 #[derive(Clone, Copy, Debug)]
-struct Phase {
-    first: isize,
-    weights: [i16; 4],
+pub(super) struct Phase {
+    pub(super) first: isize,
+    pub(super) weights: [i16; 4],
 }
 
 impl Phase {
@@ -58,7 +58,7 @@ impl Phase {
         Self { first, weights }
     }
 
-    fn all(axis: Axis) -> Vec<Self> {
+    pub(super) fn all(axis: Axis) -> Vec<Self> {
         (0..axis.factor).map(|phase| Self::new(phase, axis)).collect()
     }
 }

@@ -140,9 +140,24 @@ impl Range {
 
     /// Each luma byte of this range in full range, rounded to the nearest.
     pub fn to_full(self) -> [u8; 256] {
-        let (black, span, _) = self.spans();
-        std::array::from_fn(|y| ((y as f64 - black) * 255.0 / span).round().clamp(0.0, 255.0) as u8)
+        self.luma_in(Self::Full)
     }
+
+    /// Each luma byte of this range in `other`, rounded to the nearest.
+    pub fn luma_in(self, other: Self) -> [u8; 256] {
+        let ((black, span, _), (other_black, other_span, _)) = (self.spans(), other.spans());
+        table(|y| (y - black) * other_span / span + other_black)
+    }
+
+    /// Each chroma byte of this range in `other`, rounded to the nearest.
+    pub fn chroma_in(self, other: Self) -> [u8; 256] {
+        let ((.., span), (.., other_span)) = (self.spans(), other.spans());
+        table(|c| (c - 128.0) * other_span / span + 128.0)
+    }
+}
+
+fn table(value: impl Fn(f64) -> f64) -> [u8; 256] {
+    std::array::from_fn(|byte| value(byte as f64).round().clamp(0.0, 255.0) as u8)
 }
 
 /// Everything about a frame but its samples.
@@ -368,6 +383,9 @@ mod tests {
         assert_eq!(Range::Limited.to_full()[16], 0);
         assert_eq!(Range::Limited.to_full()[235], 255);
         assert_eq!(Range::Full.to_full()[77], 77);
+        let (luma, chroma) = (Range::Full.luma_in(Range::Limited), Range::Full.chroma_in(Range::Limited));
+        assert_eq!((luma[0], luma[255], chroma[128], chroma[0], chroma[255]), (16, 235, 128, 16, 240));
+        assert_eq!(Range::Limited.chroma_in(Range::Full)[240], 255);
     }
 
     #[test]

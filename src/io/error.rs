@@ -2,6 +2,8 @@
 
 use std::io;
 
+use image::error::LimitErrorKind;
+
 use crate::geom::{MAX_SIDE, Size};
 
 /// Why the system does not give a file or device.
@@ -79,10 +81,12 @@ pub enum OpenError {
         file: String,
     },
     /// No known format begins like this.
-    #[error("{file}: not a picture that can be read (PNG, PPM, PGM, JPEG, WebP, BMP, TIFF)")]
+    #[error("{file}: not a picture that can be read (PNG, PPM, PGM, JPEG, JPEG XL, WebP, BMP, TIFF, GIF){hint}")]
     Unknown {
         /// The file.
         file: String,
+        /// What it is, where that is known, and what makes something else of it.
+        hint: &'static str,
     },
     /// A side exceeds [`MAX_SIDE`].
     #[error("{file}: {size} is too large; the limit is {MAX_SIDE}x{MAX_SIDE}")]
@@ -185,7 +189,7 @@ pub enum CreateError {
         source: io::Error,
     },
     /// The name does not tell a format.
-    #[error("{file}: the name does not tell a format; use .png, .ppm, .pgm, .jpg, .webp, .bmp or .tif")]
+    #[error("{file}: the name does not tell a format; use .png, .ppm, .pgm, .jpg, .webp, .bmp, .tif or .gif")]
     Unknown {
         /// The file.
         file: String,
@@ -340,6 +344,7 @@ impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::bad("the picture is cut short"),
+            io::ErrorKind::OutOfMemory => Self::Io(error),
             _ if error.raw_os_error().is_some() => Self::Io(error),
             _ => Self::bad(error),
         }
@@ -359,6 +364,9 @@ impl From<image::ImageError> for Fault {
     fn from(error: image::ImageError) -> Self {
         match error {
             image::ImageError::IoError(error) => error.into(),
+            image::ImageError::Limits(error) if matches!(error.kind(), LimitErrorKind::InsufficientMemory) => {
+                Self::Io(io::Error::new(io::ErrorKind::OutOfMemory, "it takes more memory than there is"))
+            }
             other => Self::bad(other),
         }
     }

@@ -80,6 +80,14 @@ pub(super) fn whole(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     Ok(Cow::Owned([&bytes[..2], TABLES, &bytes[2..end]].concat()))
 }
 
+/// Pixels across and down to the unit that follows (1 inch, 2 centimetre, 0 none), as JFIF says it first of all.
+pub(super) fn density(bytes: &[u8]) -> Option<(u16, u16, u8)> {
+    let [0xff, SOI, 0xff, 0xe0, _, _, b'J', b'F', b'I', b'F', 0, _, _, unit, x1, x2, y1, y2, ..] = *bytes else {
+        return None;
+    };
+    Some((u16::from_be_bytes([x1, x2]), u16::from_be_bytes([y1, y2]), unit))
+}
+
 /// Size and sampling of the frame; none of a damaged header.
 fn frame_of(kind: u8, segment: &[u8]) -> Option<Frame> {
     let [_, h1, h2, w1, w2, count, components @ ..] = segment else { return None };

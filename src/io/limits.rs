@@ -1,7 +1,9 @@
 //! How large a picture may be. Checked against the header, before anything is allocated.
 
+use std::io;
+
 use crate::geom::Size;
-use crate::io::error::OpenError;
+use crate::io::error::{OpenError, mib};
 
 pub use crate::geom::MAX_SIDE;
 
@@ -42,6 +44,22 @@ pub(in crate::io) fn check_whole(file: &str, size: Size, bytes_per_pixel: usize)
 pub fn whole_limit() -> u64 {
     let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available_bytes(&text));
     available.map_or(MAX_WHOLE_BYTES, |bytes| bytes.min(MAX_WHOLE_BYTES))
+}
+
+/// Refuses what the system would not give: decoders and encoders of other crates end the program when they get no memory, so
+/// what they need is asked for before, and given back.
+pub(in crate::io) fn can_get(bytes: u64) -> io::Result<()> {
+    let mut trial: Vec<u8> = Vec::new();
+    let given = usize::try_from(bytes).is_ok_and(|bytes| trial.try_reserve_exact(bytes).is_ok());
+    // What nobody looks at, a compiler need not ask for.
+    std::hint::black_box(&mut trial);
+    match given {
+        true => Ok(()),
+        false => Err(io::Error::new(
+            io::ErrorKind::OutOfMemory,
+            format!("this takes {} of memory, which the system does not give", mib(bytes)),
+        )),
+    }
 }
 
 fn available_bytes(meminfo: &str) -> Option<u64> {

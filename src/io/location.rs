@@ -61,3 +61,19 @@ impl FileIdentity {
 pub fn same_file(a: &Path, b: &Path) -> bool {
     FileIdentity::of(a).is_some_and(|a| FileIdentity::of(b) == Some(a))
 }
+
+/// A name with `%3F` and `%25` as the letters that they stand for, which mean something in a URI and in a pattern.
+pub(in crate::io) fn unescaped(name: &str) -> String {
+    name.replace("%3F", "?").replace("%3f", "?").replace("%25", "%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes() {
+        assert_eq!(unescaped("a%3Fb%3fc%25d %20 100%"), "a?b?c%d %20 100%");
+        assert_eq!(unescaped("%253F"), "%3F", "an escape is not read twice");
+    }
+}

@@ -20,7 +20,7 @@ mod limits;
 mod location;
 mod sink;
 mod source;
-#[cfg(all(target_os = "linux", any(feature = "v4l2", feature = "drm", feature = "spi")))]
+#[cfg(target_os = "linux")]
 mod sys;
 mod uri;
 mod video;
@@ -34,11 +34,22 @@ pub use device::survey::{
 };
 pub use error::{Cause, CreateError, OpenError, ReadError, WriteError};
 pub use fence::decoding;
-pub use image::{Encoding, Metadata, Output, Picture, PngColour, Sink, Source, is_picture_name, open, open_stream};
+pub use image::{
+    Animation, Delay, Density, Encoding, Metadata, Output, Picture, PngColour, Sink, Source, is_finished,
+    is_picture_name, open, open_stream,
+};
 pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES, PORT_BYTES, whole_limit};
 pub use location::{FileIdentity, Location, same_file};
+#[cfg(target_os = "linux")]
+pub use sys::streams::output_is_closed;
 pub use uri::{SinkUri, SourceUri, UriError, parse_duration};
 pub use video::{
-    Arrival, Clip, FrameSink, FrameSource, MjpegDecoder, Rate, Shown, TestSource, Troubles, VideoFormat, Y4mSource,
-    read_counter,
+    Arrival, Clip, FrameSink, FrameSource, Gap, MjpegDecoder, Rate, Shown, TestSource, Troubles, VideoFormat,
+    Y4mSource, read_counter,
 };
+
+/// Elsewhere it is not known.
+#[cfg(not(target_os = "linux"))]
+pub fn output_is_closed() -> bool {
+    false
+}

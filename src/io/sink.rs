@@ -9,42 +9,76 @@ use super::error::{CreateError, WriteError};
 use super::location::{Location, is_device, same_file};
 use super::uri::{SinkSpec, SinkUri, SourceSpec, SourceUri, UriError};
 use super::video::{Clip, FrameSink, RawSink, SequenceSink, Shown, Y4mSink};
-use crate::frame::{FrameFormat, Layout, Range};
+use crate::frame::{FrameFormat, Layout, Matrix, Range};
 
 impl SinkUri {
     /// The frames that this sink takes when `frames` could be given: video keeps its planes, pictures are full-range
-    /// RGB or grey, RGB becomes 4:4:4 in limited BT.601 for Y4M.
+    /// RGB or grey, RGB becomes 4:4:4 for Y4M, in limited BT.601 unless source or sink say otherwise.
     ///
     /// # Errors
     ///
-    /// When a raw format cannot be made of them.
-    pub fn takes(&self, frames: &FrameFormat) -> Result<FrameFormat, UriError> {
+    /// When a raw format cannot be made of them, or an option of either URI would change nothing.
+    pub fn takes(&self, frames: &FrameFormat, source: &SourceUri) -> Result<FrameFormat, UriError> {
         let (size, from) = (frames.size, frames.layout);
-        let wanted = match &self.spec {
-            SinkSpec::Null { .. } | SinkSpec::VideoOutput(_) => return Ok(*frames),
-            SinkSpec::Y4m(_) if from == Layout::Rgb => {
-                let range = Range::Limited;
-                return Ok(FrameFormat { range, ..FrameFormat::picture(size, Layout::Yuv444) });
-            }
-            SinkSpec::Y4m(_) => return Ok(*frames),
+        let (shown, tagged) = match &self.spec {
+            SinkSpec::Null { .. } | SinkSpec::VideoOutput(_) => (from, true),
+            SinkSpec::Y4m(_) if from == Layout::Rgb => (Layout::Yuv444, true),
+            SinkSpec::Y4m(_) => (from, true),
+            SinkSpec::Raw(_, raw) => (raw.layout(), false),
             SinkSpec::Pictures { .. } | SinkSpec::Display(..) | SinkSpec::Framebuffer(..) | SinkSpec::Panel(..) => {
-                match from {
-                    Layout::Gray => Layout::Gray,
-                    _ => Layout::Rgb,
-                }
+                (if from == Layout::Gray { Layout::Gray } else { Layout::Rgb }, false)
             }
-            SinkSpec::Raw(_, raw) => raw.layout(),
         };
-        match (from, wanted) {
-            (_, Layout::Gray) | (_, Layout::Rgb) if from != Layout::Gray || wanted == Layout::Gray => {
-                Ok(FrameFormat::picture(size, wanted))
+        let to = match (from, shown) {
+            (Layout::Rgb, Layout::Yuv444) => {
+                let matrix = self.matrix.or(source.matrix).unwrap_or(Matrix::Bt601);
+                let range = self.range.or(source.range).unwrap_or(Range::Limited);
+                FrameFormat { matrix, range, ..FrameFormat::picture(size, shown) }
             }
-            _ if from == wanted => Ok(*frames),
+            (Layout::Gray, Layout::Gray) if tagged => {
+                FrameFormat { range: self.range.unwrap_or(frames.range), ..*frames }
+            }
+            (_, Layout::Gray) => {
+                FrameFormat { range: self.range.unwrap_or(Range::Full), ..FrameFormat::picture(size, shown) }
+            }
+            (_, Layout::Rgb) if from != Layout::Gray => FrameFormat::picture(size, shown),
+            _ if from == shown => FrameFormat { range: self.range.unwrap_or(frames.range), ..*frames },
             _ => {
-                let reason = format!("the source is {}, which cannot be written as {}", from.name(), wanted.name());
-                Err(UriError { uri: self.uri.clone(), reason })
+                let reason = format!("the source is {}, which cannot be written as {}", from.name(), shown.name());
+                return Err(UriError { uri: self.uri.clone(), reason });
             }
-        }
+        };
+        self.check_options(from, shown, source)?;
+        Ok(to)
+    }
+
+    /// Refuses options that change nothing in this combination of source and sink.
+    fn check_options(&self, from: Layout, to: Layout, source: &SourceUri) -> Result<(), UriError> {
+        // What is forgotten shows in its numbers only.
+        let forgotten = matches!(&self.spec, SinkSpec::Null { .. });
+        let made = from == Layout::Rgb && to.has_chroma();
+        let shown = from.has_chroma() && to == Layout::Rgb;
+        // The test picture is drawn in the colours that it is asked for; an output tells its device.
+        let drawn = matches!(&source.spec, SourceSpec::Test(_)) || matches!(&self.spec, SinkSpec::VideoOutput(_));
+        let y4m = matches!(&self.spec, SinkSpec::Y4m(_) | SinkSpec::VideoOutput(_));
+        let planes = from != Layout::Rgb;
+        let converted = y4m || self.range.is_some() || from != to || to == Layout::Gray;
+        let options = [
+            ("matrix", source.matrix.is_some(), forgotten || made || shown || drawn && from.has_chroma(), &source.uri),
+            ("range", source.range.is_some(), forgotten || made || planes && (drawn || converted), &source.uri),
+            ("fps", source.rate.is_some(), forgotten || y4m || source.has_clock(), &source.uri),
+            ("matrix", self.matrix.is_some(), !forgotten && made, &self.uri),
+            ("range", self.range.is_some(), !forgotten && to != Layout::Rgb, &self.uri),
+        ];
+        let idle = options.into_iter().find(|(_, given, useful, _)| *given && !useful);
+        idle.map_or(Ok(()), |(option, _, _, uri)| {
+            let reason = format!(
+                "'{option}' changes nothing when {} becomes {}, and is not taken for that reason",
+                from.name(),
+                to.name()
+            );
+            Err(UriError { uri: uri.clone(), reason })
+        })
     }
 
     /// Do frames go to standard output?
@@ -110,7 +144,7 @@ impl SinkUri {
                 Ok(Box::new(SequenceSink::create(pattern.clone(), *start, &clip.format)?))
             }
             SinkSpec::Raw(location, format) => {
-                Ok(Box::new(RawSink::new(self.destination(location)?, *format, clip.format)))
+                Ok(Box::new(RawSink::begin(self.destination(location)?, *format, clip.format)?))
             }
             SinkSpec::Y4m(location) => Ok(Box::new(Y4mSink::begin(self.destination(location)?, clip)?)),
         }

@@ -47,7 +47,9 @@ impl SourceUri {
                 }
                 factory::csi(&self.uri, CsiSpec { rate, matrix, range, ..spec.clone() })
             }
-            SourceSpec::Pictures { pattern, start } => Ok(Box::new(Sequence::open(pattern.clone(), *start, clip)?)),
+            SourceSpec::Pictures { pattern, start } => {
+                Ok(Box::new(Sequence::open(pattern.clone(), *start, clip, self.leave.clone())?))
+            }
             SourceSpec::Raw { location, format, size } => {
                 clip.format = format.frame(*size, self.matrix, self.range);
                 let (name, stream) = stream(location)?;
@@ -56,7 +58,7 @@ impl SourceUri {
             SourceSpec::Y4m(location) => {
                 let (name, stream) = stream(location)?;
                 let mut source = Y4mSource::open(buffered(stream), &name)?;
-                source.set_colour(self.matrix, self.range);
+                source.correct(self.rate, self.matrix, self.range);
                 Ok(Box::new(source))
             }
         }

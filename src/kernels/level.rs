@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::contract::{
-    Add, Depthwise, FilterPhase, Gate, Kernels, PackedDepthwise, PackedWeights, Pool, Scratch, Weights, Window,
+    Add, Depthwise, FilterPhase, Gate, Kernels, PackedDepthwise, PackedWeights, Pool, Scratch, Table, Weights, Window,
     WindowAttention, assert_pack,
 };
 use super::isa::{Isa, TABLE};
@@ -107,7 +107,7 @@ impl Level {
     }
 
     /// Each byte of a row through a table: the only one, or that of its channel; `channels` bytes a pixel.
-    pub fn table_row(self, tables: &[[u8; 256]], channels: usize, x: &[u8], out: &mut [u8]) {
+    pub fn table_row(self, tables: &[Table], channels: usize, x: &[u8], out: &mut [u8]) {
         (self.kernels.table_row)(tables, channels, x, out);
     }
 

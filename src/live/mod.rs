@@ -9,6 +9,9 @@
 //! before it takes the next input, so nothing is upscaled that would only wait: with a sink or network of D per
 //! frame a frame waits at most N D in the queue, D in the network's hands and D in the sink's. Latency is at most
 //! (N + 2) frame times, for ever.
+//!
+//! A recording of a live source keeps time: frames have the moment of their capture, and where some were dropped, the sink gets
+//! the one before again until the recording is as long as what was recorded.
 
 mod overlay;
 mod queue;
@@ -52,10 +55,23 @@ pub struct Options {
     pub drop: DropPolicy,
     /// Left half bicubic, right half network.
     pub compare: bool,
+    /// What becomes of frames that cannot be read.
+    pub on_error: OnError,
     /// End after so many captured frames.
     pub frames: Option<u64>,
     /// End after this time.
     pub duration: Option<Duration>,
+}
+
+/// What becomes of a frame that cannot be read, where others can follow: a damaged picture of a sequence, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// The run ends.
+    Stop,
+    /// It is left out, and counted.
+    Skip,
+    /// The one before takes its place, and it is counted.
+    Repeat,
 }
 
 /// What the caller wants at the moment.
@@ -65,7 +81,7 @@ pub enum Wish {
     Run,
     /// Capture no more; show what is on its way, and end.
     Stop,
-    /// End at once.
+    /// End at once: what is on its way is dropped. What a recording has is kept.
     Abandon,
 }
 
@@ -85,7 +101,7 @@ pub enum LiveError {
     #[error("cannot start a thread: {0}")]
     Spawn(std::io::Error),
     /// The caller would not wait.
-    #[error("ended at once: {0} frames on their way were dropped, and the output is not complete")]
+    #[error("ended at once: {0} frames on their way were dropped; what was written before is kept")]
     Abandoned(u64),
 }
 
@@ -134,8 +150,7 @@ impl Live<'_> {
 ///
 /// # Errors
 ///
-/// When source or sink fail. What came before a failure of the source is whole, and kept; of a sink that fails no file
-/// is left behind.
+/// When source or sink fail. What a recording has got until then is whole frames, and kept.
 pub fn run(
     options: &Options,
     mut upscaler: Upscaler,
@@ -144,12 +159,16 @@ pub fn run(
     mut watch: impl FnMut(&Live) -> Wish,
 ) -> Result<Stats, LiveError> {
     let shared = Arc::new(Shared::new(options, &upscaler));
-    let limits = (options.drop, options.frames.unwrap_or(u64::MAX));
+    // Where nothing is dropped, every frame is there already.
+    let rate = source.clip().rate;
+    let paced = source.clip().live && rate.frames > 0 && options.drop != DropPolicy::Never && sink.is_recording();
+    let pace = paced.then(|| stages::Pace::new(rate));
+    let own = *options;
     let patience = if source.is_prompt() { PROMPT } else { TICK };
-    let capture = start("capture", &shared, move |shared| stages::capture(&mut *source, shared, limits))?;
+    let capture = start("capture", &shared, move |shared| stages::capture(&mut *source, shared, &own))?;
     let capture = Capture { thread: Some(capture), shared: &shared, patience };
     let infer = start("infer", &shared, move |shared| stages::infer(&mut upscaler, shared))?;
-    let show = start("sink", &shared, move |shared| stages::show(sink, shared))?;
+    let show = start("sink", &shared, move |shared| stages::show(sink, shared, pace))?;
 
     let begin = Instant::now();
     let mut ending = None;
@@ -161,8 +180,8 @@ pub fn run(
         match watch(&Live(&shared)) {
             wish if wish == Wish::Abandon || stands_still => {
                 shared.abandon();
-                // A display's console returns when the sink goes.
-                await_end(&show, LETTING_GO);
+                // A display's console returns when the sink goes; a recording gets its name.
+                while !await_end(&show, LETTING_GO) && shared.is_finishing() {}
                 return Err(LiveError::Abandoned(shared.meter.summary(shared.input.counts()).dropped.ended));
             }
             Wish::Run if !over => {}

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::queue::{DropPolicy, Pushed, Queue};
 use super::stats::{Meter, Stage};
 use super::upscaler::Upscaler;
-use super::{LiveError, Options};
-use crate::io::{Arrival, FrameSink, FrameSource, ReadError, Shown};
+use super::{LiveError, OnError, Options};
+use crate::io::{Arrival, FrameSink, FrameSource, Rate, ReadError, Shown, WriteError};
 
 /// A frame of one of the pools.
 #[derive(Debug)]
@@ -17,6 +17,12 @@ pub(super) struct Frame {
     bytes: Vec<u8>,
     /// When its device took it, else when the source had given it.
     captured: Instant,
+    /// When that was by the clock of the recording.
+    due: Duration,
+    /// Its number at the source.
+    number: Option<u64>,
+    /// Is it to be the frame before once more? Then its bytes mean nothing.
+    again: bool,
 }
 
 /// What the threads share.
@@ -27,8 +33,12 @@ pub(super) struct Shared {
     output_spare: Queue<Frame>,
     pub(super) meter: Meter,
     failure: Mutex<Option<LiveError>>,
-    /// Is what the sink was given not all that it should have been?
-    torn: AtomicBool,
+    /// Are frames on their way of no use any more?
+    abandoned: AtomicBool,
+    /// Is the sink giving its file a name?
+    finishing: AtomicBool,
+    /// May a frame have to be written once more where one cannot be read?
+    repeats: bool,
     /// Since when the sink has been busy with a frame.
     writing: Mutex<Option<Instant>>,
     ended: Mutex<bool>,
@@ -47,7 +57,9 @@ impl Shared {
             output_spare: pool(outputs, to),
             meter: Meter::new(),
             failure: Mutex::new(None),
-            torn: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            finishing: AtomicBool::new(false),
+            repeats: options.on_error == OnError::Repeat,
             writing: Mutex::new(None),
             ended: Mutex::new(false),
             end: Condvar::new(),
@@ -56,7 +68,7 @@ impl Shared {
 
     /// Ends all threads as soon as they look, with frames on their way.
     pub(super) fn abandon(&self) {
-        self.torn.store(true, Ordering::Release);
+        self.abandoned.store(true, Ordering::Release);
         self.close();
     }
 
@@ -74,12 +86,6 @@ impl Shared {
         *result.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Nothing more comes through `queue`. What a thread leaves in a panic is not whole.
-    fn leave(&self, queue: &Queue<Frame>) {
-        self.torn.fetch_or(std::thread::panicking(), Ordering::Release);
-        queue.close();
-    }
-
     fn announce_end(&self) {
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.end.notify_all();
@@ -90,7 +96,6 @@ impl Shared {
         self.meter.shown(latency);
     }
 
-    /// What the source died of.
     /// Keeps the first failure of a stage, which ends the run.
     fn fail(&self, error: LiveError) {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -109,15 +114,22 @@ impl Shared {
         *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
-    fn is_torn(&self) -> bool {
-        self.torn.load(Ordering::Acquire)
+    /// Is the sink giving its file a name?
+    pub(super) fn is_finishing(&self) -> bool {
+        self.finishing.load(Ordering::Acquire)
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 }
 
 fn pool(frames: usize, bytes: usize) -> Queue<Frame> {
     let pool = Queue::new(frames);
     for _ in 0..frames {
-        pool.push(Frame { bytes: vec![0; bytes], captured: Instant::now() }, DropPolicy::Never);
+        let (bytes, captured) = (vec![0; bytes], Instant::now());
+        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, again: false };
+        pool.push(frame, DropPolicy::Never);
     }
     pool
 }
@@ -131,35 +143,70 @@ impl<F: Fn()> Drop for OnDrop<F> {
     }
 }
 
+/// The clock of a recording: it runs while frames come, and stands still while the source is away.
+struct Clock {
+    last: Option<Instant>,
+    time: Duration,
+}
+
+/// A source that gives nothing for so long is away.
+const AWAY: Duration = Duration::from_secs(10);
+
+impl Clock {
+    fn tick(&mut self, captured: Instant) -> Duration {
+        let passed = self.last.map_or(Duration::ZERO, |last| captured.saturating_duration_since(last));
+        if passed > AWAY {
+            log::warn!("nothing came for {passed:.0?}; a recording goes on where it was");
+        } else {
+            self.time += passed;
+        }
+        self.last = self.last.max(Some(captured));
+        self.time
+    }
+}
+
 /// Fills frames from the source until it ends, fails or has given `most` frames.
-pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, (policy, most): (DropPolicy, u64)) {
-    let _leave = OnDrop(|| shared.leave(&shared.input));
+pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, options: &Options) {
+    let _leave = OnDrop(|| shared.input.close());
     let Some(mut frame) = shared.input_spare.pop() else { return };
-    for _ in 0..most {
+    let (policy, mut left) = (options.drop, options.frames.unwrap_or(u64::MAX));
+    let mut clock = Clock { last: None, time: Duration::ZERO };
+    while left > 0 {
         // Where nothing may be dropped, a frame is read when it can go on at once: waiting would make it old.
         if policy == DropPolicy::Never && !shared.input.wait_room() {
-            break;
+            return;
         }
         let begin = Instant::now();
-        let at = match fetch(source, &mut frame.bytes, shared) {
-            Ok(Some(at)) => at,
-            Ok(None) => break,
+        let fetched = fetch(source, &mut frame.bytes, shared);
+        let captured = Instant::now();
+        let (at, number, frames, again) = match fetched {
+            Ok(Some(at)) => (at.unwrap_or(captured), source.number(), 1, false),
+            Ok(None) => return,
             Err(error) => {
-                shared.fail(error.into());
-                break;
+                let Some(gap) = source.pass_over().filter(|_| options.on_error != OnError::Stop) else {
+                    return shared.fail(error.into());
+                };
+                log::warn!("{error}; {}", if options.on_error == OnError::Skip { "passed over" } else { "repeated" });
+                shared.meter.source(source.troubles());
+                let repeats = if options.on_error == OnError::Repeat { gap.frames } else { 0 };
+                (captured, gap.first, repeats, true)
             }
         };
-        let now = Instant::now();
-        frame.captured = at.unwrap_or(now);
-        shared.meter.stage(Stage::Capture, now - begin);
-        frame = match shared.input.push(frame, policy) {
-            Pushed::Kept => match shared.input_spare.pop() {
-                Some(spare) => spare,
-                None => break,
-            },
-            Pushed::Replaced(frame) | Pushed::Refused(frame) => frame,
-            Pushed::Closed(_) => break,
-        };
+        let due = clock.tick(at);
+        shared.meter.stage(Stage::Capture, captured - begin);
+        for n in 0..frames.min(left) {
+            (frame.captured, frame.due, frame.again) = (at, due, again);
+            frame.number = number.map(|first| first + n);
+            frame = match shared.input.push(frame, policy) {
+                Pushed::Kept => match shared.input_spare.pop() {
+                    Some(spare) => spare,
+                    None => return,
+                },
+                Pushed::Replaced(frame) | Pushed::Refused(frame) => frame,
+                Pushed::Closed(_) => return,
+            };
+        }
+        left = left.saturating_sub(frames);
     }
 }
 
@@ -185,17 +232,19 @@ fn fetch(
 /// Upscales frames. The empty output frame comes first: while the sink is busy, newer frames may still replace the
 /// one that would be taken now.
 pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
-    let _leave = OnDrop(|| shared.leave(&shared.output));
+    let _leave = OnDrop(|| shared.output.close());
     while let Some(mut out) = shared.output_spare.pop() {
         let Some(frame) = shared.input.pop() else { break };
         let begin = Instant::now();
         shared.meter.stage(Stage::Wait, begin - frame.captured);
-        if let Err(reason) = upscaler.run(&frame.bytes, &mut out.bytes) {
-            shared.fail(LiveError::Network(reason));
-            break;
+        if !frame.again {
+            if let Err(reason) = upscaler.run(&frame.bytes, &mut out.bytes) {
+                shared.fail(LiveError::Network(reason));
+                break;
+            }
+            upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
         }
-        upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
-        out.captured = frame.captured;
+        (out.captured, out.due, out.number, out.again) = (frame.captured, frame.due, frame.number, frame.again);
         shared.meter.stage(Stage::Infer, begin.elapsed());
         shared.input_spare.push(frame, DropPolicy::Never);
         if let Pushed::Closed(_) = shared.output.push(out, DropPolicy::Never) {
@@ -204,35 +253,112 @@ pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
     }
 }
 
-/// Hands frames to the sink, and finishes it unless the run was abandoned or a thread panicked.
-pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared) -> Result<(), LiveError> {
+/// What a recording of a live source needs to keep time: where frames were dropped, the one before is written again.
+pub(super) struct Pace {
+    rate: Rate,
+    /// Frames that were written.
+    written: u64,
+    /// When the first was due.
+    first: Option<Duration>,
+}
+
+impl Pace {
+    pub(super) fn new(rate: Rate) -> Self {
+        Self { rate, written: 0, first: None }
+    }
+
+    /// How many frames are to be written for one that is due then: with 0 it came too early, with 2 or more the one before
+    /// fills the time. A frame less than a period early or late is in time: sources are not exact.
+    fn frames(&mut self, due: Duration) -> u64 {
+        let since = due.saturating_sub(*self.first.get_or_insert(due)).as_secs_f64();
+        let place = since * f64::from(self.rate.frames) / f64::from(self.rate.seconds);
+        let late = place - self.written as f64;
+        let frames = if late >= 1.0 { 1 + late as u64 } else { u64::from(late > -1.0) };
+        self.written += frames;
+        frames
+    }
+}
+
+/// Hands frames to the sink, and finishes it: what it has got is whole frames, whatever ended the run.
+pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared, pace: Option<Pace>) -> Result<(), LiveError> {
     let _leave = OnDrop(|| {
         shared.close();
         shared.announce_end();
     });
+    let shown = show_all(&mut *sink, shared, pace);
+    // The reader has what it wanted.
+    if shown.as_ref().is_err_and(WriteError::is_closed_pipe) {
+        return Ok(());
+    }
+    shared.finishing.store(true, Ordering::Release);
+    let finished = sink.finish().or_else(|error| if error.is_closed_pipe() { Ok(()) } else { Err(error) });
+    Ok(shown.and(finished)?)
+}
+
+fn show_all(sink: &mut dyn FrameSink, shared: &Shared, mut pace: Option<Pace>) -> Result<(), WriteError> {
+    // The frame before, where it may have to be written once more.
+    let mut held: Option<Frame> = None;
+    let holds = pace.is_some() || shared.repeats;
     while let Some(frame) = shared.output.pop() {
+        if shared.is_abandoned() {
+            return Ok(());
+        }
         let begin = Instant::now();
-        shared.set_writing(Some(begin));
-        let shown = sink.write(&frame.bytes);
-        shared.set_writing(None);
-        let shown = match shown {
-            Ok(shown) => shown,
-            // The reader has what it wanted.
-            Err(error) if error.is_closed_pipe() => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
+        let frames = pace.as_mut().map_or(1, |pace| pace.frames(frame.due));
+        let mut shown = None;
+        for n in 1..=frames {
+            // Of several, the last is the new one.
+            let bytes = match &held {
+                Some(before) if n < frames || frame.again => &before.bytes,
+                None if frame.again => break,
+                _ => &frame.bytes,
+            };
+            if let Some(number) = frame.number {
+                sink.set_number(number);
+            }
+            shared.set_writing(Some(Instant::now()));
+            let written = sink.write(bytes);
+            shared.set_writing(None);
+            shown = Some(written?);
+            if shared.is_abandoned() {
+                return Ok(());
+            }
+        }
         shared.meter.sink(sink.troubles());
         shared.meter.stage(Stage::Sink, begin.elapsed());
         match shown {
-            Shown::Now => shared.shown(frame.captured.elapsed()),
-            Shown::At(at) => shared.shown(at.saturating_duration_since(frame.captured)),
-            Shown::Nowhere => shared.meter.lost(),
+            Some(Shown::Now) => shared.shown(frame.captured.elapsed()),
+            Some(Shown::At(at)) => shared.shown(at.saturating_duration_since(frame.captured)),
+            Some(Shown::Nowhere) => shared.meter.lost(),
+            None => shared.meter.surplus(),
         }
-        shared.output_spare.push(frame, DropPolicy::Never);
-    }
-    // A source that failed has given whole frames until then: they are kept.
-    if !shared.is_torn() {
-        sink.finish().or_else(|error| if error.is_closed_pipe() { Ok(()) } else { Err(error) })?;
+        shared.meter.filled(frames.saturating_sub(1));
+        let spare = if holds && !frame.again { held.replace(frame) } else { Some(frame) };
+        if let Some(spare) = spare {
+            shared.output_spare.push(spare, DropPolicy::Never);
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_keeps_time() {
+        let ms = Duration::from_millis;
+        let mut pace = Pace::new(Rate { frames: 10, seconds: 1 });
+        // Not exact, but never a period off.
+        let written: Vec<u64> = [0, 130, 190, 310, 370, 505].map(|due| pace.frames(ms(due))).into();
+        assert_eq!(written, [1; 6]);
+        assert_eq!(pace.frames(ms(1000)), 5, "six periods after the last, one is still to come");
+        assert_eq!(pace.frames(ms(1001)) + pace.frames(ms(1002)), 1, "too many");
+        assert_eq!(pace.frames(ms(3_600_000)), 36_000 - 12 + 1);
+        let mut clock = Clock { last: None, time: Duration::ZERO };
+        let begin = Instant::now();
+        for (at, time) in [(0, 0), (400, 400), (300, 400), (1400, 1400), (20_000, 1400), (20_500, 1900)] {
+            assert_eq!(clock.tick(begin + ms(at)), ms(time), "at {at}");
+        }
+    }
 }

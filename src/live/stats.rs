@@ -80,12 +80,15 @@ struct Tally {
     stages: [(Duration, u32); 4],
     counts: Counts,
     lost: u64,
+    surplus: u64,
+    filled: u64,
 }
 
 impl Tally {
     fn new() -> Self {
         let begin = Instant::now();
-        Self { begin, latency: Histogram::new(), stages: Default::default(), counts: Counts::default(), lost: 0 }
+        let (latency, stages, counts) = (Histogram::new(), Default::default(), Counts::default());
+        Self { begin, latency, stages, counts, lost: 0, surplus: 0, filled: 0 }
     }
 
     fn report(&self, counts: Counts, ended: u64, devices: Devices) -> Stats {
@@ -104,8 +107,10 @@ impl Tally {
                 replaced: counts.replaced - self.counts.replaced,
                 refused: counts.refused - self.counts.refused,
                 away: self.lost,
+                surplus: self.surplus,
                 ended,
             },
+            filled: self.filled,
             devices,
         }
     }
@@ -144,6 +149,8 @@ pub struct Drops {
     pub refused: u64,
     /// The display was unplugged.
     pub away: u64,
+    /// They came faster than the rate of the recording, or no frame was there to take their place.
+    pub surplus: u64,
     /// On their way when the run ended early: the reader left, or somebody would not wait.
     pub ended: u64,
 }
@@ -151,7 +158,7 @@ pub struct Drops {
 impl Drops {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.replaced + self.refused + self.away + self.ended
+        self.replaced + self.refused + self.away + self.surplus + self.ended
     }
 }
 
@@ -181,6 +188,8 @@ pub struct Stats {
     pub shown: u64,
     /// The others; in the end `captured` is `shown` and all drops.
     pub dropped: Drops,
+    /// Frames of a recording that stand in for dropped ones, so that it keeps time.
+    pub filled: u64,
     /// What went wrong at devices and was survived.
     #[serde(flatten)]
     pub devices: Devices,
@@ -188,16 +197,17 @@ pub struct Stats {
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { fps, latency_ms: l, stage_ms: s, captured, shown, dropped, devices, .. } = self;
+        let Self { fps, latency_ms: l, stage_ms: s, captured, shown, dropped, filled, devices, .. } = self;
         write!(f, "{fps:.1} fps, latency p50 {:.1} ms p99 {:.1} max {:.1}, ", l.p50, l.p99, l.max)?;
         write!(f, "capture {:.1} wait {:.1} infer {:.1} sink {:.1} ms, ", s.capture, s.wait, s.infer, s.sink)?;
         write!(f, "{shown} of {captured} shown, dropped {}", dropped.total())?;
         if dropped.total() > 0 {
-            let Drops { replaced, refused, away, ended } = dropped;
-            write!(
-                f,
-                " ({replaced} replaced by newer, {refused} refused, {away} with no display, {ended} at the end)"
-            )?;
+            let Drops { replaced, refused, away, surplus, ended } = dropped;
+            write!(f, " ({replaced} replaced by newer, {refused} refused, {away} with no display, ")?;
+            write!(f, "{surplus} too many, {ended} at the end)")?;
+        }
+        if *filled > 0 {
+            write!(f, ", {filled} written again in their place")?;
         }
         for (who, t) in [("source", devices.source), ("sink", devices.sink)] {
             if t != Troubles::default() {
@@ -257,6 +267,16 @@ impl Meter {
         self.lock().iter_mut().for_each(|tally| tally.lost += 1);
     }
 
+    /// A frame that came too early.
+    pub(super) fn surplus(&self) {
+        self.lock().iter_mut().for_each(|tally| tally.surplus += 1);
+    }
+
+    /// Frames that were written again.
+    pub(super) fn filled(&self, frames: u64) {
+        self.lock().iter_mut().for_each(|tally| tally.filled += frames);
+    }
+
     /// Numbers since the last call.
     pub(super) fn interval(&self, counts: Counts) -> Stats {
         self.since(1, counts)
@@ -265,7 +285,7 @@ impl Meter {
     /// What is drawn on the picture.
     pub(super) fn numbers(&self, counts: Counts) -> Numbers {
         let stats = self.since(2, counts);
-        let lost = self.lock()[0].lost;
+        let lost = [&self.lock()[0]].map(|tally| tally.lost + tally.surplus)[0];
         let known = |value: f64| (stats.shown > 0).then_some(value);
         let dropped = counts.replaced + counts.refused + lost;
         Numbers { fps: known(stats.fps), latency_ms: known(stats.latency_ms.p50), dropped }
@@ -277,7 +297,8 @@ impl Meter {
         let tally = &mut self.lock()[which];
         let stats = tally.report(counts, 0, devices);
         tally.latency.clear();
-        (tally.begin, tally.stages, tally.counts, tally.lost) = (Instant::now(), Default::default(), counts, 0);
+        (tally.begin, tally.stages, tally.counts) = (Instant::now(), Default::default(), counts);
+        (tally.lost, tally.surplus, tally.filled) = (0, 0, 0);
         stats
     }
 
@@ -285,7 +306,8 @@ impl Meter {
     pub(super) fn summary(&self, counts: Counts) -> Stats {
         let devices = *self.devices();
         let tally = &self.lock()[0];
-        let ended = counts.arrived - counts.replaced - counts.refused - tally.lost - tally.latency.count;
+        let ended =
+            counts.arrived - counts.replaced - counts.refused - tally.lost - tally.surplus - tally.latency.count;
         tally.report(counts, ended, devices)
     }
 }

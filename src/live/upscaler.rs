@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use super::overlay::{InfoText, Numbers, Overlay, Thermometer};
 use crate::engine::Engine;
-use crate::frame::{Axis, Conversion, FrameFormat, Layout, PixelFormat, PlaneFilter, luma_row};
+use crate::frame::{Axis, Conversion, FrameFormat, Layout, PixelFormat, PlaneFilter, Range, luma_row};
 
 /// How the engine has to be prepared for frames of `from`: it sees grey, or RGB where there is no luma.
 pub fn engine_format(from: &FrameFormat) -> PixelFormat {
@@ -27,8 +27,8 @@ pub struct Upscaler {
 /// What a finished row of the engine goes through.
 struct RowWork {
     conversion: Option<Conversion>,
-    /// Luma of the source's range in that of the result.
-    range: Option<Box<[u8; 256]>>,
+    /// Luma and chroma of the source's range in that of the result.
+    range: Option<Box<[[u8; 256]; 2]>>,
     /// One enlarged row of Cb and of Cr, for RGB.
     chroma: [Vec<u8>; 2],
     /// The row with its bicubic half.
@@ -48,7 +48,7 @@ impl Upscaler {
         let axis = Axis::centred(scale(from, to));
         let channels = engine_format(from).channels();
         let split = PlaneFilter::bytes(channels, from.size, axis, axis) + to.size.width * channels;
-        chroma + if compare { split } else { 0 } + Conversion::BYTES + 256
+        chroma + if compare { split } else { 0 } + Conversion::BYTES + 2 * 256
     }
 
     /// `engine` is prepared for `from.size` and [`engine_format`], `to` is what a sink takes of its output.
@@ -67,7 +67,10 @@ impl Upscaler {
             _ if converted => Some(Conversion::to_rgb(from.matrix, from.range)),
             _ => None,
         };
-        let range = (to.layout == Layout::Gray && from.range != to.range).then(|| Box::new(from.range.to_full()));
+        // Luma of RGB is made in full range.
+        let given = if from.layout == Layout::Rgb { Range::Full } else { from.range };
+        let differs = conversion.is_none() && to.layout != Layout::Rgb && given != to.range;
+        let range = differs.then(|| Box::new([given.luma_in(to.range), given.chroma_in(to.range)]));
         let row = |used: bool, bytes: usize| vec![0; if used { bytes } else { 0 }];
         let pair = [row(converted, to.size.width), row(converted, to.size.width)];
         let split = row(compare, to.size.width * channels);
@@ -106,6 +109,9 @@ impl Upscaler {
         if let (true, Some(filter)) = (planes, chroma.as_mut()) {
             filter.plane(cb, out[1]);
             filter.plane(cr, out[2]);
+            if let Some([_, table]) = work.range.as_deref() {
+                out[1..].iter_mut().for_each(|plane| through(table, plane));
+            }
         }
         let channels = engine_format(from).channels();
         let mut y = 0;
@@ -172,13 +178,15 @@ impl RowWork {
                 }
             }
             (Layout::Rgb, Layout::Gray, _) => luma_row(PixelFormat::Rgb8, row, &mut first[y * width..][..width]),
-            _ => {
-                let target = &mut first[y * row.len()..][..row.len()];
-                target.copy_from_slice(row);
-                if let Some(range) = &self.range {
-                    target.iter_mut().for_each(|v| *v = range[usize::from(*v)]);
-                }
-            }
+            _ => first[y * row.len()..][..row.len()].copy_from_slice(row),
+        }
+        if let Some([table, _]) = self.range.as_deref() {
+            through(table, &mut first[y * width..][..width]);
         }
     }
+}
+
+/// Each byte of `plane` as `table` has it.
+fn through(table: &[u8; 256], plane: &mut [u8]) {
+    plane.iter_mut().for_each(|v| *v = table[usize::from(*v)]);
 }

@@ -47,9 +47,9 @@ pub(super) type Shape = [usize; 4];
 
 /// Runs `f`, and catches a panic without the hook's message.
 pub(super) fn quietly<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    super::QUIET.with(|quiet| quiet.set(true));
+    let outer = super::QUIET.with(|quiet| quiet.replace(true));
     let result = catch_unwind(AssertUnwindSafe(f));
-    super::QUIET.with(|quiet| quiet.set(false));
+    super::QUIET.with(|quiet| quiet.set(outer));
     result.unwrap_or_else(|_| Err("the parser failed on it".into()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::kernels::{Add, Clamp, Gate, PackedDepthwise, PackedWeights, Pool, WindowAttention};
+use crate::kernels::{Add, Clamp, Gate, PackedDepthwise, PackedWeights, Pool, Table, WindowAttention};
 use crate::model::{Border, Ratio, View};
 
 /// Index of a buffer in [`super::Plan::buffers`].
@@ -121,7 +121,7 @@ pub enum Kind {
     /// The same bytes elsewhere: as the input is viewed, or several inputs side by side.
     Arrange(View),
     /// Each byte through a table: one for all channels, or one for each.
-    Table(Arc<[[u8; 256]]>),
+    Table(Arc<[Table]>),
 }
 
 /// A residual fused into a convolution; the skip is the Step's last read.

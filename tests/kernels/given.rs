@@ -31,7 +31,7 @@ pub struct Draw {
 
 impl Draw {
     pub fn below(&mut self, end: usize) -> usize {
-        (u64::from(self.rng.next_u32()) * end as u64 >> 32) as usize
+        ((u64::from(self.rng.next_u32()) * end as u64) >> 32) as usize
     }
 
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {

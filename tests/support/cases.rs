@@ -1,5 +1,7 @@
 //! Values that tests are given: the same on every run, and made smaller when a test fails.
 
+#![allow(dead_code)] // a test takes what it needs
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -28,31 +30,26 @@ pub enum Damage {
 }
 
 /// A bit that flips.
-#[allow(dead_code)] // not in every test
 pub fn flip() -> impl Strategy<Value = Damage> {
     (any::<prop::sample::Index>(), 0..8u8).prop_map(|(at, bit)| Damage::Flip(at, bit))
 }
 
 /// A byte in place of another.
-#[allow(dead_code)] // not in every test
 pub fn put(byte: impl Strategy<Value = u8>) -> impl Strategy<Value = Damage> {
     (any::<prop::sample::Index>(), byte).prop_map(|(at, byte)| Damage::Put(at, byte))
 }
 
 /// All that follows is gone.
-#[allow(dead_code)] // not in every test
 pub fn cut() -> impl Strategy<Value = Damage> {
     any::<prop::sample::Index>().prop_map(Damage::Cut)
 }
 
 /// A piece stands there twice.
-#[allow(dead_code)] // not in every test
 pub fn repeat() -> impl Strategy<Value = Damage> {
     (any::<prop::sample::Index>(), 1..40usize).prop_map(|(at, count)| Damage::Repeat(at, count))
 }
 
 /// The file with that damage, of which flips and puts hit its first `within` bytes only.
-#[allow(dead_code)] // not in every test
 pub fn damaged(original: &[u8], within: usize, damage: &[Damage]) -> Vec<u8> {
     let mut bytes = original.to_vec();
     for damage in damage {

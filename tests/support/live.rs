@@ -11,7 +11,7 @@ use bifocal::internals::frame::{FrameFormat, PixelFormat, PlaneFilter};
 use bifocal::internals::geom::Size;
 use bifocal::internals::io::{Clip, FrameSink, FrameSource, Shown, SourceUri, WriteError, Y4mSource};
 use bifocal::internals::kernels::Level;
-use bifocal::internals::live::{self, DropPolicy, Options, Stats, Upscaler, Wish};
+use bifocal::internals::live::{self, DropPolicy, OnError, Options, Stats, Upscaler, Wish};
 use bifocal::internals::model::Model;
 
 /// The counters, the clock and the processors are everybody's: one test at a time.
@@ -20,8 +20,14 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub const OPTIONS: Options =
-    Options { queue: 1, drop: DropPolicy::Never, compare: false, frames: None, duration: None };
+pub const OPTIONS: Options = Options {
+    queue: 1,
+    drop: DropPolicy::Never,
+    compare: false,
+    on_error: OnError::Stop,
+    frames: None,
+    duration: None,
+};
 
 pub fn prepare(options: &Options, from: FrameFormat, to: FrameFormat) -> (Upscaler, usize) {
     let model = Model::embedded().unwrap();

@@ -6,6 +6,7 @@
 //! - A temporary file is locked while its program lives. Those of programs that ended without removing theirs are
 //!   removed by the next run that writes into the folder.
 //! - Devices and named pipes are written to, never replaced.
+//! - What ends early leaves nothing of a picture, and all whole frames of a recording, whichever side failed.
 
 mod out;
 mod partial;
@@ -17,6 +18,7 @@ use std::path::Path;
 
 use super::error::WriteError;
 use super::location::Location;
+use super::output_is_closed;
 pub(in crate::io) use out::Out;
 use partial::Partial;
 pub use partial::remove_partial_files;
@@ -32,6 +34,7 @@ impl Destination {
     /// Opens standard output, a device or pipe by its name, or a temporary file beside `location`.
     pub(in crate::io) fn open(location: &Location) -> io::Result<Self> {
         match location {
+            Location::Standard if output_is_closed() => Err(io::Error::other("it is closed")),
             Location::Standard => {
                 Ok(Self { name: "standard output".into(), out: Out::new(io::stdout()), partial: None })
             }
@@ -63,6 +66,18 @@ impl Destination {
     /// Writes what is buffered, and gives the file its name.
     pub(in crate::io) fn commit(mut self) -> Result<(), WriteError> {
         self.out.flush().map_err(|e| self.failed(e))?;
+        self.name_it()
+    }
+
+    /// After a failure: gives a file of the first `bytes` bytes its name. A stream has them already.
+    pub(in crate::io) fn commit_first(mut self, bytes: u64) -> Result<(), WriteError> {
+        if let Some(partial) = &self.partial {
+            partial.shorten(bytes).map_err(|e| self.failed(e))?;
+        }
+        self.name_it()
+    }
+
+    fn name_it(&mut self) -> Result<(), WriteError> {
         match self.partial.take() {
             Some(partial) => partial.commit().map_err(|e| self.failed(e)),
             None => Ok(()),

@@ -12,25 +12,38 @@ pub(in crate::io) struct Out(Arc<Mutex<State>>);
 
 struct State {
     writer: BufWriter<Box<dyn Write + Send>>,
+    /// Bytes that were taken.
+    written: u64,
     failed: Option<io::Error>,
 }
 
 impl Out {
     pub(super) fn new(writer: impl Write + Send + 'static) -> Self {
         let writer = BufWriter::with_capacity(PORT_BYTES, Box::new(writer) as Box<dyn Write + Send>);
-        Self(Arc::new(Mutex::new(State { writer, failed: None })))
+        Self(Arc::new(Mutex::new(State { writer, written: 0, failed: None })))
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
+    fn with(&self, bytes: usize, work: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = &state.failed {
             return Err(copy(error));
         }
         let result = work(&mut state.writer);
-        if let Err(error) = &result {
-            state.failed = Some(copy(error));
+        match &result {
+            Ok(()) => state.written += bytes as u64,
+            Err(error) => {
+                state.failed = Some(copy(error));
+                // What could not be written is not tried again when the file goes.
+                let given_up = BufWriter::with_capacity(0, Box::new(io::sink()) as Box<dyn Write + Send>);
+                let _ = std::mem::replace(&mut state.writer, given_up).into_parts();
+            }
         }
         result
+    }
+
+    /// Bytes that were taken until now.
+    pub(in crate::io) fn written(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).written
     }
 
     pub(super) fn first_error(&self) -> Option<io::Error> {
@@ -49,10 +62,10 @@ fn copy(error: &io::Error) -> io::Error {
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // `write_all`: an interrupted call is tried again here, and does not count as the first error.
-        self.with(|writer| writer.write_all(bytes)).map(|()| bytes.len())
+        self.with(bytes.len(), |writer| writer.write_all(bytes)).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.with(|writer| writer.flush())
+        self.with(0, |writer| writer.flush())
     }
 }

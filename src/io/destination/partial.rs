@@ -57,6 +57,11 @@ impl Partial {
         Ok((partial, writer))
     }
 
+    /// Cuts what lies behind the first `bytes` bytes.
+    pub(super) fn shorten(&self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)
+    }
+
     /// Gives the file its name, once its bytes are on the disk.
     pub(super) fn commit(self) -> io::Result<()> {
         self.file.sync_all()?;

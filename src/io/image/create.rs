@@ -1,5 +1,6 @@
 //! Beginning a picture: name, format, and what must be refused before any work is done.
 
+use super::animation::AnimationSink;
 use super::png::PngSink;
 use super::pnm::PnmSink;
 use super::whole::WholeSink;
@@ -64,7 +65,11 @@ impl Output {
         if let Some(reason) = self.encoding.refusal(size, format) {
             return Err(CreateError::Unsupported { file, reason });
         }
+        if let Some(reason) = metadata.animation.and_then(|animation| self.encoding.refuses_animation(animation)) {
+            return Err(CreateError::Unsupported { file, reason });
+        }
         self.warn_of_loss(metadata);
+        let metadata = &Metadata { deep: metadata.deep && self.encoding.holds_deep(), ..metadata.clone() };
         let destination = Destination::open(&self.location).map_err(|source| CreateError::Io { file, source })?;
         Ok(self.begin(destination, size, format, metadata)?)
     }
@@ -77,9 +82,13 @@ impl Output {
         metadata: &Metadata,
     ) -> Result<Box<dyn Sink>, WriteError> {
         Ok(match self.encoding {
+            Encoding::Gif => Box::new(AnimationSink::gif(destination, size, format, metadata)?),
+            Encoding::Png if metadata.animation.is_some() => {
+                Box::new(AnimationSink::png(destination, size, format, metadata)?)
+            }
             Encoding::Png => Box::new(PngSink::begin(destination, size, format, metadata)?),
             Encoding::Ppm | Encoding::Pgm | Encoding::Pnm => {
-                Box::new(PnmSink::begin(destination, size, format, self.encoding.stored(format))?)
+                Box::new(PnmSink::begin(destination, size, format, self.encoding.stored(format), metadata.deep)?)
             }
             _ => Box::new(WholeSink::begin(destination, self.encoding, size, format, metadata)?),
         })
@@ -87,6 +96,10 @@ impl Output {
 
     /// A lost profile changes how colours look; a lost EXIF block does not.
     fn warn_of_loss(&self, metadata: &Metadata) {
+        if metadata.deep && !self.encoding.holds_deep() {
+            let name = self.encoding.extension();
+            log::warn!("{}: samples have 16 bits, and .{name} holds 8; .png and .tif hold all", self.location);
+        }
         let carries = matches!(self.encoding, Encoding::Png | Encoding::Jpeg | Encoding::WebP | Encoding::Tiff);
         if metadata.icc.is_some() && !carries {
             let name = self.encoding.extension();

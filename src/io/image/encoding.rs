@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use super::picture::Animation;
 use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::io::error::mib;
@@ -27,11 +28,13 @@ pub enum Encoding {
     Bmp,
     /// TIFF, held whole.
     Tiff,
+    /// GIF of at most 256 colours for each picture, which is held whole.
+    Gif,
 }
 
 impl Encoding {
     /// Extensions, each with its format.
-    const NAMES: [(&'static str, Self); 12] = [
+    const NAMES: [(&'static str, Self); 13] = [
         ("png", Self::Png),
         ("ppm", Self::Ppm),
         ("pgm", Self::Pgm),
@@ -44,6 +47,7 @@ impl Encoding {
         ("bmp", Self::Bmp),
         ("tif", Self::Tiff),
         ("tiff", Self::Tiff),
+        ("gif", Self::Gif),
     ];
 
     /// The format that a file name tells.
@@ -66,7 +70,7 @@ impl Encoding {
             return Some("the picture has colour, which .pgm cannot hold; use .ppm or .png".into());
         }
         let side = match self {
-            Self::Jpeg => 65_535,
+            Self::Jpeg | Self::Gif => 65_535,
             Self::WebP => 16_383,
             _ => u32::MAX as usize >> 1,
         };
@@ -90,11 +94,24 @@ impl Encoding {
         ))
     }
 
+    /// Why this format cannot hold such an animation.
+    pub(in crate::io) fn refuses_animation(self, animation: Animation) -> Option<String> {
+        let (frames, name) = (animation.frames, self.extension());
+        let holds = matches!(self, Self::Gif | Self::Png);
+        (!holds).then(|| format!("an animation of {frames} pictures, which .{name} cannot hold; use .gif or .png"))
+    }
+
+    /// Can it hold 16 bits a sample?
+    pub(in crate::io) fn holds_deep(self) -> bool {
+        matches!(self, Self::Png | Self::Tiff | Self::Ppm | Self::Pgm | Self::Pnm)
+    }
+
     /// How the pixels lie in the file: some formats know grey, or grey with alpha, only as colour.
     pub(in crate::io) fn stored(self, format: PixelFormat) -> PixelFormat {
         match (self, format) {
             (Self::Ppm, PixelFormat::Gray8) => PixelFormat::Rgb8,
-            (Self::WebP | Self::Bmp | Self::Tiff, PixelFormat::GrayAlpha8) => PixelFormat::Rgba8,
+            (Self::WebP | Self::Bmp | Self::Tiff | Self::Gif, PixelFormat::GrayAlpha8) => PixelFormat::Rgba8,
+            (Self::Gif, PixelFormat::Gray8) => PixelFormat::Rgb8,
             _ => format,
         }
     }
@@ -102,7 +119,7 @@ impl Encoding {
 
 /// A name that is no format.
 #[derive(Debug, thiserror::Error)]
-#[error("'{0}' is not a format that can be written; use png, ppm, pgm, pnm, jpg, webp, bmp or tif")]
+#[error("'{0}' is not a format that can be written; use png, ppm, pgm, pnm, jpg, webp, bmp, tif or gif")]
 pub struct UnknownEncoding(String);
 
 impl FromStr for Encoding {
@@ -115,9 +132,9 @@ impl FromStr for Encoding {
 }
 
 /// Grey spread to colour: `from` and `to` are formats as [`Encoding::stored`] pairs them.
-pub(in crate::io) fn spread(row: &[u8], from: PixelFormat, to: PixelFormat, out: &mut Vec<u8>) {
+pub(in crate::io) fn spread<T: Copy>(row: &[T], from: PixelFormat, to: PixelFormat, out: &mut Vec<T>) {
     match (from, to) {
-        (PixelFormat::Gray8, PixelFormat::Rgb8) => out.extend(row.iter().flat_map(|&g| [g, g, g])),
+        (PixelFormat::Gray8, PixelFormat::Rgb8) => out.extend(row.iter().flat_map(|&g| [g; 3])),
         (PixelFormat::GrayAlpha8, PixelFormat::Rgba8) => {
             out.extend(row.chunks_exact(2).flat_map(|p| [p[0], p[0], p[0], p[1]]));
         }
@@ -134,7 +151,7 @@ mod tests {
         assert_eq!(Encoding::of_path(Path::new("a/b.JPEG")), Some(Encoding::Jpeg));
         assert_eq!(Encoding::of_path(Path::new("a/b")), None);
         assert_eq!("TIFF".parse::<Encoding>().unwrap().extension(), "tif");
-        assert!("gif".parse::<Encoding>().is_err());
+        assert!("heic".parse::<Encoding>().is_err());
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Colour where nothing is seen. A picture's fully transparent pixels hold any colour, black as a rule, and filters would mix
 //! it into the edges of what is seen; so they are given the colour of the nearest pixel that is seen.
 
-use super::{Metadata, Source};
+use super::{Delay, Metadata, Source};
 use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::io::error::ReadError;
 
-/// Rows above and below that are looked at: as far as the filters of colour reach.
-const REACH: usize = 2;
+/// Rows above and below that are looked at. The filters of colour reach 2, the networks further: what they make of an edge in what
+/// is not seen still shows some pixels away.
+const REACH: usize = 16;
 /// Rows that are held at once.
 const HELD: usize = 2 * REACH + 1;
 
@@ -21,13 +22,22 @@ pub(super) fn filled(picture: Box<dyn Source>) -> Box<dyn Source> {
 
 struct Matte {
     picture: Box<dyn Source>,
-    /// Ring of rows as they come, and for each pixel the nearest of its row that is seen.
-    rows: Vec<(Vec<u8>, Vec<u32>)>,
+    /// Ring of rows as they come.
+    rows: Vec<Row>,
     /// The row that is lent.
     row: Vec<u8>,
+    deep: Vec<u16>,
     /// Rows that were read, and lent.
     read: usize,
     lent: usize,
+}
+
+struct Row {
+    samples: Vec<u8>,
+    /// The same in 16 bits, where the picture has them.
+    deep: Vec<u16>,
+    /// For each pixel the nearest of this row that is seen.
+    nearest: Vec<u32>,
 }
 
 /// No pixel of the row is seen.
@@ -37,8 +47,10 @@ impl Matte {
     fn new(picture: Box<dyn Source>) -> Self {
         let Size { width, .. } = picture.size();
         let bytes = width * picture.format().channels();
-        let rows = (0..HELD).map(|_| (vec![0; bytes], vec![NONE; width])).collect();
-        Self { rows, row: vec![0; bytes], read: 0, lent: 0, picture }
+        let deep = if picture.metadata().deep { bytes } else { 0 };
+        let row = || Row { samples: vec![0; bytes], deep: vec![0; deep], nearest: vec![NONE; width] };
+        let rows = (0..HELD).map(|_| row()).collect();
+        Self { rows, row: vec![0; bytes], deep: vec![0; deep], read: 0, lent: 0, picture }
     }
 
     /// Reads until the rows below the next one are there, or the picture ends.
@@ -46,9 +58,9 @@ impl Matte {
         let channels = self.picture.format().channels();
         while self.read <= self.lent + REACH && self.read < self.picture.size().height {
             let Some(row) = self.picture.next_row()? else { return Ok(()) };
-            let (held, nearest) = &mut self.rows[self.read % HELD];
-            held.copy_from_slice(row);
-            let seen = |x: usize| row[x * channels + channels - 1] > 0;
+            let Row { samples, deep, nearest } = &mut self.rows[self.read % HELD];
+            samples.copy_from_slice(row);
+            let seen = |x: usize| samples[x * channels + channels - 1] > 0;
             let mut last = NONE;
             for (x, near) in nearest.iter_mut().enumerate() {
                 last = if seen(x) { x as u32 } else { last };
@@ -62,22 +74,21 @@ impl Matte {
                     *near = right;
                 }
             }
+            deep.copy_from_slice(self.picture.deep_row());
             self.read += 1;
         }
         Ok(())
     }
 
-    /// The colour of the nearest pixel that is seen, of the rows that are held around `y`.
-    fn nearest(&self, x: usize, y: usize) -> Option<&[u8]> {
-        let channels = self.picture.format().channels();
+    /// The nearest pixel that is seen, of the rows that are held around `y`: which row, and where in it.
+    fn nearest(&self, x: usize, y: usize) -> Option<(&Row, usize)> {
         let around = y.saturating_sub(REACH)..(y + REACH + 1).min(self.read);
         let found = around.filter_map(|other| {
-            let (row, nearest) = &self.rows[other % HELD];
-            let near = nearest[x] as usize;
-            let distance = other.abs_diff(y) + near.abs_diff(x);
-            (nearest[x] != NONE).then(|| (distance, &row[near * channels..][..channels - 1]))
+            let row = &self.rows[other % HELD];
+            let near = row.nearest[x] as usize;
+            (row.nearest[x] != NONE).then(|| (other.abs_diff(y) + near.abs_diff(x), row, near))
         });
-        found.min_by_key(|(distance, _)| *distance).map(|(_, colour)| colour)
+        found.min_by_key(|(distance, ..)| *distance).map(|(_, row, near)| (row, near))
     }
 }
 
@@ -102,17 +113,36 @@ impl Source for Matte {
         }
         let (y, channels) = (self.lent, self.picture.format().channels());
         let mut row = std::mem::take(&mut self.row);
-        row.copy_from_slice(&self.rows[y % HELD].0);
+        let mut deep = std::mem::take(&mut self.deep);
+        row.copy_from_slice(&self.rows[y % HELD].samples);
+        deep.copy_from_slice(&self.rows[y % HELD].deep);
         for (x, pixel) in row.chunks_exact_mut(channels).enumerate() {
             if pixel[channels - 1] == 0
-                && let Some(colour) = self.nearest(x, y)
+                && let Some((from, near)) = self.nearest(x, y)
             {
-                pixel[..channels - 1].copy_from_slice(colour);
+                let (to, from_at) = (x * channels, near * channels);
+                pixel[..channels - 1].copy_from_slice(&from.samples[from_at..][..channels - 1]);
+                if let Some(pixel) = deep.get_mut(to..to + channels - 1) {
+                    pixel.copy_from_slice(&from.deep[from_at..][..channels - 1]);
+                }
             }
         }
-        self.row = row;
+        (self.row, self.deep) = (row, deep);
         self.lent += 1;
         Ok(Some(&self.row))
+    }
+
+    fn deep_row(&self) -> &[u16] {
+        &self.deep
+    }
+
+    fn next_frame(&mut self) -> Result<bool, ReadError> {
+        (self.read, self.lent) = (0, 0);
+        self.picture.next_frame()
+    }
+
+    fn delay(&self) -> Delay {
+        self.picture.delay()
     }
 }
 
@@ -159,12 +189,13 @@ mod tests {
             &[0, 0, 50, 255, 0, 0, 60, 1],
             &[0, 0, 0, 0, 0, 0, 0, 0],
             &[3, 0, 0, 0, 0, 0, 0, 0],
-            &[4, 0, 4, 0, 4, 0, 4, 0],
         ]);
         assert_eq!(made[0], [50, 0, 50, 0, 60, 0, 60, 0]);
         assert_eq!(made[1], [50, 0, 50, 255, 60, 0, 60, 1]);
         assert_eq!(made[3], [50, 0, 50, 0, 60, 0, 60, 0]);
-        assert_eq!(made[4], [4, 0, 4, 0, 4, 0, 4, 0], "too far away to matter");
+        let far = [&[&[50, 255][..]], &[&[4, 0][..]; REACH + 1][..]].concat();
+        let made = through(&far);
+        assert_eq!((&made[REACH][..], &made[REACH + 1][..]), (&[50, 0][..], &[4, 0][..]), "too far away to matter");
     }
 
     #[test]

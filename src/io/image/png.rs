@@ -8,14 +8,15 @@ use ::png::{
 };
 use image::metadata::Orientation;
 
-use super::pnm::to_eight_bits;
-use super::{Metadata, PngColour, Sink, Source, whole};
+use super::density::Unit;
+use super::picture::{Samples, to_eight_bits};
+use super::{Density, Metadata, PngColour, Sink, Source, whole};
 use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::io::destination::{Destination, Out};
 use crate::io::error::{Fault, OpenError, ReadError, WriteError};
 use crate::io::fence::fenced;
-use crate::io::limits::{check_side, check_whole};
+use crate::io::limits::{can_get, check_side, check_whole};
 
 /// Most bytes for chunks beside the pixels: a compressed ICC profile grows to no more, or is left out.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -28,8 +29,27 @@ struct PngSource<R: BufRead + Seek> {
     metadata: Metadata,
     /// Rows as the decoder gives them: with 16 bits, twice as long as `row`.
     raw: Vec<u8>,
+    deep: Vec<u16>,
     row: Vec<u8>,
     left: usize,
+}
+
+/// Is this an animation? Looks at no more than goes before the first pixels, which other errors are for [`open`] to say of.
+pub(in crate::io) fn is_animated(reader: impl BufRead + Seek) -> bool {
+    let mut decoder = Decoder::new(reader);
+    decoder.set_limits(Limits { bytes: CHUNK_BYTES });
+    let read =
+        fenced(|| decoder.read_info().map(|reader| reader.info().animation_control.is_some_and(|a| a.num_frames > 1)));
+    read.unwrap_or(false)
+}
+
+/// The metadata of an animation, and its size.
+pub(in crate::io) fn about_animation(bytes: &[u8], name: &str) -> Result<(Size, Metadata), OpenError> {
+    let mut decoder = Decoder::new(std::io::Cursor::new(bytes));
+    decoder.set_limits(Limits { bytes: CHUNK_BYTES });
+    let reader = fenced(|| decoder.read_info()).map_err(|fault| fault.open(name))?;
+    let (metadata, _) = metadata(reader.info(), PixelFormat::Rgb8);
+    Ok((size_of(reader.info()), metadata))
 }
 
 /// Reads up to the first pixels. What cannot be read in order, interlaced or turned pictures, is decoded whole.
@@ -48,16 +68,15 @@ where
     check_side(name, size)?;
     let reader = fenced(|| decoder.read_info()).map_err(|fault| fault.open(name))?;
     let (format, wide) = layout(&reader).map_err(|fault| fault.open(name))?;
-    check_first_frame(&reader, size).map_err(|fault| fault.open(name))?;
-    if wide {
-        log::warn!("{name}: samples have 16 bits; they are rounded to 8");
-    }
-    let (metadata, orientation) = metadata(reader.info(), format);
+    let (mut metadata, orientation) = metadata(reader.info(), format);
+    metadata.deep = wide;
     let samples = size.width * format.channels();
     let raw = vec![0; if wide { 2 * samples } else { 0 }];
     let row = vec![0; samples];
     let whole = reader.info().interlaced || orientation != Orientation::NoTransforms;
-    let source = PngSource { reader, name: name.to_string(), size, format, metadata, raw, row, left: size.height };
+    let deep = vec![0; raw.len() / 2];
+    let source =
+        PngSource { reader, name: name.to_string(), size, format, metadata, raw, deep, row, left: size.height };
     if whole { source.decode_whole(orientation) } else { Ok(Box::new(source)) }
 }
 
@@ -78,22 +97,16 @@ fn layout<R: BufRead + Seek>(reader: &Reader<R>) -> Result<(PixelFormat, bool), 
     Ok((format, depth == BitDepth::Sixteen))
 }
 
-/// The first frame of an animation could be smaller than the picture; then rows would not be what the header says.
-fn check_first_frame<R: BufRead + Seek>(reader: &Reader<R>, size: Size) -> Result<(), Fault> {
-    let info = reader.info();
-    match info.frame_control {
-        Some(frame) if Size::new(frame.width as usize, frame.height as usize) != size => {
-            Err(Fault::bad("the first frame of this animation is only a part of the picture"))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn metadata(info: &Info, format: PixelFormat) -> (Metadata, Orientation) {
     let mut exif = info.exif_metadata.as_ref().map(|bytes| bytes.to_vec());
     let orientation = exif.as_mut().and_then(|bytes| Orientation::remove_from_exif_chunk(bytes));
     let png = PngColour { gamma: info.source_gamma, chromaticities: info.source_chromaticities, srgb: info.srgb };
-    let mut metadata = Metadata { icc: info.icc_profile.as_ref().map(|bytes| bytes.to_vec()), exif, png };
+    let density = info.pixel_dims.and_then(|dims| {
+        let unit = if dims.unit == ::png::Unit::Meter { Unit::Metre } else { Unit::Ratio };
+        Density::new(dims.xppu.into(), dims.yppu.into(), unit)
+    });
+    let icc = info.icc_profile.as_ref().map(|bytes| bytes.to_vec());
+    let mut metadata = Metadata { icc, exif, png, density, ..Metadata::default() };
     metadata.keep_matching_profile(format);
     (metadata, orientation.unwrap_or(Orientation::NoTransforms))
 }
@@ -103,11 +116,15 @@ impl<R: BufRead + Seek> PngSource<R> {
         let wide = !self.raw.is_empty();
         let bytes_per_pixel = self.format.channels() * if wide { 2 } else { 1 };
         check_whole(&self.name, self.size, bytes_per_pixel)?;
-        let mut pixels = vec![0; self.size.width * self.size.height * bytes_per_pixel];
+        let bytes = self.size.width * self.size.height * bytes_per_pixel;
+        // Once more for 16 bits, and once for turning.
+        can_get(3 * bytes as u64).map_err(|error| OpenError::io(&self.name, error))?;
+        let mut pixels = vec![0; bytes];
         fenced(|| self.reader.next_frame(&mut pixels)).map_err(|fault| fault.open(&self.name))?;
-        if wide {
-            pixels = pixels.chunks_exact(2).map(sixteen_to_eight).collect();
-        }
+        let pixels = match wide {
+            true => Samples::Sixteen(pixels.chunks_exact(2).map(sixteen).collect()),
+            false => Samples::Eight(pixels),
+        };
         whole::turned(pixels, self.size, self.format, orientation, self.metadata, &self.name)
     }
 
@@ -119,15 +136,16 @@ impl<R: BufRead + Seek> PngSource<R> {
         if some != (self.left > 0) {
             return Err(Fault::bad("damaged PNG: the number of rows is not what the header says"));
         }
-        if wide {
-            self.row.iter_mut().zip(self.raw.chunks_exact(2)).for_each(|(out, pair)| *out = sixteen_to_eight(pair));
+        for ((deep, out), pair) in self.deep.iter_mut().zip(&mut self.row).zip(self.raw.chunks_exact(2)) {
+            *deep = sixteen(pair);
+            *out = to_eight_bits((*deep).into(), 65_535);
         }
         Ok(some)
     }
 }
 
-fn sixteen_to_eight(pair: &[u8]) -> u8 {
-    to_eight_bits(u32::from(u16::from_be_bytes([pair[0], pair[1]])), 65_535)
+fn sixteen(pair: &[u8]) -> u16 {
+    u16::from_be_bytes([pair[0], pair[1]])
 }
 
 impl<R: BufRead + Seek + Send> Source for PngSource<R> {
@@ -148,6 +166,10 @@ impl<R: BufRead + Seek + Send> Source for PngSource<R> {
         self.left -= usize::from(some);
         Ok(some.then_some(&self.row))
     }
+
+    fn deep_row(&self) -> &[u16] {
+        &self.deep
+    }
 }
 
 /// Compresses rows as they come.
@@ -155,6 +177,8 @@ pub(in crate::io) struct PngSink {
     /// Before `destination`, so that it is dropped first and nothing holds the file when its name is removed.
     stream: StreamWriter<'static, Out>,
     destination: Destination,
+    deep: bool,
+    raw: Vec<u8>,
 }
 
 impl PngSink {
@@ -165,17 +189,22 @@ impl PngSink {
         format: PixelFormat,
         metadata: &Metadata,
     ) -> Result<Self, WriteError> {
-        let stream = begin_stream(destination.out(), size, format, metadata).map_err(|e| failure(&destination, e))?;
-        Ok(Self { stream, destination })
+        let deep = metadata.deep;
+        let encoder = encoder(destination.out(), size, format, deep, metadata);
+        let stream = encoder.and_then(|encoder| encoder.write_header()?.into_stream_writer());
+        let stream = stream.map_err(|error| failure(&destination, error))?;
+        Ok(Self { stream, destination, deep, raw: Vec::new() })
     }
 }
 
-fn begin_stream(
+/// An encoder with everything that goes before the pixels.
+pub(super) fn encoder(
     out: Out,
     size: Size,
     format: PixelFormat,
+    deep: bool,
     metadata: &Metadata,
-) -> Result<StreamWriter<'static, Out>, ::png::EncodingError> {
+) -> Result<Encoder<'static, Out>, ::png::EncodingError> {
     let mut info = Info::with_size(size.width as u32, size.height as u32);
     info.color_type = match format {
         PixelFormat::Gray8 => ColorType::Grayscale,
@@ -183,19 +212,24 @@ fn begin_stream(
         PixelFormat::Rgb8 => ColorType::Rgb,
         PixelFormat::Rgba8 => ColorType::Rgba,
     };
-    info.bit_depth = BitDepth::Eight;
+    info.bit_depth = if deep { BitDepth::Sixteen } else { BitDepth::Eight };
     info.icc_profile = metadata.icc.clone().map(Into::into);
     info.exif_metadata = metadata.exif.clone().map(Into::into);
     info.source_gamma = metadata.png.gamma;
     info.source_chromaticities = metadata.png.chromaticities;
     info.srgb = metadata.png.srgb;
+    info.pixel_dims = metadata.density.map(|density| {
+        let (unit, [xppu, yppu]) = density.whole(&[Unit::Metre], f64::from(i32::MAX));
+        let unit = if unit == Unit::Metre { ::png::Unit::Meter } else { ::png::Unit::Unspecified };
+        ::png::PixelDimensions { xppu, yppu, unit }
+    });
     let mut encoder = Encoder::with_info(out, info)?;
     // A tenth larger than `Balanced`, in a fifth of the time: on a small board the default would outlast the network.
     encoder.set_compression(Compression::Fast);
-    encoder.write_header()?.into_stream_writer()
+    Ok(encoder)
 }
 
-fn failure(destination: &Destination, error: ::png::EncodingError) -> WriteError {
+pub(super) fn failure(destination: &Destination, error: ::png::EncodingError) -> WriteError {
     match error {
         ::png::EncodingError::IoError(error) => destination.failed(error),
         other => destination.refused(&other.to_string()),
@@ -207,8 +241,18 @@ impl Sink for PngSink {
         self.stream.write_all(row).map_err(|e| self.destination.failed(e))
     }
 
+    fn is_deep(&self) -> bool {
+        self.deep
+    }
+
+    fn write_deep_row(&mut self, row: &[u16]) -> Result<(), WriteError> {
+        self.raw.clear();
+        self.raw.extend(row.iter().flat_map(|sample| sample.to_be_bytes()));
+        self.stream.write_all(&self.raw).map_err(|e| self.destination.failed(e))
+    }
+
     fn finish(self: Box<Self>) -> Result<(), WriteError> {
-        let Self { stream, destination } = *self;
+        let Self { stream, destination, .. } = *self;
         // The last chunk is written while the stream is dropped, errors unseen; `commit` sees them.
         stream.finish().map_err(|e| failure(&destination, e))?;
         destination.commit()

@@ -3,6 +3,7 @@
 use std::io::{BufRead, Write};
 
 use super::encoding::spread;
+use super::picture::to_eight_bits;
 use super::{Metadata, Sink, Source};
 use crate::frame::PixelFormat;
 use crate::geom::Size;
@@ -23,6 +24,7 @@ struct PnmSource<R> {
     max: u32,
     left: usize,
     raw: Vec<u8>,
+    deep: Vec<u16>,
     row: Vec<u8>,
 }
 
@@ -34,12 +36,7 @@ pub(in crate::io) fn open<R: BufRead + Send + 'static>(
     let (format, size, max) = read_header(&mut reader).map_err(|fault| fault.open(name))?;
     check_side(name, size)?;
     let samples = size.width * format.channels();
-    let raw = if max > 255 {
-        log::warn!("{name}: samples have more than 8 bits; they are rounded to 8");
-        vec![0; 2 * samples]
-    } else {
-        Vec::new()
-    };
+    let (raw, deep) = if max > 255 { (vec![0; 2 * samples], vec![0; samples]) } else { Default::default() };
     let name = name.to_string();
     let row = vec![0; samples];
     Ok(Box::new(PnmSource {
@@ -47,10 +44,11 @@ pub(in crate::io) fn open<R: BufRead + Send + 'static>(
         name,
         size,
         format,
-        metadata: Metadata::default(),
+        metadata: Metadata { deep: max > 255, ..Metadata::default() },
         max,
         left: size.height,
         raw,
+        deep,
         row,
     }))
 }
@@ -130,19 +128,20 @@ impl<R: BufRead + Send> Source for PnmSource<R> {
         self.left -= 1;
         let max = self.max;
         if wide {
-            for (out, pair) in self.row.iter_mut().zip(self.raw.chunks_exact(2)) {
-                *out = to_eight_bits(u32::from(u16::from_be_bytes([pair[0], pair[1]])), max);
+            for ((out, deep), pair) in self.row.iter_mut().zip(&mut self.deep).zip(self.raw.chunks_exact(2)) {
+                let sample = u32::from(u16::from_be_bytes([pair[0], pair[1]]));
+                *out = to_eight_bits(sample, max);
+                *deep = ((sample.min(max) * 65_535 + max / 2) / max) as u16;
             }
         } else if max < 255 {
             self.row.iter_mut().for_each(|sample| *sample = to_eight_bits(u32::from(*sample), max));
         }
         Ok(Some(&self.row))
     }
-}
 
-/// `sample` of 0..=`max` rounded to 0..=255.
-pub(in crate::io) fn to_eight_bits(sample: u32, max: u32) -> u8 {
-    ((sample.min(max) * 255 + max / 2) / max) as u8
+    fn deep_row(&self) -> &[u16] {
+        &self.deep
+    }
 }
 
 /// Writes P5 for grey and P6 for colour.
@@ -150,6 +149,7 @@ pub(in crate::io) struct PnmSink {
     destination: Destination,
     from: PixelFormat,
     to: PixelFormat,
+    deep: bool,
     left: usize,
     row: Vec<u8>,
 }
@@ -161,21 +161,41 @@ impl PnmSink {
         size: Size,
         from: PixelFormat,
         to: PixelFormat,
+        deep: bool,
     ) -> Result<Self, WriteError> {
         let magic = if to == PixelFormat::Gray8 { "P5" } else { "P6" };
-        let header = format!("{magic}\n{} {}\n255\n", size.width, size.height);
+        let header = format!("{magic}\n{} {}\n{}\n", size.width, size.height, if deep { 65_535 } else { 255 });
         destination.out().write_all(header.as_bytes()).map_err(|e| destination.failed(e))?;
-        Ok(Self { destination, from, to, left: size.height, row: Vec::new() })
+        Ok(Self { destination, from, to, deep, left: size.height, row: Vec::new() })
+    }
+}
+
+impl PnmSink {
+    /// Writes what `fill` makes of the next row.
+    fn write(&mut self, fill: impl FnOnce(&mut Vec<u8>)) -> Result<(), WriteError> {
+        self.left =
+            self.left.checked_sub(1).ok_or_else(|| self.destination.refused("more rows than the picture has"))?;
+        self.row.clear();
+        fill(&mut self.row);
+        self.destination.out().write_all(&self.row).map_err(|e| self.destination.failed(e))
     }
 }
 
 impl Sink for PnmSink {
     fn write_row(&mut self, row: &[u8]) -> Result<(), WriteError> {
-        self.left =
-            self.left.checked_sub(1).ok_or_else(|| self.destination.refused("more rows than the picture has"))?;
-        self.row.clear();
-        spread(row, self.from, self.to, &mut self.row);
-        self.destination.out().write_all(&self.row).map_err(|e| self.destination.failed(e))
+        let (from, to) = (self.from, self.to);
+        self.write(|out| spread(row, from, to, out))
+    }
+
+    fn is_deep(&self) -> bool {
+        self.deep
+    }
+
+    fn write_deep_row(&mut self, row: &[u16]) -> Result<(), WriteError> {
+        let (from, to) = (self.from, self.to);
+        let mut spread_out = Vec::new();
+        spread(row, from, to, &mut spread_out);
+        self.write(|out| out.extend(spread_out.iter().flat_map(|sample| sample.to_be_bytes())))
     }
 
     fn finish(self: Box<Self>) -> Result<(), WriteError> {

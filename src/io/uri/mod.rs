@@ -1,6 +1,6 @@
 //! Where frames come from and go to, as URIs: text to specs. Nothing is opened here and no file is looked at.
 //!
-//! Names are taken as they stand: `%` begins a number, not an escape.
+//! Names are taken as they stand, but for `%3F` and `%25`, which are `?` and `%`; other `%` begin a number.
 
 mod duration;
 mod parts;

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::frame::{Matrix, Range};
 use crate::io::limits::MAX_SIDE;
-use crate::io::location::Location;
+use crate::io::location::{Location, unescaped};
 use crate::io::video::VideoFormat;
 
 /// What is wrong with a URI; one line.
@@ -66,6 +67,12 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// What luma and chroma mean, as far as it is said.
+    pub(super) fn colour(&mut self) -> Result<(Option<Matrix>, Option<Range>), UriError> {
+        let matrix = self.choice("matrix", &[("bt601", Matrix::Bt601), ("bt709", Matrix::Bt709)])?;
+        Ok((matrix, self.choice("range", &[("limited", Range::Limited), ("full", Range::Full)])?))
+    }
+
     /// Is this the value of `key`? Then it is done with.
     pub(super) fn is(&mut self, key: &str, value: &str) -> bool {
         let at = self.query.iter().position(|(k, v)| *k == key && *v == value);
@@ -97,7 +104,7 @@ impl<'a> Parts<'a> {
     pub(super) fn location(&self) -> Result<Location, UriError> {
         match self.path {
             "" => Err(self.wrong("the name of a file is missing")),
-            path => Ok(Location::from(path.as_ref())),
+            path => Ok(Location::from(unescaped(path).as_ref())),
         }
     }
 }

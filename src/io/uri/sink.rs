@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::duration::parse_duration;
 use super::parts::{Parts, UriError};
-use crate::frame::Fit;
+use crate::frame::{Fit, Matrix, Range};
 use crate::geom::Size;
 use crate::io::device::drm::spec::{Depth, DisplaySpec};
 use crate::io::device::spi::spec::{Controller, PanelSpec, PanelWiring, Turn};
@@ -21,6 +21,8 @@ const HERTZ: u32 = 32_000_000;
 pub struct SinkUri {
     pub(in crate::io) uri: String,
     pub(in crate::io) spec: SinkSpec,
+    pub(in crate::io) matrix: Option<Matrix>,
+    pub(in crate::io) range: Option<Range>,
 }
 
 /// What a sink is, by its kind.
@@ -41,6 +43,7 @@ impl FromStr for SinkUri {
 
     fn from_str(uri: &str) -> Result<Self, UriError> {
         let mut parts = Parts::of(uri);
+        let (matrix, range) = parts.colour()?;
         let spec = match parts.scheme {
             "null" => {
                 let delay = parts.take::<String>("delay")?.unwrap_or_else(|| "0".into());
@@ -60,7 +63,7 @@ impl FromStr for SinkUri {
             }
         };
         parts.end()?;
-        Ok(Self { uri: uri.to_string(), spec })
+        Ok(Self { uri: uri.to_string(), spec, matrix, range })
     }
 }
 

@@ -5,13 +5,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::parts::{Parts, UriError};
+use super::sink::{SinkSpec, SinkUri};
 use crate::frame::{Layout, Matrix, Range};
 use crate::geom::Size;
 use crate::io::device::csi::spec::CsiSpec;
 use crate::io::device::v4l2::spec::{CameraSpec, is_of_cameras};
 use crate::io::limits::MAX_SIDE;
 use crate::io::location::Location;
-use crate::io::video::{Pattern, Rate, SMALLEST, VideoFormat};
+use crate::io::video::{LeaveOut, Pattern, Rate, SMALLEST, VideoFormat};
 
 /// Where frames come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,7 @@ pub struct SourceUri {
     pub(in crate::io) rate: Option<Rate>,
     pub(in crate::io) matrix: Option<Matrix>,
     pub(in crate::io) range: Option<Range>,
+    pub(in crate::io) leave: LeaveOut,
 }
 
 /// What a source is, by its kind.
@@ -48,8 +50,7 @@ impl FromStr for SourceUri {
     fn from_str(uri: &str) -> Result<Self, UriError> {
         let mut parts = Parts::of(uri);
         let rate = parts.take("fps")?;
-        let matrix = parts.choice("matrix", &[("bt601", Matrix::Bt601), ("bt709", Matrix::Bt709)])?;
-        let range = parts.choice("range", &[("limited", Range::Limited), ("full", Range::Full)])?;
+        let (matrix, range) = parts.colour()?;
         let spec = match parts.scheme {
             "test" => test(&mut parts)?,
             "file" => file(&mut parts)?,
@@ -61,7 +62,7 @@ impl FromStr for SourceUri {
             }
         };
         parts.end()?;
-        Ok(Self { uri: uri.to_string(), spec, rate, matrix, range })
+        Ok(Self { uri: uri.to_string(), spec, rate, matrix, range, leave: LeaveOut::default() })
     }
 }
 
@@ -126,12 +127,61 @@ fn csi(parts: &mut Parts) -> Result<SourceSpec, UriError> {
 
 impl SourceUri {
     /// How long a camera that is gone is waited for, instead of for ever.
-    pub fn set_patience(&mut self, limit: Duration) {
+    ///
+    /// # Errors
+    ///
+    /// When this is no camera.
+    pub fn set_patience(&mut self, limit: Duration) -> Result<(), UriError> {
         match &mut self.spec {
             SourceSpec::Camera(spec) => spec.patience = Some(limit),
             SourceSpec::Csi(spec) => spec.patience = Some(limit),
-            _ => {}
+            _ => return Err(self.wrong("nothing here is waited for; --reconnect is for cameras")),
         }
+        Ok(())
+    }
+
+    /// Frames that cannot be read are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such thing here.
+    pub fn set_lenient(&mut self) -> Result<(), UriError> {
+        match &self.spec {
+            SourceSpec::Y4m(_) | SourceSpec::Raw { .. } | SourceSpec::Pictures { .. } => self.leave.unreadable = true,
+            SourceSpec::Test(_) | SourceSpec::Camera(_) | SourceSpec::Csi(_) => {
+                return Err(
+                    self.wrong("--on-error is for files and pipes; damaged frames of cameras are always skipped")
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out the pictures whose results at `sink` are finished.
+    ///
+    /// # Errors
+    ///
+    /// Where the frames have no names to be found under.
+    pub fn set_finished(&mut self, sink: &SinkUri, scale: usize) -> Result<(), UriError> {
+        match (&self.spec, &sink.spec) {
+            (SourceSpec::Pictures { .. }, SinkSpec::Pictures { pattern, start: None }) => {
+                self.leave.finished = Some((pattern.clone(), scale));
+                Ok(())
+            }
+            (SourceSpec::Pictures { .. }, SinkSpec::Pictures { .. }) => {
+                Err(self.wrong("--resume goes by the numbers of the source; leave start= of the sink out"))
+            }
+            _ => Err(self.wrong("--resume is for numbered pictures that become numbered pictures")),
+        }
+    }
+
+    pub(in crate::io) fn wrong(&self, reason: impl Into<String>) -> UriError {
+        UriError { uri: self.uri.clone(), reason: reason.into() }
+    }
+
+    /// Do frames come in their own time?
+    pub(in crate::io) fn has_clock(&self) -> bool {
+        matches!(&self.spec, SourceSpec::Test(_) | SourceSpec::Camera(_) | SourceSpec::Csi(_))
     }
 
     /// The file or folder that is read.

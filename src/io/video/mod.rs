@@ -4,6 +4,7 @@ mod format;
 mod mjpeg;
 mod packing;
 mod raw;
+mod recording;
 mod sequence;
 mod stream;
 mod test_source;
@@ -14,8 +15,8 @@ pub use mjpeg::MjpegDecoder;
 #[cfg(all(target_os = "linux", feature = "v4l2"))]
 pub(in crate::io) use packing::{pack, unpack};
 pub(in crate::io) use raw::{RawSink, RawSource, buffered};
-pub(in crate::io) use sequence::{Pattern, Sequence, SequenceSink};
-pub use stream::{Arrival, Clip, FrameSink, FrameSource, Rate, Shown, Troubles};
+pub(in crate::io) use sequence::{LeaveOut, Pattern, Sequence, SequenceSink};
+pub use stream::{Arrival, Clip, FrameSink, FrameSource, Gap, Rate, Shown, Troubles};
 pub(in crate::io) use test_source::SMALLEST;
 pub use test_source::{TestSource, read_counter};
 pub(in crate::io) use y4m::Y4mSink;

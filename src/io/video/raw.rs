@@ -3,9 +3,10 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 
 use super::packing::{deinterleave, interleave};
-use super::{Arrival, Clip, FrameSink, FrameSource, Shown, VideoFormat};
+use super::recording::Recording;
+use super::{Arrival, Clip, FrameSink, FrameSource, Gap, Shown, Troubles, VideoFormat};
 use crate::frame::FrameFormat;
-use crate::io::destination::Destination;
+use crate::io::destination::{Destination, Out};
 use crate::io::error::{Fault, ReadError, WriteError};
 use crate::io::limits::PORT_BYTES;
 
@@ -26,12 +27,15 @@ pub(in crate::io) struct RawSource<R> {
     clip: Clip,
     row: Vec<u8>,
     read: u64,
+    /// Was the last frame cut short?
+    cut: bool,
+    damaged: u64,
 }
 
 impl<R: BufRead + Send> RawSource<R> {
     pub(in crate::io) fn new(reader: R, name: &str, format: VideoFormat, clip: Clip) -> Self {
         let row = vec![0; interleaved(format, &clip.format)];
-        Self { reader, name: name.to_string(), format, clip, row, read: 0 }
+        Self { reader, name: name.to_string(), format, clip, row, read: 0, cut: false, damaged: 0 }
     }
 
     fn read_frame(&mut self, frame: &mut [u8]) -> std::io::Result<()> {
@@ -76,64 +80,87 @@ impl<R: BufRead + Send> FrameSource for RawSource<R> {
             Err(error) => return Err(Fault::from(error).read(&self.name)),
         }
         self.read_frame(frame).map_err(|error| {
-            let cut = error.kind() == ErrorKind::UnexpectedEof;
-            let fault = if cut { Fault::bad(format!("frame {} is cut short", self.read)) } else { error.into() };
+            self.cut = error.kind() == ErrorKind::UnexpectedEof;
+            let fault = if self.cut { Fault::bad(format!("frame {} is cut short", self.read)) } else { error.into() };
             fault.read(&self.name)
         })?;
         self.read += 1;
         Ok(Arrival::Frame(None))
     }
+
+    /// A frame that is cut short is the last.
+    fn pass_over(&mut self) -> Option<Gap> {
+        self.damaged += u64::from(self.cut);
+        self.cut.then_some(Gap::ONE)
+    }
+
+    fn troubles(&self) -> Troubles {
+        Troubles { damaged: self.damaged, ..Troubles::default() }
+    }
 }
 
 /// Writes raw frames.
 pub(in crate::io) struct RawSink {
-    destination: Destination,
+    recording: Recording,
     format: VideoFormat,
     frame: FrameFormat,
     row: Vec<u8>,
 }
 
 impl RawSink {
-    pub(in crate::io) fn new(destination: Destination, format: VideoFormat, frame: FrameFormat) -> Self {
-        Self { destination, format, frame, row: vec![0; interleaved(format, &frame)] }
+    pub(in crate::io) fn begin(
+        destination: Destination,
+        format: VideoFormat,
+        frame: FrameFormat,
+    ) -> Result<Self, WriteError> {
+        let recording = Recording::begin(destination, &[])?;
+        Ok(Self { recording, format, frame, row: vec![0; interleaved(format, &frame)] })
     }
+}
 
-    fn write_frame(&mut self, frame: &[u8]) -> std::io::Result<()> {
-        let mut out = self.destination.out();
-        let [luma, cb, cr] = self.frame.planes(frame);
-        let (width, chroma) = (self.frame.size.width, self.frame.chroma().width);
-        match self.format {
-            VideoFormat::Nv12 => {
-                out.write_all(luma)?;
-                for (cb, cr) in cb.chunks_exact(chroma).zip(cr.chunks_exact(chroma)) {
-                    for ((pair, cb), cr) in self.row.chunks_exact_mut(2).zip(cb).zip(cr) {
-                        (pair[0], pair[1]) = (*cb, *cr);
-                    }
-                    out.write_all(&self.row)?;
+fn write_frame(
+    out: &mut Out,
+    format: VideoFormat,
+    shape: &FrameFormat,
+    row: &mut [u8],
+    frame: &[u8],
+) -> std::io::Result<()> {
+    let [luma, cb, cr] = shape.planes(frame);
+    let (width, chroma) = (shape.size.width, shape.chroma().width);
+    match (format, format.order()) {
+        (VideoFormat::Nv12, _) => {
+            out.write_all(luma)?;
+            for (cb, cr) in cb.chunks_exact(chroma).zip(cr.chunks_exact(chroma)) {
+                for ((pair, cb), cr) in row.chunks_exact_mut(2).zip(cb).zip(cr) {
+                    (pair[0], pair[1]) = (*cb, *cr);
                 }
+                out.write_all(row)?;
             }
-            _ => match self.format.order() {
-                None => out.write_all(frame)?,
-                Some(order) => {
-                    let chroma = cb.chunks_exact(chroma).zip(cr.chunks_exact(chroma));
-                    for (luma, (cb, cr)) in luma.chunks_exact(width).zip(chroma) {
-                        interleave(luma, cb, cr, order, &mut self.row);
-                        out.write_all(&self.row)?;
-                    }
-                }
-            },
         }
-        out.flush()
+        (_, None) => out.write_all(frame)?,
+        (_, Some(order)) => {
+            let chroma = cb.chunks_exact(chroma).zip(cr.chunks_exact(chroma));
+            for (luma, (cb, cr)) in luma.chunks_exact(width).zip(chroma) {
+                interleave(luma, cb, cr, order, row);
+                out.write_all(row)?;
+            }
+        }
     }
+    Ok(())
 }
 
 impl FrameSink for RawSink {
     fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError> {
-        self.write_frame(frame).map(|()| Shown::Now).map_err(|e| self.destination.failed(e))
+        let Self { recording, format, frame: shape, row } = self;
+        recording.frame(|out| write_frame(out, *format, shape, row, frame))
+    }
+
+    fn is_recording(&self) -> bool {
+        true
     }
 
     fn finish(self: Box<Self>) -> Result<(), WriteError> {
-        self.destination.commit()
+        self.recording.finish()
     }
 }
 
@@ -155,7 +182,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let destination = Destination::open(&Location::File(path.clone())).unwrap();
-        let mut sink = Box::new(RawSink::new(destination, format, frame));
+        let mut sink = Box::new(RawSink::begin(destination, format, frame).unwrap());
         let mut source = RawSource::new(bytes, "x", format, clip);
         let mut frames = Vec::new();
         let mut planes = vec![0; frame.bytes()];

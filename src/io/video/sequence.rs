@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Arrival, Clip, FrameSink, FrameSource, Shown};
+use super::{Arrival, Clip, FrameSink, FrameSource, Gap, Shown, Troubles};
 use crate::frame::{FrameFormat, Layout, PixelFormat};
 use crate::geom::Size;
 use crate::io::error::{CreateError, OpenError, ReadError, WriteError};
-use crate::io::image::{Metadata, Output, Picture, open};
-use crate::io::location::{Location, same_file};
+use crate::io::image::{Metadata, Output, Picture, is_colour, is_finished, open};
+use crate::io::location::{Location, same_file, unescaped};
 
 /// A path with a number in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,18 +18,19 @@ pub(in crate::io) struct Pattern {
 }
 
 impl Pattern {
-    /// `%d` or `%05d` in the name of the file; `None` without it. In the names of folders `%` is a letter like others.
+    /// `%d` or `%05d` in the name of the file; `None` without it. In the names of folders `%` is a letter like others, and
+    /// in that of the file where it is written `%25`.
     pub(in crate::io) fn of(path: &str) -> Option<Self> {
         let name = path.rfind('/').map_or(0, |slash| slash + 1);
-        let (before, rest) = path.split_at(name + path[name..].find('%')?);
-        let rest = rest.strip_prefix('%')?;
-        let (digits, after) = rest.split_once('d')?;
+        let escape = |rest: &str| ["%25", "%3F", "%3f"].iter().any(|escape| rest.starts_with(escape));
+        let marks = |text: &str| text.match_indices('%').map(|(at, _)| at).find(|at| !escape(&text[*at..]));
+        let (before, rest) = path.split_at(name + marks(&path[name..])?);
+        let (digits, after) = rest.strip_prefix('%')?.split_once('d')?;
         let digits = if digits.is_empty() { 0 } else { digits.strip_prefix('0')?.parse().ok().filter(|n| *n <= 20)? };
-        let in_name = !after.contains('%');
-        in_name.then(|| Self { before: before.to_string(), digits, after: after.to_string() })
+        marks(after).is_none().then(|| Self { before: unescaped(before), digits, after: unescaped(after) })
     }
 
-    fn path(&self, number: u64) -> PathBuf {
+    pub(in crate::io) fn path(&self, number: u64) -> PathBuf {
         let Self { before, digits, after } = self;
         PathBuf::from(format!("{before}{number:0digits$}{after}"))
     }
@@ -57,6 +58,23 @@ impl Pattern {
         let numbers = names.filter_map(|name| name.strip_prefix(start)?.strip_suffix(&self.after)?.parse().ok());
         numbers.filter(|number| *number >= least && self.path(*number).is_file()).min()
     }
+
+    /// Is one of the pictures from number `first` on of colour?
+    fn any_colour(&self, first: u64) -> bool {
+        let mut numbers = (first..).take_while(|number| self.path(*number).exists());
+        let found = numbers.any(|number| is_colour(&self.path(number)));
+        // Behind a hole, only if somebody goes on there.
+        found
+    }
+}
+
+/// Which pictures of a sequence are passed over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::io) struct LeaveOut {
+    /// Those before the first that can be opened.
+    pub(in crate::io) unreadable: bool,
+    /// Those whose results, so many times as large, are finished.
+    pub(in crate::io) finished: Option<(Pattern, usize)>,
 }
 
 /// Pictures of one size, by number until none follows.
@@ -67,53 +85,107 @@ pub(in crate::io) struct Sequence {
     format: PixelFormat,
     /// The first picture, opened for its size.
     opened: Option<Picture>,
+    troubles: Troubles,
+    /// Where the results go, and how large they become, if finished ones are left out.
+    finished: Option<(Pattern, usize)>,
 }
 
 impl Sequence {
     /// Opens the first picture; `clip` tells all but size and layout.
-    pub(in crate::io) fn open(pattern: Pattern, start: Option<u64>, mut clip: Clip) -> Result<Self, OpenError> {
+    pub(in crate::io) fn open(
+        pattern: Pattern,
+        start: Option<u64>,
+        mut clip: Clip,
+        leave: LeaveOut,
+    ) -> Result<Self, OpenError> {
         let file = pattern.path(0).with_file_name("").join(format!("*{}", pattern.after)).display().to_string();
         let none = || OpenError::Corrupt { file, reason: "there is no picture with a number".into() };
-        let next = start.or_else(|| pattern.next(0)).ok_or_else(none)?;
-        let path = pattern.path(next);
-        let picture = open(&Location::File(path.clone()))?;
-        let format = picture.format();
-        if format.has_alpha() {
-            let reason = "the picture has transparency, which video cannot carry; `bifocal upscale` keeps it".into();
-            return Err(OpenError::Corrupt { file: path.display().to_string(), reason });
-        }
-        let layout = if format == PixelFormat::Gray8 { Layout::Gray } else { Layout::Rgb };
+        let mut next = start.or_else(|| pattern.next(0)).ok_or_else(none)?;
+        let mut troubles = Troubles::default();
+        let picture = loop {
+            match open(&Location::File(pattern.path(next))) {
+                Ok(picture) => break picture,
+                Err(error) => {
+                    let follows = pattern.next(next + 1).filter(|_| leave.unreadable);
+                    let Some(number) = follows else { return Err(error) };
+                    log::warn!("{error}; passed over");
+                    match pattern.path(next).exists() {
+                        true => {
+                            (troubles.damaged, troubles.missed) =
+                                (troubles.damaged + 1, troubles.missed + number - next - 1)
+                        }
+                        false => troubles.missed += number - next,
+                    }
+                    next = number;
+                }
+            }
+        };
+        let colour = picture.format().has_colour() || pattern.any_colour(next + 1);
+        let (format, layout) =
+            if colour { (PixelFormat::Rgb8, Layout::Rgb) } else { (PixelFormat::Gray8, Layout::Gray) };
         clip.format = FrameFormat::picture(picture.size(), layout);
-        Ok(Self { pattern, next, clip, format, opened: Some(picture) })
+        Ok(Self { pattern, next, clip, format, opened: Some(picture), troubles, finished: leave.finished })
     }
 
     fn next_picture(&mut self) -> Result<Option<Picture>, ReadError> {
+        if let Some((results, scale)) = &self.finished {
+            let done = |number: &u64| is_finished(&self.pattern.path(*number), &results.path(*number), *scale);
+            let finished = (self.next..).take_while(done).count() as u64;
+            if finished > 0 {
+                log::info!("{} results from {} on are finished", finished, results.path(self.next).display());
+                self.next += finished;
+                self.opened = None;
+            }
+        }
         if let Some(picture) = self.opened.take() {
             return Ok(Some(picture));
         }
         let path = self.pattern.path(self.next);
-        let bad = |reason: String| ReadError::Corrupt { file: path.display().to_string(), reason };
         if !path.exists() {
             // The end is where no number follows; a hole would be a jump that nobody hears of.
             return match self.pattern.next(self.next) {
                 None => Ok(None),
-                Some(number) => Err(bad(format!("this picture is missing, and number {number} follows"))),
+                Some(number) => Err(self.bad(format!("this picture is missing, and number {number} follows"))),
             };
         }
         let picture = open(&Location::File(path.clone())).map_err(|error| match error {
             OpenError::Unavailable { file, source: Some(source), .. } => ReadError::Io { file, source },
             // The message begins with the file already.
-            other => bad(other.to_string().trim_start_matches(&format!("{}: ", path.display())).to_string()),
+            other => self.bad(other.to_string().trim_start_matches(&format!("{}: ", path.display())).to_string()),
         })?;
-        let (size, format) = (picture.size(), picture.format());
-        // Grey among pictures of colour is colour without any.
-        let fits = format == self.format || (format, self.format) == (PixelFormat::Gray8, PixelFormat::Rgb8);
-        if size != self.clip.format.size || !fits {
-            let first = self.clip.format.size;
-            return Err(bad(format!("{size} {format:?} follows pictures of {first} {:?}", self.format)));
+        if let Some(animation) = picture.metadata().animation {
+            return Err(
+                self.bad(format!("an animation of {} pictures, where single ones are expected", animation.frames))
+            );
+        }
+        let (size, first) = (picture.size(), self.clip.format.size);
+        if size != first {
+            return Err(self.bad(format!("this picture is {size}, and those before are {first}")));
+        }
+        if picture.format().has_colour() && self.format == PixelFormat::Gray8 {
+            // It was not there, or not to be read, when the run began.
+            return Err(self.bad("a picture of colour follows grey ones of a video that has begun as grey".into()));
         }
         Ok(Some(picture))
     }
+
+    /// What is wrong with the next picture.
+    fn bad(&self, reason: String) -> ReadError {
+        ReadError::Corrupt { file: self.pattern.path(self.next).display().to_string(), reason }
+    }
+}
+
+/// Copies a row into one of grey or RGB, to which its pixels are reduced or spread; `false` if one of them can be seen
+/// through. Grey among colour is colour without any.
+fn lay(row: &[u8], from: PixelFormat, to: &mut [u8], format: PixelFormat) -> bool {
+    let (channels, colours) = (from.channels(), if from.has_colour() { 3 } else { 1 });
+    for (pixel, to) in row.chunks_exact(channels).zip(to.chunks_exact_mut(format.channels())) {
+        match colours == to.len() {
+            true => to.copy_from_slice(&pixel[..colours]),
+            false => to.fill(pixel[0]),
+        }
+    }
+    !from.has_alpha() || row.chunks_exact(channels).all(|pixel| pixel[channels - 1] == 255)
 }
 
 impl FrameSource for Sequence {
@@ -123,18 +195,36 @@ impl FrameSource for Sequence {
 
     fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError> {
         let Some(mut picture) = self.next_picture()? else { return Ok(Arrival::End) };
-        let bytes = self.clip.format.size.width * self.format.channels();
-        let spread = picture.format() != self.format;
+        let (format, bytes) = (picture.format(), self.clip.format.size.width * self.format.channels());
         let mut rows = frame.chunks_exact_mut(bytes);
         while let Some(row) = picture.next_row()? {
-            match rows.next() {
-                Some(to) if spread => to.chunks_exact_mut(3).zip(row).for_each(|(pixel, grey)| pixel.fill(*grey)),
-                Some(to) => to.copy_from_slice(row),
-                None => {}
+            if rows.next().is_some_and(|to| !lay(row, format, to, self.format)) {
+                let reason = "the picture has transparency, which video cannot carry; `bifocal upscale` keeps it";
+                return Err(self.bad(reason.into()));
             }
         }
         self.next += 1;
         Ok(Arrival::Frame(None))
+    }
+
+    fn number(&self) -> Option<u64> {
+        self.next.checked_sub(1)
+    }
+
+    fn pass_over(&mut self) -> Option<Gap> {
+        let first = self.next;
+        if self.pattern.path(first).exists() {
+            self.troubles.damaged += 1;
+            self.next += 1;
+        } else {
+            self.next = self.pattern.next(first)?;
+            self.troubles.missed += self.next - first;
+        }
+        Some(Gap { first: Some(first), frames: self.next - first })
+    }
+
+    fn troubles(&self) -> Troubles {
+        self.troubles
     }
 }
 
@@ -142,6 +232,10 @@ impl FrameSource for Sequence {
 pub(in crate::io) struct SequenceSink {
     pattern: Pattern,
     next: u64,
+    /// What the first is to be called, where that is not what the source calls it.
+    start: Option<u64>,
+    /// From the numbers of the source to those of the pictures.
+    shift: Option<u64>,
     size: Size,
     format: PixelFormat,
 }
@@ -160,7 +254,7 @@ impl SequenceSink {
         let location = Location::File(pattern.path(next));
         let pixels = if format.layout == Layout::Gray { PixelFormat::Gray8 } else { PixelFormat::Rgb8 };
         Output::new(location, None)?.check(&Location::Standard, format.size, pixels)?;
-        Ok(Self { pattern, next, size: format.size, format: pixels })
+        Ok(Self { pattern, next, start, shift: None, size: format.size, format: pixels })
     }
 }
 
@@ -182,6 +276,11 @@ impl FrameSink for SequenceSink {
         sink.finish().map(|()| Shown::Now)
     }
 
+    fn set_number(&mut self, number: u64) {
+        let start = self.start.unwrap_or(number);
+        self.next = number.wrapping_add(*self.shift.get_or_insert(start.wrapping_sub(number)));
+    }
+
     fn finish(self: Box<Self>) -> Result<(), WriteError> {
         Ok(())
     }
@@ -197,7 +296,8 @@ mod tests {
         assert_eq!(path("a/%05d.png").as_deref(), Some("a/00007.png"));
         assert_eq!(path("a/f%d.png").as_deref(), Some("a/f7.png"));
         assert_eq!(path("50% of/%d%/f%03d.png").as_deref(), Some("50% of/%d%/f007.png"));
-        for wrong in ["a.png", "%", "%5d.png", "%s.png", "%05d/a.png", "%0999d.png", "%d%d.png"] {
+        assert_eq!(path("a/100%25 %3F%03d%253F.png").as_deref(), Some("a/100% ?007%3F.png"));
+        for wrong in ["100%25d.png", "a.png", "%", "%5d.png", "%s.png", "%05d/a.png", "%0999d.png", "%d%d.png"] {
             assert_eq!(path(wrong), None, "{wrong}");
         }
     }

@@ -83,14 +83,28 @@ pub enum Shown {
 /// What went wrong at a device and was survived, counted since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Troubles {
-    /// Frames that came damaged and were skipped.
+    /// Frames that came damaged and were passed over.
     pub damaged: u64,
-    /// Frames that the device took and nobody fetched in time, by its own count.
+    /// Frames that the device took and nobody fetched in time, by its own count; numbers that have no picture.
     pub missed: u64,
     /// Times that a stream broke down and was started again.
     pub restarts: u64,
     /// Times that a device was gone and was taken up again.
     pub reconnects: u64,
+}
+
+/// Frames that cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Number of the first, where frames have numbers of their own.
+    pub first: Option<u64>,
+    /// How many.
+    pub frames: u64,
+}
+
+impl Gap {
+    /// One frame without a number.
+    pub const ONE: Self = Self { first: None, frames: 1 };
 }
 
 /// Gives frames, first to last.
@@ -101,6 +115,16 @@ pub trait FrameSource: Send {
     /// Fills `frame`, which has `clip().format.bytes()` bytes, and waits for it if it must. After
     /// [`Arrival::Pending`] it is called again with the frame as it left it.
     fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError>;
+
+    /// Number of the frame that came last, where frames have numbers of their own.
+    fn number(&self) -> Option<u64> {
+        None
+    }
+
+    /// After an error: passes over what it was about, and counts it. `None` where nothing can follow.
+    fn pass_over(&mut self) -> Option<Gap> {
+        None
+    }
 
     /// What went wrong until now and was survived.
     fn troubles(&self) -> Troubles {
@@ -121,7 +145,15 @@ pub trait FrameSink: Send {
     /// Takes a frame of the format that the sink was made for; returns once it is handed on.
     fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError>;
 
-    /// Completes the file and gives it its name.
+    /// Number of the frame that is written next, where the source's have numbers.
+    fn set_number(&mut self, _: u64) {}
+
+    /// Is it played later, at its rate?
+    fn is_recording(&self) -> bool {
+        false
+    }
+
+    /// Completes the file and gives it its name. After a failure of [`FrameSink::write`], it keeps what was whole before.
     fn finish(self: Box<Self>) -> Result<(), WriteError>;
 
     /// What went wrong until now and was survived.

@@ -6,7 +6,8 @@
 
 use std::io::{BufRead, ErrorKind, Write};
 
-use super::{Arrival, Clip, FrameSink, FrameSource, Rate, Shown};
+use super::recording::Recording;
+use super::{Arrival, Clip, FrameSink, FrameSource, Gap, Rate, Shown, Troubles};
 use crate::frame::{FrameFormat, Layout, Matrix, Range, Siting};
 use crate::geom::Size;
 use crate::io::destination::Destination;
@@ -28,6 +29,9 @@ pub struct Y4mSource<R> {
     clip: Clip,
     /// Frames read so far.
     read: u64,
+    /// Was the last frame cut short?
+    cut: bool,
+    damaged: u64,
 }
 
 impl<R: BufRead + Send> Y4mSource<R> {
@@ -44,11 +48,12 @@ impl<R: BufRead + Send> Y4mSource<R> {
         };
         let clip = parse(&line[..length]).map_err(|fault| fault.open(name))?;
         check_side(name, clip.format.size)?;
-        Ok(Self { reader, name: name.to_string(), clip, read: 0 })
+        Ok(Self { reader, name: name.to_string(), clip, read: 0, cut: false, damaged: 0 })
     }
 
-    /// Takes the matrix and range that a person knows better than the file.
-    pub fn set_colour(&mut self, matrix: Option<Matrix>, range: Option<Range>) {
+    /// Takes the rate, matrix and range that a person knows better than the file.
+    pub fn correct(&mut self, rate: Option<Rate>, matrix: Option<Matrix>, range: Option<Range>) {
+        self.clip.rate = rate.unwrap_or(self.clip.rate);
         let format = &mut self.clip.format;
         format.matrix = matrix.unwrap_or(format.matrix);
         format.range = range.unwrap_or(format.range);
@@ -67,6 +72,7 @@ impl<R: BufRead + Send> Y4mSource<R> {
         match self.reader.read_exact(frame) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                self.cut = true;
                 Err(Fault::bad(format!("frame {} is cut short", self.read)))
             }
             Err(error) => Err(error.into()),
@@ -83,6 +89,17 @@ impl<R: BufRead + Send> FrameSource for Y4mSource<R> {
         let some = self.read_frame(frame).map_err(|fault| fault.read(&self.name))?;
         self.read += u64::from(some);
         Ok(if some { Arrival::Frame(None) } else { Arrival::End })
+    }
+
+    /// A frame that is cut short is the last.
+    fn pass_over(&mut self) -> Option<Gap> {
+        self.damaged += u64::from(self.cut);
+        self.read += u64::from(self.cut);
+        self.cut.then_some(Gap::ONE)
+    }
+
+    fn troubles(&self) -> Troubles {
+        Troubles { damaged: self.damaged, ..Troubles::default() }
     }
 }
 
@@ -190,7 +207,7 @@ fn layout_of(kind: &str) -> Result<(Layout, Siting), Fault> {
 
 /// Writes frames.
 pub(in crate::io) struct Y4mSink {
-    destination: Destination,
+    recording: Recording,
 }
 
 impl Y4mSink {
@@ -201,8 +218,7 @@ impl Y4mSink {
     /// If the frames are RGB, which this format cannot hold.
     pub(in crate::io) fn begin(destination: Destination, clip: &Clip) -> Result<Self, WriteError> {
         let header = header(clip);
-        destination.out().write_all(header.as_bytes()).map_err(|e| destination.failed(e))?;
-        Ok(Self { destination })
+        Ok(Self { recording: Recording::begin(destination, header.as_bytes())? })
     }
 }
 
@@ -227,13 +243,15 @@ fn header(clip: &Clip) -> String {
 
 impl FrameSink for Y4mSink {
     fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError> {
-        let mut out = self.destination.out();
-        let done = out.write_all(b"FRAME\n").and_then(|()| out.write_all(frame)).and_then(|()| out.flush());
-        done.map(|()| Shown::Now).map_err(|e| self.destination.failed(e))
+        self.recording.frame(|out| out.write_all(b"FRAME\n").and_then(|()| out.write_all(frame)))
+    }
+
+    fn is_recording(&self) -> bool {
+        true
     }
 
     fn finish(self: Box<Self>) -> Result<(), WriteError> {
-        self.destination.commit()
+        self.recording.finish()
     }
 }
 

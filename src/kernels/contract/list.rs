@@ -5,7 +5,7 @@ use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 
 use super::bounds::{ConvRow, DepthwiseRow, Window};
-use super::shapes::{Add, FilterPhase, Gate, Pool, WindowAttention};
+use super::shapes::{Add, FilterPhase, Gate, Pool, Table, WindowAttention};
 use super::weights::Weights;
 
 /// Weights of a dense convolution in a level's own order, and its kernel for them.
@@ -39,7 +39,7 @@ pub struct Kernels {
     pub gate_row: fn(&Gate, usize, &[u8], &[u8], &mut [u8]),
     pub pool_columns: fn(&Pool, usize, &[u8], &mut [u8]),
     pub pool_rows: fn(&Pool, &[&[u8]], &mut [u8]),
-    pub table_row: fn(&[[u8; 256]], usize, &[u8], &mut [u8]),
+    pub table_row: fn(&[Table], usize, &[u8], &mut [u8]),
     pub split_row: fn(usize, &[u8], &mut [u8]),
     pub luma_row: fn([&[u8]; 3], &mut [u8]),
     pub blend_rows: fn([i16; 4], [&[u8]; 4], &mut [i16]),

@@ -169,3 +169,8 @@ impl Epilogue<'_> {
         self.residual.map_or(self.clamp, |residual| residual.clamp)
     }
 }
+
+/// What becomes of each byte: a function of one quantised value, for [`Level::table_row`].
+///
+/// [`Level::table_row`]: crate::kernels::Level::table_row
+pub type Table = [u8; 256];

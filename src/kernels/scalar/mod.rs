@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::contract::{Attention, Kernels};
 
+#[cfg(target_arch = "x86_64")]
 pub(super) use attention::weighted;
 pub(super) use colour::{blend_rows, enlarge_row, luma_row, round_row, shade_alpha_row, shade_row, split_row};
 pub(super) use elementwise::{add_row, add_spread_row, gate_row, pool_columns, pool_rows, shuffle_row};

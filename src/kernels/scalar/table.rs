@@ -1,7 +1,9 @@
 //! Bytes through tables.
 
+use crate::kernels::contract::Table;
+
 /// Each byte of pixels of `channels` bytes through the one table, or through its channel's.
-pub fn table_row(tables: &[[u8; 256]], channels: usize, x: &[u8], out: &mut [u8]) {
+pub fn table_row(tables: &[Table], channels: usize, x: &[u8], out: &mut [u8]) {
     match tables {
         [one] => x.iter().zip(out).for_each(|(x, out)| *out = one[usize::from(*x)]),
         _ => {

@@ -6,9 +6,10 @@ use tract_onnx::tract_core::ops::array::{Pad, PadMode};
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PaddingSpec, PoolSpec};
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
+use super::function::run;
 use super::{Meaning, Pending, Reader, pending, shape_of};
 use crate::model::graph::{Border, ConvWeights, Input, Node, Op, Tensor as Activation, TensorId, View};
-use crate::model::load::{Quantised, unchecked_f32};
+use crate::model::load::{Quantised, reason, unchecked_f32};
 
 /// Largest side of a kernel, once it is square and odd.
 const MOST_SIDE: usize = 11;
@@ -74,11 +75,12 @@ fn arranged(
 pub(super) fn padding(spec: &PoolSpec, axis: usize) -> Result<(usize, usize), String> {
     let spare = spec.dilation(axis) * (spec.kernel_shape[axis] - 1);
     match &spec.padding {
-        PaddingSpec::Explicit(before, after) => Ok((before[axis], after[axis])),
+        PaddingSpec::Explicit(before, after) | PaddingSpec::ExplicitOnnxPool(before, after, _) => {
+            Ok((before[axis], after[axis]))
+        }
         PaddingSpec::SameUpper => Ok((spare / 2, spare.div_ceil(2))),
         PaddingSpec::SameLower => Ok((spare.div_ceil(2), spare / 2)),
         PaddingSpec::Valid => Ok((0, 0)),
-        _ => Err("padding of another kind".into()),
     }
 }
 
@@ -100,25 +102,55 @@ pub(super) fn mean(channels: usize, side: usize) -> Result<ConvWeights, String> 
     Ok(ConvWeights { data, scales, bias, outputs, inputs, kernel, dilation, depthwise, border })
 }
 
-/// Enlarged `n` times by the two nearest pixels along each axis, centre to centre: weights in steps of `1 / 2n`, in each
-/// direction.
+/// Weights of the pixel before, the own and the pixel after, along one axis, in steps of `1 / 2n`: phase `r` of `n` lies
+/// `(2r + 1 - n) / 2n` from the own pixel's centre.
+fn between(n: usize, r: usize) -> [i32; 3] {
+    let off = 2 * r as i32 + 1 - n as i32;
+    [(-off).max(0), 2 * n as i32 - off.abs(), off.max(0)]
+}
+
+/// Is it what [`linear`] does? The operation is run, since its ways to say so are many.
+pub(super) fn is_linear(
+    op: &dyn TypedOp,
+    constants: Vec<Arc<Tensor>>,
+    shape: &[usize],
+    n: usize,
+) -> Result<bool, String> {
+    let (height, width) = (shape[2], shape[3]);
+    let value = |at: usize| (at * 7919 % 1009) as f32;
+    let all: Vec<f32> = (0..shape.iter().product()).map(value).collect();
+    let input = Tensor::from_shape(shape, &all).map_err(reason)?.into_arc_tensor();
+    let made = unchecked_f32(&*run(op, [vec![input], constants].concat())?);
+    let near = |at: usize, length: usize| {
+        let place = |by: isize| Border::Edge.inside(at as isize + by, length).unwrap_or(0);
+        [place(-1), place(0), place(1)]
+    };
+    let expected = |channel: usize, y: usize, x: usize| {
+        let (rows, columns) = (near(y / n, height), near(x / n, width));
+        let (down, across) = (between(n, y % n), between(n, x % n));
+        let taps = (0..9).map(|t| {
+            let at = (channel * height + rows[t / 3]) * width + columns[t % 3];
+            (down[t / 3] * across[t % 3]) as f32 * value(at)
+        });
+        taps.sum::<f32>() / (4 * n * n) as f32
+    };
+    let all = n * n * height * width;
+    let close = |(at, v): (usize, &f32)| {
+        let (channel, at) = (at / all, at % all);
+        (v - expected(channel, at / (n * width), at % (n * width))).abs() < 0.01
+    };
+    Ok(made.len() == all * shape[1] && made.iter().enumerate().all(close))
+}
+
+/// Enlarged `n` times by the nearest pixels along each axis, centre to centre.
 pub(super) fn linear(channels: usize, n: usize) -> Result<ConvWeights, String> {
     if n > 5 || channels * channels * 9 * n * n > MOST_WEIGHTS {
         return Err(format!("linear enlargement {n} times of {channels} channels"));
     }
     let taps = Taps { first: -1, apart: 1, count: 3 };
-    // Phase `r` lies `(2r + 1 - n) / 2n` from the pixel's own centre.
-    let along = |r: usize, tap: usize| -> i32 {
-        let off = 2 * r as i32 + 1 - n as i32;
-        match tap {
-            0 => (-off).max(0),
-            1 => 2 * n as i32 - off.abs(),
-            _ => off.max(0),
-        }
-    };
     let tap = |o: usize, i: usize, y: usize, x: usize| {
         let (block, channel) = (o / channels, o % channels);
-        if i == channel { (along(block / n, y) * along(block % n, x)) as i8 } else { 0 }
+        if i == channel { (between(n, block / n)[y] * between(n, block % n)[x]) as i8 } else { 0 }
     };
     let outputs = n * n * channels;
     let (data, kernel, dilation) = arranged([taps; 2], (outputs, channels), tap)?;
@@ -205,7 +237,7 @@ impl Reader<'_> {
             }
             pads[axis] = before;
             // The first and the last j of any tap: r + pad - n j from 0 to count - 1.
-            let last = ((n - 1 + before) / n) as isize;
+            let last = before.div_ceil(n) as isize;
             let first = -(((count - 1 - before) / n) as isize);
             axes[axis] = Taps { first, apart: 1, count: (last - first + 1) as usize };
         }

@@ -42,7 +42,8 @@ pub(super) fn folded(op: &dyn TypedOp, inputs: &[Meaning]) -> Result<Option<Arc<
     run(op, constants).map(Some)
 }
 
-fn run(op: &dyn TypedOp, inputs: Vec<Arc<Tensor>>) -> Result<Arc<Tensor>, String> {
+/// What an operation makes of these inputs.
+pub(super) fn run(op: &dyn TypedOp, inputs: Vec<Arc<Tensor>>) -> Result<Arc<Tensor>, String> {
     let inputs = inputs.into_iter().map(IntoTValue::into_tvalue).collect();
     let made = op.eval_out_of_plan(inputs).map_err(reason)?.ok_or("it cannot be computed beforehand")?;
     made.into_iter().next().map(|v| v.into_arc_tensor()).ok_or_else(|| "it makes nothing".into())

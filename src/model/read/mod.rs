@@ -18,7 +18,7 @@ use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::konst::Const;
-use tract_onnx::tract_core::ops::nn::{CoordTransformer, DataFormat, Interpolator, Resize};
+use tract_onnx::tract_core::ops::nn::DataFormat;
 use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8, QuantizeLinearU8};
 
 use super::float::declared;
@@ -156,10 +156,10 @@ impl Reader<'_> {
         if op.is::<MultiBroadcastTo>() && matches!(inputs[0], Meaning::Function(_)) && self.keeps_shape(node) {
             return Ok(inputs[0].clone());
         }
-        if let (Some(resize), [Meaning::Held { .. }, ..]) = (op.downcast_ref::<Resize>(), &inputs[..])
-            && resize.interpolator == Interpolator::Linear
+        if op.name() == "Resize"
+            && let Some(made) = self.linear(node, &inputs)?
         {
-            return self.linear(node, resize, inputs);
+            return Ok(made);
         }
         if is_move(op) {
             return self.moved(node, inputs);
@@ -196,20 +196,25 @@ impl Reader<'_> {
         self.loaded.typed.outlet_fact(node.inputs[0]).is_ok_and(|fact| fact.shape == node.outputs[0].fact.shape)
     }
 
-    /// A picture enlarged a whole number of times by its nearest pixels.
-    fn linear(&mut self, node: &TypedNode, resize: &Resize, inputs: Vec<Meaning>) -> Result<Meaning, String> {
+    /// A tensor enlarged linearly, centre to centre, a whole number of times; none if it is another enlargement.
+    fn linear(&mut self, node: &TypedNode, inputs: &[Meaning]) -> Result<Option<Meaning>, String> {
+        let [Meaning::Held { chain, .. }, rest @ ..] = inputs else { return Ok(None) };
         let shape = shape_of(&node.outputs[0].fact)?;
-        let input = self.input(inputs[0].clone())?;
+        let Ok(input) = self.input(inputs[0].clone()) else { return Ok(None) };
         let size = self.shape(input.tensor);
         let n = shape[2] / size[2];
-        let whole = n > 1 && shape == [1, size[1], n * size[2], n * size[3]] && input.view == View::Plain;
-        if !whole
-            || !matches!(resize.coord_transformer, CoordTransformer::HalfPixel | CoordTransformer::PytorchHalfPixel)
-        {
-            return Err("an enlargement that is not a whole number of times, centre to centre".into());
+        if !chain.is_empty() || n < 2 || shape != [1, size[1], n * size[2], n * size[3]] {
+            return Ok(None);
+        }
+        let constants = rest.iter().filter_map(|meaning| match meaning {
+            Meaning::Constant(c) => Some(c.clone()),
+            _ => None,
+        });
+        if !conv::is_linear(node.op.as_ref(), constants.collect(), &size, n)? {
+            return Ok(None);
         }
         let what = Pending::Spread(conv::linear(size[1], n)?, input, n);
-        Ok(Meaning::Pending { what, low: f32::NEG_INFINITY, high: f32::INFINITY })
+        Ok(Some(Meaning::Pending { what, low: f32::NEG_INFINITY, high: f32::INFINITY }))
     }
 
     /// A tensor that an operation reads, with its view.

@@ -1,0 +1,139 @@
+//! Damage in great numbers, over every kind of input: no panic, no hang, no memory beyond the limits. `BIFOCAL_DAMAGED` is how
+//! many files are damaged in all; `tests/figures` sets a million.
+
+#[path = "support/bodies.rs"]
+mod bodies;
+#[path = "support/counting.rs"]
+mod counting;
+#[path = "support/dice.rs"]
+mod dice;
+#[path = "support/originals.rs"]
+mod originals;
+#[path = "support/scope.rs"]
+mod scope;
+
+use std::time::{Duration, Instant};
+
+use counting::{held, take_peak};
+use dice::Dice;
+use originals::originals;
+
+/// What a damaged file may ask for beside what is held before: the largest picture that is read whole, with what decoders take
+/// beside it. Most of that is asked for only to see whether it could be had.
+const MOST: usize = 5 * (512 << 20);
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Flips bits, sets bytes, repeats and removes pieces, cuts.
+fn damage(dice: &mut Dice, original: &[u8]) -> Vec<u8> {
+    let mut bytes = original.to_vec();
+    for _ in 0..=dice.roll(4) {
+        if bytes.is_empty() {
+            break;
+        }
+        // What a file says of itself stands at its front.
+        let within = if dice.roll(2) == 0 { bytes.len().min(64) } else { bytes.len() };
+        let (at, length) = (dice.roll(within), dice.roll(24));
+        let end = (at + length).min(bytes.len());
+        match dice.roll(7) {
+            0 | 1 => bytes[at] ^= 1 << dice.roll(8),
+            2 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][dice.roll(5)],
+            3 => bytes.truncate(at),
+            4 => drop(bytes.drain(at..end)),
+            5 => {
+                let piece = bytes[at..end].to_vec();
+                bytes.splice(at..at, piece);
+            }
+            _ => bytes[at..end].iter_mut().for_each(|byte| *byte = dice.roll(256) as u8),
+        }
+    }
+    bytes
+}
+
+/// Reads bytes; did it take them?
+type Body = fn(&[u8]) -> bool;
+
+const TEXTS: [(&str, &[u8], Body); 9] = [
+    (
+        "y4m",
+        b"YUV4MPEG2 W7 H5 F30000:1001 Ip A1:1 Cmono XCOLORRANGE=FULL\nFRAME Ip\n01234567890123456789012345678901234",
+        bodies::y4m,
+    ),
+    ("y4m", b"YUV4MPEG2 W2 H2 F25:1 Ip C420mpeg2 XYSCSS=420MPEG2\nFRAME\n012345FRAME\n012345", bodies::y4m),
+    ("uri", b"-?format=nv12&width=640&height=360&range=full&matrix=bt709&fps=30000/1001", bodies::uri),
+    ("uri", b"file://frames/100%25%3F%05d.png?start=7&fps=25", bodies::uri),
+    (
+        "uri",
+        b"spi://0.1?panel=st7789&width=240&height=240&offset=0,80&dc=24&rotate=90&fit=contain&order=bgr",
+        bodies::uri,
+    ),
+    ("uri", b"csi://1?width=640&height=360&fps=30&stride=640&command=cat frames | tee copy", bodies::uri),
+    (
+        "toml",
+        b"source = \"v4l2:///dev/video0\"\nsink = 'drm://'\nmemory = \"32MiB\"\nthreads = 4\ndrop = \"oldest\"\n",
+        bodies::toml,
+    ),
+    ("toml", include_bytes!("../boards/rpi4.toml"), bodies::toml),
+    ("device tree", b"raspberrypi,4-model-b\0brcm,bcm2711\0", bodies::device_tree),
+];
+
+#[test]
+fn damage_of_every_kind() {
+    bodies::silence_fenced_panics();
+    let wanted: usize = std::env::var("BIFOCAL_DAMAGED").map_or(scope::size(20_000, 200_000), |n| n.parse().unwrap());
+    let seed: u64 = std::env::var("BIFOCAL_SEED").map_or(1, |n| n.parse().unwrap());
+    let mut corpus: Vec<(String, Vec<u8>, Body)> = Vec::new();
+    for (name, bytes) in originals() {
+        let kind = name.rsplit('.').next().unwrap_or(name).to_string();
+        if kind == "jpg" && bodies::picture(&bytes) {
+            corpus.push(("mjpeg".into(), jpeg_of_camera(), bodies::mjpeg));
+        }
+        corpus.push((kind, bytes, bodies::picture));
+    }
+    corpus.extend(TEXTS.iter().map(|(kind, bytes, body)| (kind.to_string(), bytes.to_vec(), *body)));
+    for (kind, bytes, body) in &corpus {
+        assert!(body(bytes), "{kind}: the sound file is refused");
+    }
+    let model = include_bytes!("../models/ctnet-nano-x2.onnx");
+    let mut dice = Dice(seed);
+    let (mut held_up, mut slowest, mut most) = (0usize, (Duration::ZERO, String::new()), (0, String::new()));
+    for round in 0..wanted {
+        // A model takes as long as thousands of the others.
+        let (kind, bytes, body) = if round % 2000 == 1999 {
+            ("onnx", damage(&mut dice, model), bodies::model as Body)
+        } else {
+            let (kind, original, body) = &corpus[round % corpus.len()];
+            (kind.as_str(), damage(&mut dice, original), *body)
+        };
+        let (before, begin) = (held(), Instant::now());
+        take_peak();
+        held_up += usize::from(body(&bytes));
+        let (time, bytes) = (begin.elapsed(), take_peak().saturating_sub(before));
+        if time > slowest.0 {
+            slowest = (time, format!("{kind}, round {round} of seed {seed}"));
+        }
+        if bytes > most.0 {
+            most = (bytes, format!("{kind}, round {round} of seed {seed}"));
+        }
+        assert!(time < LONGEST, "{kind}, round {round} of seed {seed}: {time:?}");
+        assert!(bytes < MOST, "{kind}, round {round} of seed {seed}: {bytes} bytes");
+    }
+    assert!(held_up > wanted / 50 && held_up < wanted * 9 / 10, "damage of both kinds: {held_up} of {wanted}");
+    let crates = bodies::FENCED.lock().unwrap();
+    let fenced: usize = crates.values().sum();
+    let by = crates.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ");
+    // What `tests/figures` writes down.
+    println!(
+        "figure: {wanted} damaged files: 0 panics reached a user ({fenced} fenced: {by}), slowest {:.2} s ({}), most memory {} MiB ({}), {held_up} still read",
+        slowest.0.as_secs_f64(),
+        slowest.1,
+        most.0 >> 20,
+        most.1
+    );
+}
+
+fn jpeg_of_camera() -> Vec<u8> {
+    let picture = image::RgbImage::from_fn(48, 32, |x, y| image::Rgb([x as u8 * 5, y as u8 * 7, 90]));
+    let mut whole = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut whole, 80).encode_image(&picture).unwrap();
+    whole
+}
