@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::geom::Size;
-use crate::plan::{Class, Need, Routing, Silent};
+use crate::plan::{Class, Routing, Silent, StepRoute};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Bits of a word.
@@ -108,9 +108,9 @@ pub struct Routes {
 const ALIGNED: usize = 4;
 
 impl Routes {
-    /// Ranges of columns, in input pixels, where a Step that is needed so makes `rows` (of the input) of a sub-frame of
-    /// `size`. `into` has room for one range for each window.
-    pub fn columns(&self, need: Need, granule: usize, rows: Range<usize>, size: Size, into: &mut Vec<Range<usize>>) {
+    /// Ranges of columns, in input pixels, where a Step makes `rows` (of the input) of a sub-frame of `size`. `into` has room for one range for each window.
+    pub fn columns(&self, route: &StepRoute, rows: Range<usize>, size: Size, into: &mut Vec<Range<usize>>) {
+        let StepRoute { made: need, granule, gap, .. } = *route;
         into.clear();
         if need.all || self.whole {
             return into.push(0..size.width);
@@ -122,7 +122,7 @@ impl Routes {
             self.map.ranges(plane, first..last, size.width / window, true, |range| {
                 let start = (range.start * window).saturating_sub(reach) / aligned * aligned;
                 let end = (range.end * window + reach).next_multiple_of(aligned).min(size.width);
-                insert(into, start..end);
+                insert(into, start..end, gap);
             });
         };
         if let Some(reach) = need.shown {
@@ -145,10 +145,10 @@ impl Routes {
     }
 }
 
-/// Adds a range to ranges in ascending order that do not touch, so that they stay so.
-fn insert(ranges: &mut Vec<Range<usize>>, new: Range<usize>) {
-    let first = ranges.partition_point(|range| range.end < new.start);
-    let last = ranges.partition_point(|range| range.start <= new.end);
+/// Adds a range to ranges in ascending order that are more than `gap` apart, so that they stay so.
+fn insert(ranges: &mut Vec<Range<usize>>, new: Range<usize>, gap: usize) {
+    let first = ranges.partition_point(|range| range.end + gap < new.start);
+    let last = ranges.partition_point(|range| range.start <= new.end + gap);
     if first == last {
         return ranges.insert(first, new);
     }

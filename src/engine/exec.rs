@@ -135,7 +135,7 @@ impl<'a> StepRunner<'a> {
         for unit in units {
             let (first, last) = (step.rows_done(unit, count), step.rows_done(unit + 1, count));
             let rows = first * den / num..(last * den).div_ceil(num);
-            routes.columns(route.made, route.granule, rows.clone(), size, &mut columns);
+            routes.columns(route, rows.clone(), size, &mut columns);
             for columns in &columns {
                 self.unit(step, unit, columns.clone(), reads, writes, scratch);
                 let covered = step.mac_columns.of(self.covered(step, columns.clone()).len());

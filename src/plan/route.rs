@@ -7,6 +7,9 @@ use super::Plan;
 use super::step::{Kind, Step};
 use crate::model::Ratio;
 
+/// What calling a kernel costs, in multiply-adds.
+const CALL: usize = 32 << 10;
+
 /// What a window of the grid gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Class {
@@ -66,6 +69,8 @@ pub struct StepRoute {
     pub silent: Option<Silent>,
     /// Ranges of columns, in input pixels, are multiples of this.
     pub granule: usize,
+    /// Columns between two ranges that cost less than calling the kernel once more: they are computed, too.
+    pub gap: usize,
 }
 
 /// The routes of a plan.
@@ -121,7 +126,7 @@ impl Plan {
             {
                 wanted[skip.buffer].join(own);
             }
-            routes.push(StepRoute { made, wanted: own, silent, granule });
+            routes.push(StepRoute { made, wanted: own, silent, granule, gap: CALL / self.column_cost(step) });
         }
         routes.reverse();
         let ahead = routes.iter().map(|r| r.made.most().max(r.wanted.most())).max().unwrap_or(0);
@@ -145,6 +150,13 @@ impl Plan {
                 _ => return None,
             }
         }
+    }
+
+    /// What an input pixel's column of a unit costs, in multiply-adds; a byte to requantise and write counts as 32.
+    fn column_cost(&self, step: &Step) -> usize {
+        let (buffer, macs) = (&self.buffers[step.write], step.mac_columns);
+        let bytes = 32 * buffer.stride * step.unit_rows * buffer.columns.num / buffer.columns.den;
+        (step.macs * macs.num / macs.den + bytes).max(1)
     }
 
     /// Input pixels that a pixel of each of the Step's tensors divides.
