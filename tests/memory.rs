@@ -9,7 +9,8 @@ mod tree;
 
 use std::sync::Mutex;
 
-use bifocal::{Branches, Budget, Engine, Options, PixelFormat, Plane, PlaneMut, Size, Tile, YuvFormat, survey};
+use bifocal::internals::plan::Class;
+use bifocal::{Budget, Engine, Options, PixelFormat, Plane, PlaneMut, Size, Tile, YuvFormat, survey};
 use counting::{calls, held};
 use support::{picture, tiny};
 
@@ -25,7 +26,9 @@ fn cases() -> Vec<Options> {
     for &(threads, tile) in shapes {
         for (size, format) in [(wide, PixelFormat::Rgb8), (Size::new(33, 70), PixelFormat::Gray8)] {
             let case = Options::new(size, format).with_threads(threads).with_tile(tile).with_budget(Budget::mib(64));
-            cases.push(case.clone().with_branches(Branches::Auto));
+            let windows = size.width.div_ceil(16) * size.height.div_ceil(16);
+            let classes = [Class::Full, Class::Plain, Class::Structure, Class::Plain, Class::Full];
+            cases.push(case.clone().with_classes(classes.into_iter().cycle().take(windows).collect(), false));
             cases.push(case);
         }
     }

@@ -139,8 +139,8 @@ fn work_is_counted() {
 
 #[test]
 fn effort_buys_work() {
-    let model = Model::embedded().unwrap();
-    let base = options(320, 240, PixelFormat::Gray8);
+    let model = Model::named("ctnet-base-x2").unwrap().unwrap();
+    let base = options(208, 112, PixelFormat::Gray8);
     let rows = picture("towers.png", base.size, base.format);
     let auto = |effort| base.clone().with_branches(Branches::Auto).with_effort(effort);
     let shares: Vec<f64> = (0..=100).step_by(10).map(|effort| share(&model, &auto(effort), &rows)).collect();
@@ -155,10 +155,13 @@ fn effort_buys_work() {
 
 #[test]
 fn a_file_without_thresholds_says_so() {
-    let model = Model::named("ctnet-nano-x2").unwrap().unwrap();
-    let options = options(32, 32, PixelFormat::Gray8).with_branches(Branches::Auto);
-    let error = Engine::prepare(&model, &options).expect_err("nano has one branch").to_string();
-    assert!(error.contains("ctnet-nano-x2") && error.contains("thresholds"), "{error}");
+    for name in ["ctnet-nano-x2", "ctnet-tiny-x2"] {
+        let model = Model::named(name).unwrap().unwrap();
+        let options = options(32, 32, PixelFormat::Gray8).with_branches(Branches::Auto);
+        let error =
+            Engine::prepare(&model, &options).expect_err("it has not learnt with windows that get less").to_string();
+        assert!(error.contains(name) && error.contains("thresholds"), "{error}");
+    }
 }
 
 #[test]
@@ -166,7 +169,7 @@ fn effort_is_for_auto() {
     for (arguments, said) in [
         (&["--effort", "40"][..], "--effort is for --branches auto"),
         (&["--branches", "cnn", "--effort", "40"], "--effort is for --branches auto"),
-        (&["--branches", "auto", "--effort", "101"], "101"),
+        (&["--branches", "auto", "--effort", "101", "-m", "ctnet-base-x2"], "101"),
         (&["--branches", "auto", "-m", "ctnet-nano-x2"], "no thresholds"),
     ] {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bifocal"));

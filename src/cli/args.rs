@@ -299,7 +299,7 @@ pub(super) struct EngineArgs {
     pub(super) branches: Option<Branches>,
 
     /// How much `--branches auto` may compute, from 0, the bicubic filter alone, to 100, both branches everywhere; about so
-    /// many percent of the multiply-adds on an ordinary photograph [default: 60]
+    /// many percent of the multiply-adds on an ordinary photograph [default: 40]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(super) effort: Option<u8>,
 

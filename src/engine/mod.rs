@@ -40,7 +40,7 @@ pub use report::{BufferReport, Report, StepReport};
 pub const MOST_THREADS: usize = 16;
 
 /// Effort of [`Branches::Auto`] where none is asked for.
-pub const DEFAULT_EFFORT: u8 = 60;
+pub const DEFAULT_EFFORT: u8 = 40;
 
 /// What to prepare for.
 #[non_exhaustive]
