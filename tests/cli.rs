@@ -340,6 +340,21 @@ fn formats_that_cannot_hold_the_picture() {
     assert_eq!(names(folder.path()), ["alpha.png", "colour.png", "wide.png"]);
 }
 
+/// A budget that makes a frame many times the work is one that `plan` names a better one for.
+#[test]
+fn what_a_small_budget_costs_is_said() {
+    let plan = |memory: &str| {
+        let args = ["plan", "--size", "1200x800", "-j", "1", "--mem", memory];
+        let told = String::from_utf8(succeeds(run(&args)).stdout).unwrap();
+        (told, json(run(&[&args[..], &["--format", "json"]].concat())))
+    };
+    let (told, small) = plan("1.5MiB");
+    let overhead = small["mac_overhead"].as_f64().unwrap();
+    assert!(overhead > 10.0 && told.contains(&format!("{overhead:.1} times")), "{told}");
+    let (told, roomy) = plan(&small["roomy_budget_bytes"].to_string());
+    assert!(roomy["mac_overhead"].as_f64().unwrap() < 1.5 && !told.contains("for want of memory"), "{told}");
+}
+
 #[test]
 fn places_that_cannot_be_written() {
     let folder = TempDir::new().unwrap();
