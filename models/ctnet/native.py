@@ -19,6 +19,7 @@ from .family import NAMES, build
 from .layers import WINDOW, Rounding, TorchOps
 from .network import CTNet
 
+MODELS = Path(__file__).resolve().parents[1]
 SOURCES = [str(Path(__file__).parent / "compiled" / name) for name in ("plan.cpp", "soap.cpp")]
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-std=c++17", "-shared", "-fPIC")
 CONV, ADD, TO_DEPTH, TO_SPACE, ATTENTION, POOL, GATE, CLIP, ROUND, BOUND, LOSS = range(11)
@@ -260,11 +261,12 @@ def compare(net, native, ops=TorchOps, size=64, batch=2, quantised=False):
 
 
 def main():
-    """`models/check`: is the compiled code right on this processor?"""
-    for name in NAMES:
+    """`models/check`: is the compiled code right on this processor, for the files that it trains?"""
+    for name in (n for n in NAMES if (MODELS / f"{n}.onnx").exists()):
         torch.manual_seed(1)
         net = build(name)
-        if not isinstance(net, CTNet):
+        # Base learns on a GPU: from random weights, roundings that differ leave nothing to compare after so many layers.
+        if not isinstance(net, CTNet) or "-base-" in name:
             continue
         native = Native(net, precise=True)
         for net.squared in (True, False):
