@@ -2,26 +2,23 @@
 
 #[path = "support/counting.rs"]
 mod counting;
+#[path = "support/live.rs"]
+mod scene;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bifocal::internals::engine::{self, Engine};
 use bifocal::internals::frame::FrameFormat;
 use bifocal::internals::io::{FrameSink, Shown, SourceUri, WriteError};
-use bifocal::internals::live::{self, DropPolicy, OnError, Options, Upscaler, Wish};
+use bifocal::internals::live::{self, Upscaler, Wish};
 use bifocal::internals::model::Model;
 use counting::calls;
-
-/// The counter is everybody's: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use scene::{OPTIONS, alone};
 
 fn bifocal(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bifocal"));
@@ -135,14 +132,7 @@ fn frames_with_text_allocate_nothing() {
     let source = uri.parse::<SourceUri>().unwrap().open().unwrap();
     let from = source.clip().format;
     let to = FrameFormat { size: from.size.scaled(2), ..from };
-    let options = Options {
-        queue: 1,
-        drop: DropPolicy::Never,
-        compare: false,
-        on_error: OnError::Stop,
-        frames: None,
-        duration: None,
-    };
+    let options = OPTIONS;
     let engine = Engine::prepare(&model, &engine::Options::new(from.size, live::engine_format(&from))).unwrap();
     let read = Arc::new(AtomicUsize::new(0));
     let (own, path) = (Arc::clone(&read), file.clone());

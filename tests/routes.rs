@@ -1,12 +1,15 @@
 //! Windows of different classes: the bytes are those of a frame computed whole, with zeros where the map says so, for every
 //! level, tile, thread count and budget.
 
+#[path = "support/dice.rs"]
+mod dice;
 mod support;
 
 use std::sync::Arc;
 
 use bifocal::internals::plan::Class;
 use bifocal::{Branches, Budget, Engine, Level, Model, Options, PixelFormat, Size, Tile, survey};
+use dice::Dice;
 use support::{picture, upscale};
 
 const WINDOW: usize = 16;
@@ -15,28 +18,17 @@ fn options(width: usize, height: usize, format: PixelFormat) -> Options {
     Options::new(Size::new(width, height), format).with_budget(Budget::mib(256))
 }
 
-/// Numbers that look random and are the same every time.
-fn random(seed: u64) -> impl FnMut(u64) -> u64 {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    move |below| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 33) % below
-    }
-}
-
 /// Classes of all windows; with `spread` most of one class, else all alike.
 fn map(size: Size, seed: u64) -> Arc<[Class]> {
-    let mut next = random(seed + 1);
+    let mut dice = Dice(seed + 1);
     let odds = [[1, 1, 1], [1, 4, 20], [20, 4, 1], [1, 0, 12], [0, 1, 12], [1, 12, 0]][seed as usize % 6];
     let windows = size.width.div_ceil(WINDOW) * size.height.div_ceil(WINDOW);
-    let class = |n: u64| match n {
+    let class = |n: usize| match n {
         n if n < odds[0] => Class::Full,
         n if n < odds[0] + odds[1] => Class::Structure,
         _ => Class::Plain,
     };
-    (0..windows).map(|_| class(next(odds.iter().sum()))).collect()
+    (0..windows).map(|_| class(dice.roll(odds.iter().sum()))).collect()
 }
 
 fn uniform(size: Size, class: Class) -> Arc<[Class]> {

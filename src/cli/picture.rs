@@ -117,6 +117,7 @@ fn stream(
 ) -> Result<(), Failure> {
     let Size { width, height } = source.size();
     let channels = source.format().channels();
+    let mut seen = Vec::new();
     loop {
         sink.begin_frame(source.delay());
         let mut deep = sink.is_deep().then(|| Deep::new(channels, width, height, scale));
@@ -125,7 +126,8 @@ fn stream(
                 None => engine.push_row(row, |out| sink.write_row(out))?,
                 Some(deep) => {
                     // The row is lent twice: what the engine sees, and what it stands for.
-                    let seen = row.to_vec();
+                    seen.clear();
+                    seen.extend_from_slice(row);
                     deep.push(source.deep_row(), &seen);
                     engine.push_row(&seen, |out| deep.row(out, |out| sink.write_deep_row(out)))?;
                 }
