@@ -141,7 +141,7 @@ fn millis(time: Duration) -> f64 {
 
 fn run(engine: &mut Engine, pixels: &[u8], row_bytes: usize) -> Result<(), String> {
     for row in pixels.chunks_exact(row_bytes) {
-        let done = engine.push_row(row, |out| -> Result<(), Infallible> {
+        let done = engine.push_row(row, |_, out| -> Result<(), Infallible> {
             black_box(out);
             Ok(())
         });

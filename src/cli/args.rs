@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::failure::Failure;
 use super::shard::Shard;
 use crate::board::Machine;
+use crate::engine::Tolerance;
 use crate::geom::Size;
 use crate::io::{Encoding, MAX_SIDE, parse_duration};
 use crate::kernels::Level;
@@ -206,6 +208,11 @@ pub(super) struct Live {
     #[arg(long)]
     pub(super) resume: bool,
 
+    /// Leave windows as they are that stand still: off, auto (what differs by no more than noise), or within N levels; 0 is exact
+    /// [default: auto for cameras, else 0 where the budget has room for it]
+    #[arg(long, value_name = "off|auto|N")]
+    pub(super) still: Option<Standing>,
+
     /// What becomes of pictures and frames that are damaged or missing; skipped and repeated ones are counted [default: stop]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) on_error: Option<OnError>,
@@ -237,6 +244,25 @@ pub(super) struct Live {
     /// How to print statistics, on standard error, and the list
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
+}
+
+/// Which windows count as still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing(pub(super) Option<Tolerance>);
+
+impl FromStr for Standing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            "auto" => Ok(Self(Some(Tolerance::Noise))),
+            _ => match text.parse() {
+                Ok(levels) => Ok(Self(Some(Tolerance::Levels(levels)))),
+                Err(_) => Err("write off, auto, or levels from 0 to 255".into()),
+            },
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

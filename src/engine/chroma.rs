@@ -50,11 +50,11 @@ impl Chroma {
         (self.to.width * self.channels, self.to.height)
     }
 
-    /// Upscales all planes, which have the shapes above.
-    pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) {
+    /// Upscales those rows of all planes, which have the shapes above, for which `made` says so.
+    pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>], made: impl Fn(usize) -> bool) {
         let ((from, _), (to, rows)) = (self.input_shape(), self.output_shape());
         for (input, output) in input.iter().zip(output) {
-            for y in 0..rows {
+            for y in (0..rows).filter(|y| made(*y)) {
                 self.filter.row_from(|y| input.row(y, from), y, output.row(y, to));
             }
         }

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::int8::Row;
+use super::prepare::watch_bytes;
 use super::pixels::{from_rgb, to_rgb};
 use super::{Options, PrepareError, PushError, Report};
 use crate::frame::{Colour, Enlarger, PixelFormat};
@@ -77,7 +78,8 @@ impl Choice {
             1 => 0,
             n => Enlarger::bytes(network.channels, options.size, n) + width * network.channels,
         };
-        self.bytes + colour + enlarger + network.factor() * width * options.format.channels() + FIXED
+        let watch = watch_bytes(options, options.size.width.max(options.size.height));
+        self.bytes + colour + enlarger + watch + network.factor() * width * options.format.channels() + FIXED
     }
 }
 
@@ -238,7 +240,7 @@ impl FloatRunner {
         &mut self,
         mut row: Row<'_>,
         format: PixelFormat,
-        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
         let channels = self.network.channels;
         let bytes = self.size.width * channels;
@@ -268,7 +270,7 @@ impl FloatRunner {
         &mut self,
         row: &mut Row<'_>,
         format: PixelFormat,
-        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
         while let Some(rows) = self.band().map_err(PushError::Network)? {
             for y in rows.start..rows.end {
@@ -276,7 +278,7 @@ impl FloatRunner {
                     1 => row.colour.row(y, self.row(y), row.out),
                     _ => from_rgb(format, self.row(y), y, row.colour, row.out),
                 }
-                emit(row.out).map_err(PushError::Receiver)?;
+                emit(y, row.out).map_err(PushError::Receiver)?;
             }
         }
         Ok(())

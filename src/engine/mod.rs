@@ -16,6 +16,7 @@ mod report;
 mod router;
 mod runner;
 mod scheduler;
+mod still;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -35,6 +36,8 @@ use int8::{Int8, Row};
 use router::Rule;
 
 pub use report::{BufferReport, Report, StepReport};
+pub use still::{Still, Tolerance};
+pub(crate) use still::{Shape, Watch};
 
 /// Most threads: beyond these more help no network this small.
 pub const MOST_THREADS: usize = 16;
@@ -66,6 +69,11 @@ pub struct Options {
     pub branches: Branches,
     /// Work that [`Branches::Auto`] may do, from 0 to 100: at 100 every window gets both branches.
     pub effort: u8,
+    /// Leave windows of whole frames as they are that stand still. [`Engine::upscale`] then writes those alone that it makes
+    /// anew: the planes that it writes to must be as it has left them.
+    pub still: Option<Still>,
+    /// Does the caller say which windows stand still?
+    pub(crate) told: bool,
     /// Classes of the windows, in the place of those that the picture suggests.
     #[doc(hidden)]
     pub classes: Option<Classes>,
@@ -95,6 +103,8 @@ impl Options {
             level: Level::best(),
             branches: Branches::Both,
             effort: DEFAULT_EFFORT,
+            still: None,
+            told: false,
             classes: None,
         }
     }
@@ -133,6 +143,24 @@ impl Options {
     /// With another effort for [`Branches::Auto`].
     pub fn with_effort(self, effort: u8) -> Self {
         Self { effort, ..self }
+    }
+
+    /// With windows left as they are that stand still.
+    pub fn with_still(self, still: Still) -> Self {
+        Self { still: Some(still), ..self }
+    }
+
+    /// Planes of a frame.
+    fn shapes(&self) -> Vec<Shape> {
+        let Size { width, height } = self.size;
+        let mut shapes = vec![Shape { width, height, channels: self.format.channels(), subsampling: (1, 1) }];
+        if let Some(format) = self.yuv {
+            let (planes, channels) = format.chroma_planes();
+            let (across, down) = format.layout().subsampling();
+            let (width, height) = (width.div_ceil(across), height.div_ceil(down));
+            shapes.resize(1 + planes, Shape { width, height, channels, subsampling: (across, down) });
+        }
+        shapes
     }
 
     /// With given classes.
@@ -197,8 +225,8 @@ pub enum PushError<E> {
         /// Bytes of a row.
         needed: usize,
     },
-    /// The engine is prepared for YUV frames, which have no rows of pixels.
-    #[error("the engine takes whole YUV frames, not rows")]
+    /// The engine is prepared for YUV frames, which have no rows of pixels, or for windows that stand still in whole frames.
+    #[error("the engine takes whole frames, not rows")]
     WholeFrames,
     /// A network that runs in floats failed; the frame is forgotten.
     #[error("the network failed: {0}")]
@@ -283,7 +311,10 @@ fn way<'m>(model: &'m Model, options: &Options) -> Result<Way<'m>, PrepareError>
         return Ok(Way::Float(Cow::Borrowed(network)));
     }
     match Plan::new(model, options.branches, options.level) {
-        Ok(plan) if rule(model, options)?.is_some() => {
+        Ok(plan) => match rule(model, options)? {
+            None => Ok(Way::Int8(plan)),
+            Some(Rule::Full) => Ok(Way::Int8(plan.routed_whole())),
+            Some(_) => {
             let unsupported = |reason| PlanError::Unsupported {
                 model: model.metadata().name.clone(),
                 node: "output".into(),
@@ -291,8 +322,8 @@ fn way<'m>(model: &'m Model, options: &Options) -> Result<Way<'m>, PrepareError>
             };
             let given = model.zeroed(Branches::Cnn).unwrap_or_default();
             Ok(Way::Int8(plan.routed(&model.zeroed(Branches::Transformer)?, &given).map_err(unsupported)?))
-        }
-        Ok(plan) => Ok(Way::Int8(plan)),
+            }
+        },
         Err(refused @ PlanError::Unsupported { .. }) if options.branches == Branches::Both => {
             let network = model.float_instead()?.ok_or(refused)?;
             Ok(Way::Float(Cow::Owned(network)))
@@ -306,6 +337,7 @@ fn rule(model: &Model, options: &Options) -> Result<Option<Rule>, ModelError> {
     Ok(match (&options.classes, options.branches) {
         (Some(given), _) => Some(Rule::Given(Arc::clone(&given.windows))),
         (None, Branches::Auto) => Some(Rule::Energy(model.thresholds(options.effort)?)),
+        (None, _) if options.still.is_some() => Some(Rule::Full),
         (None, _) => None,
     })
 }
@@ -352,6 +384,8 @@ pub struct Engine {
     chroma: Option<Chroma>,
     /// One output row.
     out: Vec<u8>,
+    /// What stands still, where the engine looks for itself.
+    watch: Option<Box<Watch>>,
     /// Source rows of this frame that were pushed.
     pushed: usize,
 }
@@ -389,7 +423,12 @@ impl Engine {
         let colour = Colour::new(options.format, width, height, scale, kept, options.level);
         let chroma = options.yuv.map(|format| Chroma::new(format, options.siting, options.size, scale, options.level));
         let out = vec![0; scale * width * options.format.channels()];
-        let mut engine = Self { options: options.clone(), report, path, scale, colour, chroma, out, pushed: 0 };
+        let options = options.clone();
+        let mut engine = Self { options, report, path, scale, colour, chroma, out, watch: None, pushed: 0 };
+        engine.watch = engine.options.still.filter(|_| !engine.options.told).map(|still| {
+            let (window, reach) = engine.windows();
+            Box::new(Watch::new(still, engine.options.size, &engine.options.shapes(), window, reach))
+        });
         engine.reset();
         Ok(engine)
     }
@@ -402,6 +441,11 @@ impl Engine {
     /// The kernels in use.
     pub fn level(&self) -> Level {
         self.options.level
+    }
+
+    /// How windows that stand still are left as they are.
+    pub(crate) fn still(&self) -> Option<Still> {
+        self.options.still
     }
 
     /// The tile and memory plan.
@@ -434,6 +478,23 @@ impl Engine {
         }
     }
 
+    /// The side of a window, and how many around one that has changed are made anew; all where it is none.
+    pub(crate) fn windows(&self) -> (usize, Option<usize>) {
+        let Size { width, height } = self.options.size;
+        match &self.path {
+            Path::Int8(int8) => int8.windows().map_or((width.max(height), None), |(window, reach)| (window, Some(reach))),
+            Path::Float(_) => (width.max(height), None),
+        }
+    }
+
+    /// Which windows the next frame makes anew, row by row of windows, where it is told. Rows of pixels are given for those
+    /// rows of windows alone in which one is, and of these what lies in one is of use. Nothing need be pushed where none is.
+    pub(crate) fn mark(&mut self, fresh: &[bool]) {
+        if let Path::Int8(int8) = &mut self.path {
+            int8.mark(fresh);
+        }
+    }
+
     /// Forgets a frame that was pushed in part.
     pub fn reset(&mut self) {
         self.pushed = 0;
@@ -451,35 +512,74 @@ impl Engine {
     /// frame is forgotten; a row of the wrong length changes nothing.
     pub fn push<E>(&mut self, row: &[u8], emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), PushError<E>> {
         let needed = self.options.size.width * self.options.format.channels();
-        if self.chroma.is_some() {
+        if self.chroma.is_some() || self.options.still.is_some() {
             return Err(PushError::WholeFrames);
         }
         if row.len() != needed {
             return Err(PushError::RowLength { given: row.len(), needed });
         }
-        self.push_row(row, emit)
+        let mut emit = emit;
+        self.push_row(row, |_, row| emit(row))
     }
 
     /// Upscales a whole frame from and to memory of the caller's, read where it lies. `input` and `output` have the planes of
     /// the format that the engine is prepared for, in its order: one of [`Options::format`], or those of [`Options::yuv`].
-    /// Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten.
+    /// Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten. With
+    /// [`Options::still`], what has not changed is not written.
     pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
         self.check(input, output)?;
         if self.pushed > 0 {
             self.reset();
         }
-        let (size, to, channels) = (self.options.size, self.output_size(), self.options.format.channels());
-        let mut y = 0;
+        let Some(mut watch) = self.watch.take() else { return self.make(input, output, None) };
+        let any = watch.look(input, 1);
+        self.mark(watch.fresh());
+        let done = if any { self.make(input, output, Some(&watch)) } else { Ok(()) };
+        if done.is_err() {
+            watch.forget();
+        }
+        self.watch = Some(watch);
+        done
+    }
+
+    /// Makes a frame, of which what stands still is left as it is.
+    fn make(
+        &mut self,
+        input: &[Plane<'_>],
+        output: &mut [PlaneMut<'_>],
+        watch: Option<&Watch>,
+    ) -> Result<(), FrameError> {
+        let (size, channels) = (self.options.size, self.options.format.channels());
+        let (scale, row_bytes) = (self.scale, size.width * channels);
+        let made = row_bytes * scale;
         for source in 0..size.height {
-            let done = self.push_row(input[0].row(source, size.width * channels), |row| -> Result<(), Infallible> {
-                output[0].row(y, to.width * channels).copy_from_slice(row);
-                y += 1;
+            let source = match watch {
+                Some(watch) => &watch.held(0)[source * row_bytes..][..row_bytes],
+                None => input[0].row(source, row_bytes),
+            };
+            let done = self.push_row(source, |y, row| -> Result<(), Infallible> {
+                let out = output[0].row(y, made);
+                match watch {
+                    None => out.copy_from_slice(row),
+                    Some(watch) => watch.ranges(y / scale).for_each(|columns| {
+                        let columns = columns.start * scale * channels..columns.end * scale * channels;
+                        out[columns.clone()].copy_from_slice(&row[columns]);
+                    }),
+                }
                 Ok(())
             });
             done.map_err(|error| FrameError::Network(error.network()))?;
         }
-        if let Some(chroma) = &mut self.chroma {
-            chroma.upscale(&input[1..], &mut output[1..]);
+        match (&mut self.chroma, watch, self.options.yuv) {
+            (Some(chroma), Some(watch), Some(format)) => {
+                let (from, _) = chroma.input_shape();
+                let planes: heapless::Vec<Plane<'_>, 2> =
+                    (1..=chroma.planes()).map(|plane| Plane::new(watch.held(plane), from)).collect();
+                let (_, down) = format.layout().subsampling();
+                chroma.upscale(&planes, &mut output[1..], |y| watch.ranges(y * down / scale).next().is_some());
+            }
+            (Some(chroma), ..) => chroma.upscale(&input[1..], &mut output[1..], |_| true),
+            (None, ..) => {}
         }
         Ok(())
     }
@@ -509,11 +609,11 @@ impl Engine {
         Ok(())
     }
 
-    /// [`Engine::push`] of a row that has the length of the frame's rows.
+    /// [`Engine::push`] of a row that has the length of the frame's rows; output rows come with their numbers.
     pub(crate) fn push_row<E>(
         &mut self,
         row: &[u8],
-        mut emit: impl FnMut(&[u8]) -> Result<(), E>,
+        mut emit: impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
         let Self { colour, out, options, pushed, .. } = self;
         let height = options.size.height;

@@ -7,6 +7,7 @@ use super::layout::Layout;
 use super::report::{BufferReport, StepReport};
 use super::router::Router;
 use super::runner::STACK;
+use super::still::Watch;
 use super::{Options, PrepareError, Report};
 use crate::frame::Colour;
 use crate::geom::Size;
@@ -112,7 +113,7 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
     let routed = plan.routing.as_ref().map_or(0, |routing| {
         Router::bytes(options.size, plan.scale, routing, held) + ClassMap::bytes(size, routing.window)
     });
-    let ranges = plan.routing.as_ref().map_or(0, |routing| size.width / routing.window + 1);
+    let ranges = plan.routing.as_ref().map_or(0, |routing| size.width.div_ceil(routing.window) + 1);
     let scratch = Scratch::new(plan, options.level, ranges).bytes();
     let colour = colour_bytes(plan, options, kept);
     let shown = plan.shown_bytes(options.size.width);
@@ -124,9 +125,16 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
         + colour
         + out
         + routed
+        + plan.routing.as_ref().map_or(0, |routing| watch_bytes(options, routing.window))
         + bands.map_or(0, |(i, o)| i + o)
         + FIXED;
     Choice { grid, layout, bands, kept, held, bytes }
+}
+
+/// What watching for windows that stand still allocates.
+pub fn watch_bytes(options: &Options, window: usize) -> usize {
+    let watched = options.still.is_some() && !options.told;
+    if watched { Watch::bytes(options.size, &options.shapes(), window) } else { 0 }
 }
 
 /// What colour and chroma allocate when so many source rows are kept.

@@ -1,16 +1,20 @@
 //! Which window gets what: from the picture, as its rows arrive.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::classes::ClassMap;
+use super::classes::{ClassMap, Mark};
 use crate::frame::{Axis, PlaneFilter};
 use crate::geom::{Rect, Size};
 use crate::kernels::Level;
 use crate::plan::{Class, Routing};
+use crate::tile::Grid;
 
 /// How classes are chosen.
 #[derive(Clone, Debug)]
 pub enum Rule {
+    /// All are `full`.
+    Full,
     /// By a window's energy: `full` from the first, `plain` below the second.
     Energy([u32; 2]),
     /// They are given, row of windows by row of windows.
@@ -24,9 +28,14 @@ pub struct Router {
     window: usize,
     /// See [`Routing::ahead`].
     ahead: usize,
+    /// See [`Routing::near`].
+    near: usize,
     /// Padded to the window grid.
     frame: Size,
+    /// Do tiles begin where windows do? Else they are made as a whole.
+    aligned: bool,
     classes: Vec<Class>,
+    marks: Vec<Mark>,
     energies: Vec<u32>,
     /// Rows that the network sees: those that wait until the classes below them are known, and those that the filter
     /// needs. Bands of tiles keep their own.
@@ -42,20 +51,34 @@ impl Router {
     /// Bytes that [`Router::new`] allocates.
     pub fn bytes(size: Size, scale: usize, routing: &Routing, rows: usize) -> usize {
         let (frame, axis) = (size.padded(routing.window), Axis::centred(scale));
-        let windows = frame.area() / routing.window.pow(2) + size_of::<u32>() * frame.width / routing.window;
-        windows + rows * frame.width + scale * size.width + PlaneFilter::bytes(1, size, axis, axis)
+        let columns = frame.width / routing.window;
+        let windows = (size_of::<Class>() + size_of::<Mark>()) * columns * (frame.height / routing.window);
+        let filter = scale * size.width + PlaneFilter::bytes(1, size, axis, axis);
+        windows + size_of::<u32>() * columns + rows * frame.width + filter
     }
 
-    /// For pictures of `size`; keeps so many rows.
-    pub fn new(rule: Rule, size: Size, scale: usize, routing: &Routing, rows: usize, level: Level) -> Self {
-        let (frame, axis) = (size.padded(routing.window), Axis::centred(scale));
-        let windows = Size::new(frame.width / routing.window, frame.height / routing.window);
+    /// For pictures of `size`, which the network sees as frames of `grid`; keeps so many rows.
+    pub fn new(
+        rule: Rule,
+        size: Size,
+        grid: &Grid,
+        scale: usize,
+        routing: &Routing,
+        rows: usize,
+        level: Level,
+    ) -> Self {
+        let (axis, frame) = (Axis::centred(scale), grid.frame);
+        let aligned = grid.tile == frame || [grid.halo, grid.tile.width, grid.tile.height].iter().all(|n| n.is_multiple_of(routing.window));
+        let windows = Size::new(frame.width.div_ceil(routing.window), frame.height.div_ceil(routing.window));
         Self {
             rule,
             window: routing.window,
             ahead: routing.ahead,
+            near: routing.near,
             frame,
+            aligned,
             classes: vec![Class::Full; windows.area()],
+            marks: vec![Mark::MADE; windows.area()],
             energies: vec![0; windows.width],
             ring: vec![0; rows * frame.width],
             arrived: 0,
@@ -77,19 +100,54 @@ impl Router {
         let rows = self.ring.len() / width;
         fill(&mut self.ring[self.arrived % rows * width..][..width]);
         self.arrived += 1;
-        if self.arrived.is_multiple_of(self.window) {
+        if self.arrived.is_multiple_of(self.window) || self.arrived == self.frame.height {
             let ring = std::mem::take(&mut self.ring);
-            let row = self.arrived / self.window - 1;
+            let row = (self.arrived - 1) / self.window;
             self.choose(row, |y| &ring[y % rows * width..][..width]);
             self.ring = ring;
-            map.set(row, self.row_of(row));
+            let own = self.row_of(row);
+            map.set(row, &self.classes[own.clone()], &self.marks[own]);
         }
+    }
+
+    /// Which windows the next frame makes anew, row by row of windows.
+    pub fn mark(&mut self, fresh: &[bool], map: &ClassMap) {
+        let columns = self.energies.len();
+        let all = !self.aligned || fresh.iter().all(|fresh| *fresh);
+        map.set_all(all && matches!(self.rule, Rule::Full));
+        let rows = fresh.len() / columns;
+        for (window, mark) in self.marks.iter_mut().enumerate() {
+            let (row, column) = (window / columns, window % columns);
+            let within = |at: usize, end: usize| at.saturating_sub(self.near)..(at + self.near + 1).min(end);
+            let any = |y: usize| fresh[y * columns..][within(column, columns)].contains(&true);
+            *mark = Mark { fresh: fresh[window], near: fresh[window] || within(row, rows).any(any) };
+        }
+        // What is made anew below matters to rows above it; classes follow as rows arrive. Tiles are told their own.
+        if !self.ring.is_empty() {
+            for row in 0..rows {
+                let own = self.row_of(row);
+                map.set(row, &self.classes[own.clone()], &self.marks[own]);
+            }
+        }
+    }
+
+    /// Is output row `y` in a row of windows of which one is made anew?
+    pub fn is_made(&self, y: usize) -> bool {
+        self.marks[self.row_of(y / self.scale / self.window)].iter().any(|mark| mark.fresh)
+    }
+
+    /// Is a window of this part of the frame made anew?
+    pub fn is_made_in(&self, part: &Rect) -> bool {
+        let columns = part.x.start / self.window..part.x.end.div_ceil(self.window);
+        let mut rows = part.y.start / self.window..part.y.end.div_ceil(self.window);
+        rows.any(|row| self.marks[self.row_of(row)][columns.clone()].iter().any(|mark| mark.fresh))
     }
 
     /// The next row for the network, if the classes that it needs are known; it counts as taken.
     pub fn next(&mut self) -> Option<&[u8]> {
-        let known = self.arrived / self.window * self.window;
-        let ready = self.fed < known && (self.fed + self.ahead < known || known == self.frame.height);
+        let all = self.arrived == self.frame.height;
+        let known = if all { self.arrived } else { self.arrived / self.window * self.window };
+        let ready = self.fed < known && (self.fed + self.ahead < known || all);
         ready.then(|| {
             let width = self.frame.width;
             let at = self.fed % (self.ring.len() / width) * width;
@@ -98,16 +156,17 @@ impl Router {
         })
     }
 
-    fn row_of(&self, row: usize) -> &[Class] {
+    fn row_of(&self, row: usize) -> Range<usize> {
         let columns = self.energies.len();
-        &self.classes[row * columns..][..columns]
+        row * columns..(row + 1) * columns
     }
 
     /// Tells `map` the classes of a part of the frame.
     pub fn tell(&self, part: &Rect, map: &ClassMap) {
-        let windows = |from: usize, to: usize| from / self.window..to / self.window;
+        let windows = |from: usize, to: usize| from / self.window..to.div_ceil(self.window);
         for (row, own) in windows(part.y.start, part.y.end).enumerate() {
-            map.set(row, &self.row_of(own)[windows(part.x.start, part.x.end)]);
+            let (own, part) = (self.row_of(own), windows(part.x.start, part.x.end));
+            map.set(row, &self.classes[own.clone()][part.clone()], &self.marks[own][part]);
         }
     }
 
@@ -117,6 +176,7 @@ impl Router {
         let columns = energies.len();
         let own = &mut classes[row * columns..][..columns];
         match rule {
+            Rule::Full => {}
             Rule::Given(given) => own.copy_from_slice(&given[row * columns..][..columns]),
             Rule::Energy([full, plain]) => {
                 energies.fill(0);

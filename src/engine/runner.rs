@@ -73,7 +73,7 @@ impl Shared {
         *next += 1;
         progress.next_pass(layout.strips);
         let Size { width, height } = frame.size;
-        let routes = routes.as_ref();
+        let routes = routes.as_ref().filter(|routes| !routes.map.is_all());
         let runner = StepRunner { plan, layout, routes, arena, level: *level, thread: *number, width, height };
         let profiled = self.profiled.load(Ordering::Relaxed);
         let mut seen = 0;
@@ -84,14 +84,17 @@ impl Shared {
             }
             scheduler.wait_for_lead(pass, index, &mut seen);
             let begin = profiled.then(Instant::now);
-            runner.run(index, units, borrower, scratch);
+            runner.run(index, units.clone(), borrower, scratch);
+            if routes.is_none() && self.routes.is_some() {
+                scratch.macs += plan.steps[index].unit_macs(units, frame.size, plan);
+            }
             if let Some(begin) = begin {
                 self.times[index].fetch_add(begin.elapsed().as_nanos() as u64, Ordering::Relaxed);
             }
             scheduler.publish(pass, index + 1);
         }
         scheduler.wait_for_lead(pass, plan.steps.len() - 1, &mut seen);
-        if let Some(routes) = routes {
+        if let Some(routes) = &self.routes {
             routes.macs.fetch_add(std::mem::take(&mut scratch.macs), Ordering::Relaxed);
         }
         scheduler.finish(pass, progress.output_rows(plan));
@@ -131,7 +134,7 @@ impl Runner {
         level: Level,
         threads: usize,
     ) -> std::io::Result<Self> {
-        let ranges = routes.as_ref().map_or(0, |routes| size.width / routes.routing.window + 1);
+        let ranges = routes.as_ref().map_or(0, |routes| size.width.div_ceil(routes.routing.window) + 1);
         let (arena, mut borrowers) = Arena::new(&layout.slots, threads);
         let padding = layout.padding();
         for (row, value) in layout.padding_values.iter().enumerate() {

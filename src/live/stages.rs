@@ -231,14 +231,19 @@ fn fetch(
 
 /// Upscales frames. The empty output frame comes first: while the sink is busy, newer frames may still replace the
 /// one that would be taken now.
-pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
+///
+/// With the rate of a `live` source, frames are as far apart as their captures.
+pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared, live: Option<Rate>) {
     let _leave = OnDrop(|| shared.output.close());
+    let mut before = None;
     while let Some(mut out) = shared.output_spare.pop() {
         let Some(frame) = shared.input.pop() else { break };
         let begin = Instant::now();
         shared.meter.stage(Stage::Wait, begin - frame.captured);
         if !frame.again {
-            if let Err(reason) = upscaler.run(&frame.bytes, &mut out.bytes) {
+            let passed = before.replace(frame.captured).map(|then| frame.captured.saturating_duration_since(then));
+            let frames = live.zip(passed).map_or(1, |(rate, passed)| rate.frames_in(passed).max(1));
+            if let Err(reason) = upscaler.run(&frame.bytes, &mut out.bytes, frames) {
                 shared.fail(LiveError::Network(reason));
                 break;
             }

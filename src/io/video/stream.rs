@@ -1,6 +1,7 @@
 //! Sources and sinks of whole frames.
 
 use std::str::FromStr;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::frame::FrameFormat;
@@ -31,6 +32,11 @@ pub struct Rate {
 impl Rate {
     /// 25 frames a second, where a source does not say.
     pub const USUAL: Self = Self { frames: 25, seconds: 1 };
+
+    /// Whole frames in a time, to the nearest.
+    pub fn frames_in(self, time: Duration) -> usize {
+        (time.as_secs_f64() * f64::from(self.frames) / f64::from(self.seconds)).round() as usize
+    }
 }
 
 impl FromStr for Rate {
