@@ -135,7 +135,7 @@ mod tile;
 
 pub use engine::{
     BufferReport, DEFAULT_EFFORT, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report,
-    StepReport, Still, Tolerance, survey,
+    StepReport, Still, Tolerance, Windows, Work, survey,
 };
 pub use frame::{PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
 pub use geom::{MAX_SIDE, Size};

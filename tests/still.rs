@@ -5,8 +5,8 @@ mod dice;
 mod support;
 
 use bifocal::{
-    Branches, Budget, Engine, Level, Model, Options, PixelFormat, Plane, PlaneMut, Size, Still, Tile, Tolerance, YuvFormat,
-    survey,
+    Branches, Budget, Engine, Level, Model, Options, PixelFormat, Plane, PlaneMut, Size, Still, Tile, Tolerance,
+    YuvFormat, survey,
 };
 use dice::Dice;
 use support::picture;
@@ -65,7 +65,8 @@ fn run(model: &Model, options: &Options, film: &[Vec<Vec<u8>>]) -> (Vec<Vec<Vec<
     let (mut all, mut shares) = (vec![], vec![]);
     for frame in film {
         let from = shapes(options, options.size);
-        let input: Vec<Plane> = frame.iter().zip(&from).map(|(bytes, (stride, _))| Plane::new(bytes, *stride)).collect();
+        let input: Vec<Plane> =
+            frame.iter().zip(&from).map(|(bytes, (stride, _))| Plane::new(bytes, *stride)).collect();
         let mut output: Vec<PlaneMut> =
             out.iter_mut().zip(&to).map(|(bytes, (stride, _))| PlaneMut::new(bytes, *stride)).collect();
         engine.upscale(&input, &mut output).unwrap();
@@ -104,7 +105,10 @@ fn what_stands_still_has_the_bytes_of_what_is_made() {
                 assert_eq!(differs, None, "{name}, {width}x{height}, kind {kind}: {shares:?}");
                 assert!(shares.iter().zip(&whole).all(|(a, b)| a <= b), "{shares:?} of {whole:?}");
                 assert_eq!((shares[2], shares[5]), (0.0, 0.0), "nothing changes");
-                assert!(width < 300 || shares[1..].iter().any(|share| (0.01..0.7).contains(share)), "{name}: {shares:?}");
+                assert!(
+                    width < 300 || shares[1..].iter().any(|share| (0.01..0.7).contains(share)),
+                    "{name}: {shares:?}"
+                );
             }
         }
     }
@@ -168,7 +172,10 @@ fn noise_is_left_out_and_change_is_not() {
         let differences: Vec<i32> = differences.map(|(a, b)| (i32::from(*a) - i32::from(*b)).abs()).collect();
         let mean = f64::from(differences.iter().sum::<i32>()) / differences.len() as f64;
         let most = differences.iter().max().unwrap();
-        assert!(mean < 1.7 * deviation as f64 && *most < 20 * deviation as i32, "{deviation}: mean {mean}, most {most}");
+        assert!(
+            mean < 1.7 * deviation as f64 && *most < 20 * deviation as i32,
+            "{deviation}: mean {mean}, most {most}"
+        );
     }
 }
 
@@ -178,7 +185,8 @@ fn a_window_is_made_anew_in_its_turn() {
     let base = options(64, 336);
     let still = Still { tolerance: Tolerance::Levels(3), refresh: 21 };
     let rows = picture("balcony.png", base.size, PixelFormat::Gray8);
-    let other: Vec<u8> = rows.iter().enumerate().map(|(i, v)| if i % 29 == 0 { v.saturating_add(3) } else { *v }).collect();
+    let other: Vec<u8> =
+        rows.iter().enumerate().map(|(i, v)| if i % 29 == 0 { v.saturating_add(3) } else { *v }).collect();
     let film = [vec![vec![rows]], vec![vec![other]; 22]].concat();
     let (given, shares) = run(&model, &base.clone().with_still(still), &film);
     let (whole, _) = run(&model, &base, &film);

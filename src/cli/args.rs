@@ -213,6 +213,11 @@ pub(super) struct Live {
     #[arg(long, value_name = "off|auto|N")]
     pub(super) still: Option<Standing>,
 
+    /// Time that a frame may take, as 33ms, or fps: that between frames of the source. Where `--branches auto`, which this
+    /// implies, would take longer, less is computed, in the hardest windows last; what stands still is made up for
+    #[arg(long, value_name = "TIME|fps", value_parser = parse_deadline)]
+    pub(super) deadline: Option<Deadline>,
+
     /// What becomes of pictures and frames that are damaged or missing; skipped and repeated ones are counted [default: stop]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) on_error: Option<OnError>,
@@ -233,11 +238,12 @@ pub(super) struct Live {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) reconnect: Option<Duration>,
 
-    /// Show the bicubic filter on the left half
+    /// Show the bicubic filter on the left half (split), or what windows get (map): both branches are framed in red, one in
+    /// yellow, none in blue
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) compare: Option<Compare>,
 
-    /// Write this on the picture; %fps, %lat (median latency), %temp (processor) and %drop (frames) are numbers
+    /// Write this on the picture; %fps, %lat (median latency), %temp (processor), %drop (frames) and %effort are numbers
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(super) info_text: Option<String>,
 
@@ -293,6 +299,16 @@ pub(super) enum OnPictureError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Compare {
     Split,
+    Map,
+}
+
+/// What a frame may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deadline {
+    /// So long.
+    Time(Duration),
+    /// As long as it is until the next.
+    Fps,
 }
 
 /// How the engine runs.
@@ -479,6 +495,11 @@ pub(super) struct Bench {
     #[arg(long, value_name = "WxH", default_value = "640x360", value_parser = parse_size)]
     pub(super) size: Size,
 
+    /// Measure the frames of this Y4M file, over again, in the place of a made picture: what windows need depends on what they
+    /// show
+    #[arg(long, value_name = "FILE.Y4M", conflicts_with = "size")]
+    pub(super) scene: Option<PathBuf>,
+
     /// Frames before measuring
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) warmup_runs: usize,
@@ -558,6 +579,16 @@ fn parse_size(text: &str) -> Result<Size, String> {
     match sides.map(|(width, height)| (width.parse(), height.parse())) {
         Some((Ok(w), Ok(h))) if (1..=MAX_SIDE).contains(&w) && (1..=MAX_SIDE).contains(&h) => Ok(Size::new(w, h)),
         _ => Err(format!("write WIDTHxHEIGHT, each from 1 to {MAX_SIDE}")),
+    }
+}
+
+fn parse_deadline(text: &str) -> Result<Deadline, String> {
+    match text {
+        "fps" => Ok(Deadline::Fps),
+        _ => match parse_duration(text) {
+            Ok(time) if !time.is_zero() => Ok(Deadline::Time(time)),
+            _ => Err("write a time, as 33ms, or fps".into()),
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::args::{Compare, Format, Live as Args, OnError as HowOnError, Policy};
+use super::args::{Compare, Deadline, Format, Live as Args, OnError as HowOnError, Policy};
 use super::failure::{Code, Failure, is_budget};
 #[cfg(unix)]
 use super::interrupt::ending_signals;
@@ -82,11 +82,19 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
 
     let scaled = FrameFormat { size: clip.format.size.scaled(session.scale()), ..clip.format };
     let to = sink_uri.takes(&scaled, &source_uri)?;
+    let deadline = args.deadline.map(|deadline| match deadline {
+        Deadline::Time(time) => Ok(time),
+        Deadline::Fps if clip.rate.frames > 0 => {
+            Ok(Duration::from_secs_f64(f64::from(clip.rate.seconds) / f64::from(clip.rate.frames)))
+        }
+        Deadline::Fps => Err(Failure::usage("--deadline fps: the source has no rate; name a time")),
+    });
+    let deadline = deadline.transpose()?;
     let format = live::engine_format(&clip.format);
     let beside = |still| live::bytes_beside_engine(&Options { still, ..options }, &clip.format, &to);
     let (engine_options, engine) = session.with_threads(clip.format.size, format, |o| {
         let prepare = |still| {
-            let o = engine::Options { still, ..o.clone() };
+            let o = engine::Options { still, deadline, ..o.clone() };
             live::within(&o, beside(still), |o| Engine::prepare(&session.model, o))
         };
         match prepare(options.still) {
@@ -99,6 +107,9 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let total_bytes = engine.report().total_bytes + beside(options.still);
     let sensors = session.machine.sensors();
     let mut upscaler = Upscaler::new(engine, clip.format, to, options.compare);
+    if args.compare == Some(Compare::Map) {
+        upscaler = upscaler.with_map();
+    }
     if let Some(info) = info {
         let sensors = sensors.clone();
         upscaler = upscaler.with_info(info, Box::new(move || sensors.temperature()));

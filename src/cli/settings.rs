@@ -10,6 +10,7 @@ use crate::board::{Config, FileError, names};
 use crate::io::{SinkUri, SourceUri, parse_duration};
 use crate::kernels::Level;
 use crate::live::InfoText;
+use crate::model::Branches;
 
 /// A config is a page of text at most.
 const LONGEST: u64 = 64 << 10;
@@ -36,6 +37,12 @@ pub(super) fn resolve(args: &Live) -> Result<Live, Failure> {
         };
         args.source = Some(args.source.or_else(|| defaults.source.clone()).ok_or_else(|| missing("SOURCE_URI"))?);
         args.sink = Some(args.sink.or_else(|| defaults.sink.clone()).ok_or_else(|| missing("SINK_URI"))?);
+    }
+    if args.deadline.is_some() {
+        let branches = *args.engine.branches.get_or_insert(Branches::Auto);
+        if branches != Branches::Auto {
+            return Err(Failure::usage("--deadline is for --branches auto"));
+        }
     }
     Ok(args)
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::geom::Size;
-use crate::plan::{Class, Routing, Silent, StepRoute};
+use crate::plan::{Class, Need, Routing, Silent, StepRoute};
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// Bits of a word.
@@ -143,9 +143,26 @@ pub struct Routes {
 const ALIGNED: usize = 4;
 
 impl Routes {
-    /// Ranges of columns, in input pixels, where a Step makes `rows` (of the input) of a sub-frame of `size`. `into` has room for one range for each window.
+    /// Ranges of columns, in input pixels, where a Step makes `rows` (of the input) of a sub-frame of `size`. `into` has room for
+    /// one range for each window.
     pub fn columns(&self, route: &StepRoute, rows: Range<usize>, size: Size, into: &mut Vec<Range<usize>>) {
-        let StepRoute { made: need, granule, gap, .. } = *route;
+        self.needed(route.made, route.granule, route.gap, rows, size, into);
+    }
+
+    /// The same, where its tensor is needed.
+    pub fn wanted(&self, route: &StepRoute, rows: Range<usize>, size: Size, into: &mut Vec<Range<usize>>) {
+        self.needed(route.wanted, route.granule, 0, rows, size, into);
+    }
+
+    fn needed(
+        &self,
+        need: Need,
+        granule: usize,
+        gap: usize,
+        rows: Range<usize>,
+        size: Size,
+        into: &mut Vec<Range<usize>>,
+    ) {
         into.clear();
         if self.whole {
             return into.push(0..size.width);

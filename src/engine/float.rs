@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::int8::Row;
-use super::prepare::watch_bytes;
 use super::pixels::{from_rgb, to_rgb};
+use super::prepare::watch_bytes;
 use super::{Options, PrepareError, PushError, Report};
 use crate::frame::{Colour, Enlarger, PixelFormat};
 use crate::geom::{Size, Span};
@@ -128,6 +128,7 @@ pub fn report(
         ),
         model_bytes: model.bytes(),
         macs_per_frame: (macs * choice.overhead) as u64,
+        least_macs_per_frame: (macs * choice.overhead) as u64,
         mac_overhead: choice.overhead,
         steps: vec![],
         buffers: vec![],

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use super::classes::{ClassMap, Routes};
+use super::pace::Pace;
 use super::pixels::{from_rgb, to_rgb};
 use super::prepare::Choice;
 use super::router::{Router, Rule};
@@ -64,7 +65,15 @@ struct Bands {
 
 impl Int8 {
     /// Allocates for the choice, and starts the threads.
-    pub fn new(mut plan: Plan, rule: Option<Rule>, choice: Choice, options: &Options) -> Result<Self, PrepareError> {
+    ///
+    /// `structure` is the work of windows that get one branch, over that of those that get both.
+    pub fn new(
+        mut plan: Plan,
+        rule: Option<Rule>,
+        structure: f64,
+        choice: Choice,
+        options: &Options,
+    ) -> Result<Self, PrepareError> {
         let shown = vec![0; plan.shown_bytes(options.size.width)];
         let (input, output) = (plan.input_table.take(), plan.output_table.take());
         let sight = Sight { format: options.format, channels: plan.channels, order: plan.order, input, output };
@@ -74,7 +83,12 @@ impl Int8 {
         let (mut router, mut routes) = (None, None);
         if let (Some(rule), Some(routing)) = (rule, plan.routing.take()) {
             let (size, grid) = (options.size, &choice.grid);
-            router = Some(Router::new(rule, size, grid, scale, &routing, choice.held, options.level));
+            let pace = options.deadline.map(|deadline| {
+                let windows = grid.frame.area() / routing.window.pow(2);
+                Pace::new(deadline, windows.max(1), structure)
+            });
+            let made = Router::new(rule, size, grid, scale, &routing, choice.held, options.level);
+            router = Some(made.with_pace(pace));
             let map = ClassMap::new(largest, routing.window);
             let whole = options.classes.as_ref().is_some_and(|given| given.whole);
             routes = Some(Routes { routing, map, whole, macs: AtomicU64::new(0) });
@@ -96,6 +110,16 @@ impl Int8 {
     /// Multiply-adds of the last frame over those of all windows with both branches.
     pub fn macs_share(&self) -> f64 {
         self.share
+    }
+
+    /// What windows get.
+    pub fn router(&self) -> Option<&Router> {
+        self.router.as_ref()
+    }
+
+    /// See [`Int8::router`].
+    pub fn router_mut(&mut self) -> Option<&mut Router> {
+        self.router.as_mut()
     }
 
     /// The next frame begins.

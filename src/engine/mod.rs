@@ -10,6 +10,7 @@ mod exec;
 mod float;
 mod int8;
 mod layout;
+mod pace;
 mod pixels;
 mod prepare;
 mod report;
@@ -36,8 +37,9 @@ use int8::{Int8, Row};
 use router::Rule;
 
 pub use report::{BufferReport, Report, StepReport};
-pub use still::{Still, Tolerance};
+pub use router::Windows;
 pub(crate) use still::{Shape, Watch};
+pub use still::{Still, Tolerance};
 
 /// Most threads: beyond these more help no network this small.
 pub const MOST_THREADS: usize = 16;
@@ -69,6 +71,8 @@ pub struct Options {
     pub branches: Branches,
     /// Work that [`Branches::Auto`] may do, from 0 to 100: at 100 every window gets both branches.
     pub effort: u8,
+    /// Time that a frame may take: with it, [`Branches::Auto`] does less than its effort where that would take longer.
+    pub deadline: Option<Duration>,
     /// Leave windows of whole frames as they are that stand still. [`Engine::upscale`] then writes those alone that it makes
     /// anew: the planes that it writes to must be as it has left them.
     pub still: Option<Still>,
@@ -103,6 +107,7 @@ impl Options {
             level: Level::best(),
             branches: Branches::Both,
             effort: DEFAULT_EFFORT,
+            deadline: None,
             still: None,
             told: false,
             classes: None,
@@ -145,9 +150,20 @@ impl Options {
         Self { effort, ..self }
     }
 
+    /// With a time that a frame may take, for [`Branches::Auto`].
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
     /// With windows left as they are that stand still.
     pub fn with_still(self, still: Still) -> Self {
         Self { still: Some(still), ..self }
+    }
+
+    /// May there be frames of which every window is left out?
+    fn may_leave_out(&self) -> bool {
+        let plain = self.branches == Branches::Auto && (self.effort < 100 || self.deadline.is_some());
+        plain || self.still.is_some() || self.classes.is_some()
     }
 
     /// Planes of a frame.
@@ -202,6 +218,9 @@ pub enum PrepareError {
     /// An effort that is none.
     #[error("an effort of {0}; 0 to 100 are supported")]
     Effort(u8),
+    /// A deadline for windows that all get the same.
+    #[error("a deadline is for branches that are chosen window by window")]
+    Deadline,
     /// Too few or too many threads.
     #[error("{0} threads; 1 to {MOST_THREADS} are supported")]
     Threads(usize),
@@ -315,13 +334,13 @@ fn way<'m>(model: &'m Model, options: &Options) -> Result<Way<'m>, PrepareError>
             None => Ok(Way::Int8(plan)),
             Some(Rule::Full) => Ok(Way::Int8(plan.routed_whole())),
             Some(_) => {
-            let unsupported = |reason| PlanError::Unsupported {
-                model: model.metadata().name.clone(),
-                node: "output".into(),
-                reason: format!("windows cannot differ: {reason}"),
-            };
-            let given = model.zeroed(Branches::Cnn).unwrap_or_default();
-            Ok(Way::Int8(plan.routed(&model.zeroed(Branches::Transformer)?, &given).map_err(unsupported)?))
+                let unsupported = |reason| PlanError::Unsupported {
+                    model: model.metadata().name.clone(),
+                    node: "output".into(),
+                    reason: format!("windows cannot differ: {reason}"),
+                };
+                let given = model.zeroed(Branches::Cnn).unwrap_or_default();
+                Ok(Way::Int8(plan.routed(&model.zeroed(Branches::Transformer)?, &given).map_err(unsupported)?))
             }
         },
         Err(refused @ PlanError::Unsupported { .. }) if options.branches == Branches::Both => {
@@ -336,7 +355,11 @@ fn way<'m>(model: &'m Model, options: &Options) -> Result<Way<'m>, PrepareError>
 fn rule(model: &Model, options: &Options) -> Result<Option<Rule>, ModelError> {
     Ok(match (&options.classes, options.branches) {
         (Some(given), _) => Some(Rule::Given(Arc::clone(&given.windows))),
-        (None, Branches::Auto) => Some(Rule::Energy(model.thresholds(options.effort)?)),
+        (None, Branches::Auto) => {
+            let least = if options.deadline.is_some() { 0 } else { options.effort };
+            let efforts = (least..=options.effort).map(|effort| model.thresholds(effort));
+            Some(Rule::Energy(efforts.collect::<Result<_, _>>()?))
+        }
         (None, _) if options.still.is_some() => Some(Rule::Full),
         (None, _) => None,
     })
@@ -359,10 +382,27 @@ fn check(options: &Options) -> Result<(), PrepareError> {
     if options.effort > 100 {
         return Err(PrepareError::Effort(options.effort));
     }
+    if options.deadline.is_some() && (options.branches != Branches::Auto || options.classes.is_some()) {
+        return Err(PrepareError::Deadline);
+    }
     if !(1..=MOST_THREADS).contains(&options.threads) {
         return Err(PrepareError::Threads(options.threads));
     }
     Ok(())
+}
+
+/// What a frame took.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Multiply-adds over those that it takes when every window gets all.
+    pub macs_share: f64,
+    /// What windows got, where they do not all get the same.
+    pub windows: Option<Windows>,
+    /// The least effort that a row of windows was given, with [`Branches::Auto`].
+    pub effort: Option<u8>,
+    /// Has it taken longer than [`Options::deadline`]?
+    pub missed: bool,
 }
 
 /// What runs the network.
@@ -386,6 +426,8 @@ pub struct Engine {
     out: Vec<u8>,
     /// What stands still, where the engine looks for itself.
     watch: Option<Box<Watch>>,
+    /// Has the last frame taken longer than it may?
+    missed: bool,
     /// Source rows of this frame that were pushed.
     pushed: usize,
 }
@@ -410,7 +452,15 @@ impl Engine {
             Way::Int8(plan) => {
                 let choice = prepare::choose(&plan, options)?;
                 let (report, kept) = (prepare::report(&plan, options, model, &choice, None), choice.kept);
-                (Path::Int8(Box::new(Int8::new(plan, rule(model, options)?, choice, options)?)), report, kept)
+                let structure = match options.deadline {
+                    Some(_) => {
+                        let alone = Plan::new(model, Branches::Transformer, options.level)?;
+                        alone.macs(choice.grid.frame) as f64 / plan.macs(choice.grid.frame) as f64
+                    }
+                    None => 1.0,
+                };
+                let int8 = Int8::new(plan, rule(model, options)?, structure, choice, options)?;
+                (Path::Int8(Box::new(int8)), report, kept)
             }
             Way::Float(network) => {
                 let (choice, _) = float::choose(&network, options)?;
@@ -424,13 +474,19 @@ impl Engine {
         let chroma = options.yuv.map(|format| Chroma::new(format, options.siting, options.size, scale, options.level));
         let out = vec![0; scale * width * options.format.channels()];
         let options = options.clone();
-        let mut engine = Self { options, report, path, scale, colour, chroma, out, watch: None, pushed: 0 };
+        let mut engine =
+            Self { options, report, path, scale, colour, chroma, out, watch: None, missed: false, pushed: 0 };
         engine.watch = engine.options.still.filter(|_| !engine.options.told).map(|still| {
             let (window, reach) = engine.windows();
             Box::new(Watch::new(still, engine.options.size, &engine.options.shapes(), window, reach))
         });
         engine.reset();
         Ok(engine)
+    }
+
+    /// Size of the input frame.
+    pub(crate) fn input_size(&self) -> Size {
+        self.options.size
     }
 
     /// Size of the output frame.
@@ -470,6 +526,15 @@ impl Engine {
         int8.into_iter().flat_map(|int8| int8.runner().times())
     }
 
+    /// Multiply-adds of each Step since [`Engine::start_profile`], where windows do not all get the same; else empty.
+    pub(crate) fn profiled_macs(&self) -> impl Iterator<Item = u64> + '_ {
+        let int8 = match &self.path {
+            Path::Int8(int8) => Some(int8),
+            Path::Float(_) => None,
+        };
+        int8.into_iter().flat_map(|int8| int8.runner().macs())
+    }
+
     /// Multiply-adds of the last frame over those that it takes when every window gets all.
     pub fn macs_share(&self) -> f64 {
         match &self.path {
@@ -478,20 +543,69 @@ impl Engine {
         }
     }
 
+    /// What the last whole frame took.
+    pub fn work(&self) -> Work {
+        let macs_share = self.macs_share();
+        let Path::Int8(int8) = &self.path else { return Work { macs_share, ..Work::default() } };
+        let Some(router) = int8.router() else { return Work { macs_share, ..Work::default() } };
+        let (windows, less) = router.tally();
+        let effort = (self.options.branches == Branches::Auto).then(|| self.options.effort - less as u8);
+        Work { macs_share, windows: Some(windows), effort, missed: self.missed }
+    }
+
+    /// Classes of the windows of the last frame, row by row, with the windows of a row; none is one that was kept. Nothing
+    /// where all get the same.
+    pub(crate) fn classes(&self) -> Option<(usize, impl Iterator<Item = Option<Class>> + '_)> {
+        let Path::Int8(int8) = &self.path else { return None };
+        int8.router().map(|router| (router.columns(), router.shown()))
+    }
+
+    /// A frame begins whose deadline counts from now.
+    pub(crate) fn begin_frame(&mut self) {
+        if let Some(pace) = self.pace() {
+            pace.begin();
+        }
+    }
+
+    /// The frame has ended.
+    pub(crate) fn end_frame(&mut self) {
+        if let Some(pace) = self.pace() {
+            pace.end();
+            self.missed = self.pace().is_some_and(|pace| pace.has_missed());
+        }
+    }
+
+    fn pace(&mut self) -> Option<&mut pace::Pace> {
+        match &mut self.path {
+            Path::Int8(int8) => int8.router_mut()?.pace_mut(),
+            Path::Float(_) => None,
+        }
+    }
+
+    /// Looks at a frame for what stands still, and marks it. Is anything made anew? Else nothing need be pushed. Output rows
+    /// are given for those rows of windows alone in which one is made, and of these what lies in one is of use.
+    pub(crate) fn look(&mut self, watch: &mut Watch, planes: &[Plane<'_>], frames: usize) -> bool {
+        let any = match &self.path {
+            Path::Int8(int8) => match int8.router() {
+                Some(router) => watch.look(planes, frames, router.owed(), router.spare()),
+                None => watch.look(planes, frames, &[], 0),
+            },
+            Path::Float(_) => watch.look(planes, frames, &[], 0),
+        };
+        if let Path::Int8(int8) = &mut self.path {
+            int8.mark(watch.fresh());
+        }
+        any
+    }
+
     /// The side of a window, and how many around one that has changed are made anew; all where it is none.
     pub(crate) fn windows(&self) -> (usize, Option<usize>) {
         let Size { width, height } = self.options.size;
         match &self.path {
-            Path::Int8(int8) => int8.windows().map_or((width.max(height), None), |(window, reach)| (window, Some(reach))),
+            Path::Int8(int8) => {
+                int8.windows().map_or((width.max(height), None), |(window, reach)| (window, Some(reach)))
+            }
             Path::Float(_) => (width.max(height), None),
-        }
-    }
-
-    /// Which windows the next frame makes anew, row by row of windows, where it is told. Rows of pixels are given for those
-    /// rows of windows alone in which one is, and of these what lies in one is of use. Nothing need be pushed where none is.
-    pub(crate) fn mark(&mut self, fresh: &[bool]) {
-        if let Path::Int8(int8) = &mut self.path {
-            int8.mark(fresh);
         }
     }
 
@@ -531,9 +645,15 @@ impl Engine {
         if self.pushed > 0 {
             self.reset();
         }
+        self.begin_frame();
+        let done = self.make_or_keep(input, output);
+        self.end_frame();
+        done
+    }
+
+    fn make_or_keep(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
         let Some(mut watch) = self.watch.take() else { return self.make(input, output, None) };
-        let any = watch.look(input, 1);
-        self.mark(watch.fresh());
+        let any = self.look(&mut watch, input, 1);
         let done = if any { self.make(input, output, Some(&watch)) } else { Ok(()) };
         if done.is_err() {
             watch.forget();

@@ -180,6 +180,11 @@ pub fn report(plan: &Plan, options: &Options, model: &Model, choice: &Choice, le
         colour_bytes: colour_bytes(plan, options, choice.kept),
         model_bytes: model.bytes(),
         macs_per_frame: (macs as f64 * overhead) as u64,
+        least_macs_per_frame: if plan.routing.as_ref().is_some_and(|_| options.may_leave_out()) {
+            0
+        } else {
+            (macs as f64 * overhead) as u64
+        },
         mac_overhead: overhead,
         steps: plan.steps.iter().map(step).collect(),
         buffers: plan.buffers.iter().enumerate().map(buffer).collect(),

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::classes::{ClassMap, Mark};
+use super::pace::Pace;
 use crate::frame::{Axis, PlaneFilter};
 use crate::geom::{Rect, Size};
 use crate::kernels::Level;
@@ -15,10 +16,25 @@ use crate::tile::Grid;
 pub enum Rule {
     /// All are `full`.
     Full,
-    /// By a window's energy: `full` from the first, `plain` below the second.
-    Energy([u32; 2]),
+    /// By a window's energy: `full` from the first, `plain` below the second, for each effort that may be chosen; the last is
+    /// the one that was asked for.
+    Energy(Vec<[u32; 2]>),
     /// They are given, row of windows by row of windows.
     Given(Arc<[Class]>),
+}
+
+/// Windows of a frame by what they got.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Windows {
+    /// Both branches.
+    pub full: usize,
+    /// The Transformer branch alone.
+    pub structure: usize,
+    /// The bicubic filter alone.
+    pub plain: usize,
+    /// Nothing: they stand still.
+    pub kept: usize,
 }
 
 /// Chooses the class of each window, and shows the anchor where one is `plain`: the bicubic filter's picture.
@@ -34,9 +50,18 @@ pub struct Router {
     frame: Size,
     /// Do tiles begin where windows do? Else they are made as a whole.
     aligned: bool,
+    /// Windows of a row.
+    columns: usize,
     classes: Vec<Class>,
     marks: Vec<Mark>,
+    /// Of every window, this frame's above the rows that have not arrived, below them those of the frame before.
     energies: Vec<u32>,
+    /// Windows that got less than the effort that was asked for gives them, and have not been made since.
+    owed: Vec<bool>,
+    /// Keeps a deadline.
+    pace: Option<Pace>,
+    /// What the chosen effort was at least in this frame; an index of the rule's.
+    effort: usize,
     /// Rows that the network sees: those that wait until the classes below them are known, and those that the filter
     /// needs. Bands of tiles keep their own.
     ring: Vec<u8>,
@@ -51,10 +76,10 @@ impl Router {
     /// Bytes that [`Router::new`] allocates.
     pub fn bytes(size: Size, scale: usize, routing: &Routing, rows: usize) -> usize {
         let (frame, axis) = (size.padded(routing.window), Axis::centred(scale));
-        let columns = frame.width / routing.window;
-        let windows = (size_of::<Class>() + size_of::<Mark>()) * columns * (frame.height / routing.window);
+        let windows = (frame.width / routing.window) * (frame.height / routing.window);
+        let each = size_of::<Class>() + size_of::<Mark>() + size_of::<u32>() + size_of::<bool>();
         let filter = scale * size.width + PlaneFilter::bytes(1, size, axis, axis);
-        windows + size_of::<u32>() * columns + rows * frame.width + filter
+        windows * each + rows * frame.width + filter
     }
 
     /// For pictures of `size`, which the network sees as frames of `grid`; keeps so many rows.
@@ -68,8 +93,10 @@ impl Router {
         level: Level,
     ) -> Self {
         let (axis, frame) = (Axis::centred(scale), grid.frame);
-        let aligned = grid.tile == frame || [grid.halo, grid.tile.width, grid.tile.height].iter().all(|n| n.is_multiple_of(routing.window));
+        let aligned = grid.tile == frame
+            || [grid.halo, grid.tile.width, grid.tile.height].iter().all(|n| n.is_multiple_of(routing.window));
         let windows = Size::new(frame.width.div_ceil(routing.window), frame.height.div_ceil(routing.window));
+        let effort = if let Rule::Energy(efforts) = &rule { efforts.len() - 1 } else { 0 };
         Self {
             rule,
             window: routing.window,
@@ -79,7 +106,11 @@ impl Router {
             aligned,
             classes: vec![Class::Full; windows.area()],
             marks: vec![Mark::MADE; windows.area()],
-            energies: vec![0; windows.width],
+            columns: windows.width,
+            energies: vec![0; windows.area()],
+            owed: vec![false; windows.area()],
+            pace: None,
+            effort,
             ring: vec![0; rows * frame.width],
             arrived: 0,
             fed: 0,
@@ -89,9 +120,58 @@ impl Router {
         }
     }
 
+    /// With a deadline for each frame.
+    pub fn with_pace(self, pace: Option<Pace>) -> Self {
+        Self { pace, ..self }
+    }
+
     /// Another frame begins.
     pub fn reset(&mut self) {
         (self.arrived, self.fed) = (0, 0);
+    }
+
+    /// The effort that was asked for, by its index.
+    fn asked(&self) -> usize {
+        if let Rule::Energy(efforts) = &self.rule { efforts.len() - 1 } else { 0 }
+    }
+
+    /// The controller that keeps the deadline.
+    pub fn pace_mut(&mut self) -> Option<&mut Pace> {
+        self.pace.as_mut()
+    }
+
+    /// Windows of a row.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Windows that a frame of which nothing has changed may make in time.
+    pub fn spare(&self) -> usize {
+        self.pace.as_ref().map_or(0, |pace| (pace.spare() * self.owed.len() as f64) as usize)
+    }
+
+    /// Windows that got less than the effort that was asked for gives them, and have not been made since.
+    pub fn owed(&self) -> &[bool] {
+        &self.owed
+    }
+
+    /// What the last frame's windows got, and how far below the effort that was asked for the least chosen one was.
+    pub fn tally(&self) -> (Windows, usize) {
+        let mut windows = Windows::default();
+        for (class, mark) in self.classes.iter().zip(&self.marks) {
+            *match (mark.fresh, class) {
+                (false, _) => &mut windows.kept,
+                (true, Class::Full) => &mut windows.full,
+                (true, Class::Structure) => &mut windows.structure,
+                (true, Class::Plain) => &mut windows.plain,
+            } += 1;
+        }
+        (windows, self.asked() - self.effort)
+    }
+
+    /// What each window of the last frame got, row by row; none that is kept.
+    pub fn shown(&self) -> impl Iterator<Item = Option<Class>> + '_ {
+        self.classes.iter().zip(&self.marks).map(|(class, mark)| mark.fresh.then_some(*class))
     }
 
     /// The next row, which `fill` writes; chooses the classes of a row of windows that is complete with it, and tells `map`.
@@ -112,7 +192,8 @@ impl Router {
 
     /// Which windows the next frame makes anew, row by row of windows.
     pub fn mark(&mut self, fresh: &[bool], map: &ClassMap) {
-        let columns = self.energies.len();
+        self.effort = self.asked();
+        let columns = self.columns;
         let all = !self.aligned || fresh.iter().all(|fresh| *fresh);
         map.set_all(all && matches!(self.rule, Rule::Full));
         let rows = fresh.len() / columns;
@@ -157,8 +238,7 @@ impl Router {
     }
 
     fn row_of(&self, row: usize) -> Range<usize> {
-        let columns = self.energies.len();
-        row * columns..(row + 1) * columns
+        row * self.columns..(row + 1) * self.columns
     }
 
     /// Tells `map` the classes of a part of the frame.
@@ -172,43 +252,78 @@ impl Router {
 
     /// Chooses the classes of a row of windows from its rows of pixels.
     pub fn choose<'a>(&mut self, row: usize, source: impl Fn(usize) -> &'a [u8]) {
-        let Self { rule, window, classes, energies, .. } = self;
-        let columns = energies.len();
-        let own = &mut classes[row * columns..][..columns];
-        match rule {
-            Rule::Full => {}
-            Rule::Given(given) => own.copy_from_slice(&given[row * columns..][..columns]),
-            Rule::Energy([full, plain]) => {
-                energies.fill(0);
-                let first = row * *window;
-                for y in first + 1..first + *window - 1 {
-                    add_energies([source(y - 1), source(y), source(y + 1)], *window, energies);
-                }
-                for (class, energy) in own.iter_mut().zip(energies) {
-                    *class = match *energy {
-                        energy if energy >= *full => Class::Full,
-                        energy if energy < *plain => Class::Plain,
-                        _ => Class::Structure,
-                    };
-                }
+        let own = self.row_of(row);
+        let Self { rule, window, classes, energies, marks, owed, pace, effort, arrived, fed, .. } = self;
+        let efforts = match rule {
+            Rule::Full => return,
+            Rule::Given(given) => return classes[own.clone()].copy_from_slice(&given[own]),
+            Rule::Energy(efforts) => efforts,
+        };
+        energies[own.clone()].fill(0);
+        let first = row * *window;
+        for y in first + 1..first + *window - 1 {
+            add_energies([source(y - 1), source(y), source(y + 1)], *window, &mut energies[own.clone()]);
+        }
+        let asked = efforts.len() - 1;
+        let mut chosen = asked;
+        if row == 0 {
+            *effort = asked;
+        }
+        if let Some(pace) = pace {
+            pace.begin();
+            // Of the rows below, what they were in the frame before.
+            let coming = || energies[own.start..].iter().zip(&marks[own.start..]).filter(|(_, mark)| mark.fresh);
+            let work = |effort: usize| coming().map(|(energy, _)| pace.cost(class_of(*energy, efforts[effort]))).sum();
+            let part = *fed as f64 / (*arrived).max(1) as f64;
+            let above = own.start as f64 / energies.len() as f64;
+            let allowed = pace.allowed(above * part, part);
+            // Work grows with effort.
+            let (mut low, mut high) = (0, asked);
+            while low < high {
+                let middle = (low + high).div_ceil(2);
+                let work: f64 = work(middle);
+                if work <= allowed { low = middle } else { high = middle - 1 }
             }
+            chosen = low;
+            *effort = (*effort).min(chosen);
+        }
+        let mut work = 0.0;
+        for window in own {
+            let class = class_of(energies[window], efforts[chosen]);
+            classes[window] = class;
+            if marks[window].fresh {
+                owed[window] = class != class_of(energies[window], efforts[asked]);
+                work += pace.as_ref().map_or(0.0, |pace| pace.cost(class));
+            }
+        }
+        if let Some(pace) = pace {
+            pace.spend(work);
         }
     }
 
     /// Output row `y` as it is shown; `made` is the network's.
     pub fn show<'a, 's>(&'a mut self, y: usize, made: &'a [u8], source: impl Fn(usize) -> &'s [u8]) -> &'a [u8] {
         let row = y / self.scale / self.window;
-        let Self { window, classes, energies, scale, filter, row: shown, .. } = self;
-        show(filter, shown, &classes[row * energies.len()..][..energies.len()], *scale * *window, y, made, source)
+        let Self { window, classes, columns, scale, filter, row: shown, .. } = self;
+        show(filter, shown, &classes[row * *columns..][..*columns], *scale * *window, y, made, source)
     }
 
     /// [`Router::show`] with the rows that are kept here.
     pub fn show_kept<'a>(&'a mut self, y: usize, made: &'a [u8]) -> &'a [u8] {
         let (row, width) = (y / self.scale / self.window, self.frame.width);
-        let Self { window, classes, energies, scale, filter, row: shown, ring, .. } = self;
+        let Self { window, classes, columns, scale, filter, row: shown, ring, .. } = self;
         let rows = ring.len() / width;
         let source = |y: usize| &ring[y % rows * width..][..width];
-        show(filter, shown, &classes[row * energies.len()..][..energies.len()], *scale * *window, y, made, source)
+        show(filter, shown, &classes[row * *columns..][..*columns], *scale * *window, y, made, source)
+    }
+}
+
+/// What a window of this energy gets.
+fn class_of(energy: u32, [full, plain]: [u32; 2]) -> Class {
+    match energy {
+        energy if energy >= full => Class::Full,
+        energy if energy < plain => Class::Plain,
+        _ => Class::Structure,
     }
 }
 

@@ -54,6 +54,8 @@ const MOST_NOISE: u32 = 40;
 /// Standard deviations of the difference of two noisy samples that are taken for noise: of 256 samples of a window one is
 /// outside in a window of 30,000.
 const DEVIATIONS: f64 = 5.5;
+/// In how many turns a picture is made anew.
+const TURNS: usize = 4;
 /// Rows of windows whose noise is looked at in every frame: one of so many.
 const SAMPLED: usize = 8;
 
@@ -158,12 +160,15 @@ impl Watch {
     }
 
     /// Looks at a frame that comes `frames` after the one before, and takes over what has changed. Is anything made anew?
-    pub fn look(&mut self, planes: &[Plane<'_>], frames: usize) -> bool {
+    ///
+    /// Of the windows that are `owed` something (none, or all are in it), as many are made as fit into `spare` windows.
+    pub fn look(&mut self, planes: &[Plane<'_>], frames: usize, owed: &[bool], spare: usize) -> bool {
         let all = std::mem::replace(&mut self.empty, false);
         self.changed.fill(all);
         if !all {
             self.compare(planes);
             self.refresh(frames);
+            self.make_up(owed, spare);
         }
         let columns = self.grid.width;
         for (held, plane) in self.planes.iter_mut().zip(planes) {
@@ -206,11 +211,48 @@ impl Watch {
             return;
         }
         let Size { width, height } = self.grid;
-        self.due = (self.due + frames * height).min(self.still.refresh.max(1) * height);
-        while self.due >= self.still.refresh.max(1) {
-            self.due -= self.still.refresh.max(1);
-            self.changed[self.next * width..][..width].fill(true);
-            self.next = (self.next + 1) % height;
+        let period = self.still.refresh.max(1);
+        self.due = (self.due + frames * height).min(period * height);
+        // Several rows at once: what surrounds them is made with them.
+        let together = height.div_ceil(TURNS);
+        while self.due >= period * together {
+            self.due -= period * together;
+            for _ in 0..together {
+                self.changed[self.next * width..][..width].fill(true);
+                self.next = (self.next + 1) % height;
+            }
+        }
+    }
+
+    /// Marks windows that are owed something while there is time for what surrounds them, too.
+    fn make_up(&mut self, owed: &[bool], spare: usize) {
+        if !owed.contains(&true) {
+            return;
+        }
+        let side = 2 * self.reach.unwrap_or(self.grid.width.max(self.grid.height)) + 1;
+        let around = |changed: bool, before: bool| {
+            if changed {
+                0
+            } else if before {
+                side
+            } else {
+                side * side
+            }
+        };
+        let mut before = false;
+        let mut left = spare.saturating_sub(self.changed.iter().fold(0, |sum, now| {
+            let cost = if *now { around(false, before) } else { 0 };
+            before = *now;
+            sum + cost
+        }));
+        let mut before = false;
+        for (changed, _) in self.changed.iter_mut().zip(owed).filter(|(_, owed)| **owed) {
+            let cost = around(*changed, before);
+            if cost > left {
+                break;
+            }
+            left -= cost;
+            (*changed, before) = (true, true);
         }
     }
 
@@ -339,7 +381,8 @@ impl Held {
     fn noise_levels(&mut self) -> u32 {
         // Mean of the absolute value to standard deviation, for normal noise.
         const DEVIATION: f64 = 1.253_314;
-        let moved = self.differences.iter().map(|d| (d.absolute << 8).checked_div(d.samples).map_or(0, |mean| mean as u32));
+        let moved =
+            self.differences.iter().map(|d| (d.absolute << 8).checked_div(d.samples).map_or(0, |mean| mean as u32));
         let in_time = quantile(moved, 2, 4) * DEVIATION;
         // The squared weights of the filter sum to 36; two samples differ by the square root of 2 as much as one.
         let in_space = quantile(self.noise.iter().copied(), 1, 4) * DEVIATION / 6.0 * std::f64::consts::SQRT_2;
@@ -367,9 +410,8 @@ fn add_differences(new: &[u8], held: &[u8], sums: &mut [i32]) -> (u32, u32) {
 
 /// The sum of the absolute values of the filter at these bytes.
 fn filtered(rows: [&[u8]; 3], own: Range<usize>, channels: usize) -> u64 {
-    let across = |row: &[u8], x: usize| {
-        i32::from(row[x - channels]) - 2 * i32::from(row[x]) + i32::from(row[x + channels])
-    };
+    let across =
+        |row: &[u8], x: usize| i32::from(row[x - channels]) - 2 * i32::from(row[x]) + i32::from(row[x + channels]);
     own.map(|x| (across(rows[0], x) - 2 * across(rows[1], x) + across(rows[2], x)).unsigned_abs()).map(u64::from).sum()
 }
 
@@ -400,7 +442,7 @@ mod tests {
 
     fn look(watch: &mut Watch, frame: &[u8]) -> usize {
         let plane = Plane::new(frame, watch.size.width);
-        watch.look(&[plane], 1);
+        watch.look(&[plane], 1, &[], 0);
         watch.fresh().iter().filter(|fresh| **fresh).count()
     }
 
@@ -453,6 +495,20 @@ mod tests {
             look(&mut watch, &frame);
             (0..21).for_each(|row| made[row] += usize::from(watch.fresh()[row * 4]));
         }
-        assert_eq!(made, vec![1; 21]);
+        assert_eq!(made, vec![1; 21], "of four turns of six, the last begins with the next round");
+    }
+
+    #[test]
+    fn debts_are_paid_as_time_allows() {
+        let still = Still { tolerance: Tolerance::Levels(0), refresh: 60 };
+        let mut watch = watch(still, Size::new(160, 160), Some(1));
+        let frame = vec![100; 160 * 160];
+        look(&mut watch, &frame);
+        let mut owed = vec![false; 100];
+        owed[55..58].fill(true);
+        for (spare, made) in [(8, 0), (9, 9), (12, 12), (99, 15)] {
+            watch.look(&[Plane::new(&frame, 160)], 1, &owed, spare);
+            assert_eq!(watch.fresh().iter().filter(|fresh| **fresh).count(), made, "{spare}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 pub use overlay::{InfoText, Thermometer};
 pub use queue::{Counts, DropPolicy, MOST_QUEUE, Pushed, Queue};
-pub use stats::{Devices, Drops, Latency, Stages, Stats};
+pub use stats::{Devices, Drops, Latency, Shares, Spent, Stages, Stats};
 pub use upscaler::{Upscaler, engine_format};
 
 use crate::engine::{self, PrepareError, Still};

@@ -30,7 +30,7 @@ const PADDING: usize = 4;
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// A text with places for numbers: `%fps` frames a second, `%lat` median latency, `%temp` temperature of the
-/// processor, `%drop` frames dropped since the beginning, `%%` a percent sign.
+/// processor, `%drop` frames dropped since the beginning, `%effort` the effort of `--branches auto`, `%%` a percent sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InfoText(Vec<Piece>);
 
@@ -41,6 +41,7 @@ enum Piece {
     Latency,
     Temperature,
     Dropped,
+    Effort,
 }
 
 impl FromStr for InfoText {
@@ -84,7 +85,10 @@ impl Piece {
             "lat" => Ok(Self::Latency),
             "temp" => Ok(Self::Temperature),
             "drop" => Ok(Self::Dropped),
-            _ => Err(format!("'%{word}' is unknown; %fps, %lat, %temp and %drop are known, and %% is a percent sign")),
+            "effort" => Ok(Self::Effort),
+            _ => Err(format!(
+                "'%{word}' is unknown; %fps, %lat, %temp, %drop and %effort are known, and %% is a percent sign"
+            )),
         }
     }
 }
@@ -95,6 +99,7 @@ pub(super) struct Numbers {
     pub(super) fps: Option<f64>,
     pub(super) latency_ms: Option<f64>,
     pub(super) dropped: u64,
+    pub(super) effort: Option<f64>,
 }
 
 /// Degrees Celsius of the processor, where there is a sensor. Called about twice a second.
@@ -179,6 +184,7 @@ impl Overlay {
                 Piece::Fps => number_with(written, number(numbers.fps), 1, " fps"),
                 Piece::Latency => number_with(written, number(numbers.latency_ms), 0, " ms"),
                 Piece::Temperature => number_with(written, number(temperature), 0, " °C"),
+                Piece::Effort => number_with(written, numbers.effort, 0, ""),
                 Piece::Dropped => write!(written, "{} dropped", numbers.dropped.min(9_999_999)),
             };
         }
@@ -259,7 +265,7 @@ mod tests {
         FrameFormat { range, siting: Siting::Left, ..FrameFormat::picture(size, layout) }
     }
 
-    const NUMBERS: Numbers = Numbers { fps: Some(29.97), latency_ms: Some(41.4), dropped: 7 };
+    const NUMBERS: Numbers = Numbers { fps: Some(29.97), latency_ms: Some(41.4), dropped: 7, effort: Some(39.7) };
 
     #[test]
     fn numbers_stand_in_their_places() {
@@ -267,6 +273,7 @@ mod tests {
         for (text, written) in [
             ("%fps %lat %temp %drop", "30.0 fps 41 ms 49 °C 7 dropped"),
             ("100%% a%drop.", "100% a7 dropped."),
+            ("effort %effort", "effort 40"),
             ("%%fps", "%fps"),
             ("plain", "plain"),
             ("", ""),

@@ -247,6 +247,7 @@ pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared, live: Option<Rate>
                 shared.fail(LiveError::Network(reason));
                 break;
             }
+            shared.meter.work(&upscaler.work());
             upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
         }
         (out.captured, out.due, out.number, out.again) = (frame.captured, frame.due, frame.number, frame.again);

@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use std::ops;
 
 use super::overlay::{InfoText, Numbers, Overlay, Thermometer};
-use crate::engine::{Engine, Shape, Watch};
-use crate::geom::Size;
+use crate::engine::{Engine, Shape, Watch, Work};
 use crate::frame::{Axis, Conversion, FrameFormat, Layout, PixelFormat, Plane, PlaneFilter, Range, luma_row};
+use crate::geom::Size;
+use crate::plan::Class;
 
 /// How the engine has to be prepared for frames of `from`: it sees grey, or RGB where there is no luma.
 pub fn engine_format(from: &FrameFormat) -> PixelFormat {
@@ -25,6 +26,8 @@ pub struct Upscaler {
     work: RowWork,
     /// Where windows that stand still are left as they are.
     still: Option<Still>,
+    /// Are windows painted as what they got?
+    map: bool,
     overlay: Option<Overlay>,
 }
 
@@ -105,13 +108,18 @@ impl Upscaler {
             let ((window, reach), shapes) = (engine.windows(), shapes(&from).collect::<Vec<_>>());
             Still { watch: Watch::new(still, from.size, &shapes, window, reach), made: vec![0; to.bytes()] }
         });
-        Self { engine, from, to, chroma, bicubic, work, still, overlay: None }
+        Self { engine, from, to, chroma, bicubic, work, still, map: false, overlay: None }
     }
 
     /// Draws `text` on every frame of a run.
     pub fn with_info(mut self, text: InfoText, thermometer: Thermometer) -> Self {
         self.overlay = Some(Overlay::new(text, thermometer, self.to));
         self
+    }
+
+    /// Paints the border of each window in the colour of what it got.
+    pub fn with_map(self) -> Self {
+        Self { map: true, ..self }
     }
 
     /// Draws what is to be drawn on an upscaled frame.
@@ -132,18 +140,30 @@ impl Upscaler {
     ///
     /// If the network runs in floats and fails.
     pub fn run(&mut self, frame: &[u8], out: &mut [u8], frames: usize) -> Result<(), String> {
+        self.engine.begin_frame();
+        let done = self.make_or_keep(frame, out, frames);
+        self.engine.end_frame();
+        if let (Ok(()), true) = (&done, self.map) {
+            paint(&self.engine, scale(&self.from, &self.to), &self.to, out);
+        }
+        done
+    }
+
+    /// What the last frame took.
+    pub(super) fn work(&self) -> Work {
+        self.engine.work()
+    }
+
+    fn make_or_keep(&mut self, frame: &[u8], out: &mut [u8], frames: usize) -> Result<(), String> {
         let planes = self.from.planes(frame);
         let Some(mut still) = self.still.take() else { return self.make(planes, out, None) };
         let Still { watch, made } = &mut still;
         let strides = [self.from.size.width * engine_format(&self.from).channels(), self.from.chroma().width];
         let views = [(0, 0), (1, 1), (2, 1)].map(|(plane, stride)| Plane::new(planes[plane], strides[stride]));
         let mut done = Ok(());
-        if watch.look(&views, frames) {
-            self.engine.mark(watch.fresh());
+        if self.engine.look(watch, &views, frames) {
             let held = |plane| if self.from.layout.has_chroma() { watch.held(plane) } else { &[] };
             done = self.make([watch.held(0), held(1), held(2)], made, Some(watch));
-        } else {
-            self.engine.mark(watch.fresh());
         }
         match done {
             Ok(()) => out.copy_from_slice(made),
@@ -200,6 +220,44 @@ impl Upscaler {
     }
 }
 
+/// Frames windows: red where both branches ran, yellow where one did, blue where none did; not at all where they stand still.
+/// Without colour they are white, grey and black.
+fn paint(engine: &Engine, times: usize, to: &FrameFormat, out: &mut [u8]) {
+    let Some((columns, classes)) = engine.classes() else { return };
+    let side = engine.windows().0 * times;
+    let [first, cb, cr] = to.planes_mut(out);
+    let (across, down) = to.layout.subsampling();
+    let chroma = to.chroma();
+    for (window, class) in classes.enumerate() {
+        let (rgb, ycc) = match class {
+            None => continue,
+            Some(Class::Full) => ([255, 0, 0], [235, 90, 240]),
+            Some(Class::Structure) => ([255, 255, 0], [160, 16, 146]),
+            Some(Class::Plain) => ([0, 0, 255], [41, 240, 110]),
+        };
+        let (x, y) = (window % columns * side, window / columns * side);
+        let right = (x + side).min(to.size.width);
+        let bottom = (y + side).min(to.size.height);
+        for y in y..bottom {
+            for x in x..right {
+                if x % side > 0 && y % side > 0 {
+                    continue;
+                }
+                let at = y * to.size.width + x;
+                if to.layout == Layout::Rgb {
+                    first[3 * at..][..3].copy_from_slice(&rgb);
+                    continue;
+                }
+                first[at] = ycc[0];
+                if to.layout.has_chroma() {
+                    let at = y / down * chroma.width + x / across;
+                    (cb[at], cr[at]) = (ycc[1], ycc[2]);
+                }
+            }
+        }
+    }
+}
+
 /// Calls `then` with the row, its left half bicubic if there is a filter for it. Gives `buffer` back.
 fn half(
     row: &[u8],
@@ -251,7 +309,9 @@ impl RowWork {
                     pixel.copy_from_slice(&conversion.pixel([*luma, *cb, *cr]));
                 }
             }
-            (Layout::Rgb, Layout::Gray, _) => luma_row(PixelFormat::Rgb8, &row[of(&columns, 3)], &mut first[own.clone()]),
+            (Layout::Rgb, Layout::Gray, _) => {
+                luma_row(PixelFormat::Rgb8, &row[of(&columns, 3)], &mut first[own.clone()])
+            }
             (Layout::Rgb, ..) => first[of(&own, 3)].copy_from_slice(&row[of(&columns, 3)]),
             _ => first[own.clone()].copy_from_slice(&row[columns]),
         }
