@@ -171,8 +171,8 @@ take matrix= and range=. An option that would change nothing is an error. In nam
 and SIGTERM end cleanly; a second time, at once. A recording of a live source keeps time: where frames are dropped, the
 one before is written again.
 
-A config is TOML with any of: source, sink, model, board, level, branches, drop, compare, info-text, stats
-(as text), memory (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
+A config is TOML with any of: source, sink, model, board, level, branches, still, deadline, drop, compare, info-text,
+stats (as text), memory (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = LIVE_EXAMPLES)]
@@ -214,7 +214,7 @@ pub(super) struct Live {
     pub(super) still: Option<Standing>,
 
     /// Time that a frame may take, as 33ms, or fps: that between frames of the source. Where `--branches auto`, which this
-    /// implies, would take longer, less is computed, in the hardest windows last; what stands still is made up for
+    /// implies, would take longer, less is computed, the hardest windows first; what stands still is made up for
     #[arg(long, value_name = "TIME|fps", value_parser = parse_deadline)]
     pub(super) deadline: Option<Deadline>,
 
@@ -582,7 +582,7 @@ fn parse_size(text: &str) -> Result<Size, String> {
     }
 }
 
-fn parse_deadline(text: &str) -> Result<Deadline, String> {
+pub(super) fn parse_deadline(text: &str) -> Result<Deadline, String> {
     match text {
         "fps" => Ok(Deadline::Fps),
         _ => match parse_duration(text) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::args::{Compare, Live, Policy};
+use super::args::{Compare, Live, Policy, parse_deadline};
 use super::failure::{Code, Failure};
 use crate::board::{Config, FileError, names};
 use crate::io::{SinkUri, SourceUri, parse_duration};
@@ -68,6 +68,8 @@ fn merge(args: &mut Live, config: &Config) -> Result<(), FileError> {
         false => Err(format!("'{name}' is not one of {}", names().collect::<Vec<_>>().join(", "))),
     })?;
     let drop = config.value(&config.drop, choice::<Policy>)?;
+    let still = config.value(&config.still, str::parse)?;
+    let deadline = config.value(&config.deadline, parse_deadline)?;
     let compare = config.value(&config.compare, choice::<Compare>)?;
     let info_text = config.value(&config.info_text, |text| text.parse::<InfoText>().map(|_| text.to_string()))?;
     let stats = config.value(&config.stats, parse_duration)?;
@@ -86,6 +88,8 @@ fn merge(args: &mut Live, config: &Config) -> Result<(), FileError> {
     args.sink = args.sink.take().or(sink);
     args.queue = args.queue.or(config.queue);
     args.drop = args.drop.or(drop);
+    args.still = args.still.or(still);
+    args.deadline = args.deadline.or(deadline);
     args.compare = args.compare.or(compare);
     args.info_text = args.info_text.take().or(info_text);
     args.stats = args.stats.or(stats);

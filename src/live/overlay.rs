@@ -1,6 +1,7 @@
 //! Numbers on the picture: `--info-text`.
 
 use std::fmt::Write;
+use std::ops::Range as Rows;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -159,6 +160,13 @@ impl Overlay {
             scale: 1,
             area: Rect { x: nowhere, y: nowhere },
         }
+    }
+
+    /// Rows that it may draw on, whatever the numbers: those of the largest letters.
+    pub(super) fn rows(&self) -> Rows<usize> {
+        let height = self.format.size.height;
+        let usual = ((height + ROWS / 2) / ROWS).max(1);
+        height.saturating_sub(usual * (LETTER.height + 3 * PADDING) + 1)..height
     }
 
     /// Draws on `frame`. `numbers` are asked for when it is time for new ones.

@@ -1,6 +1,7 @@
 //! The three threads. Each ends when the queue before it is closed and empty, and closes the one behind it, even
 //! when it panics.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(super) struct Frame {
     due: Duration,
     /// Its number at the source.
     number: Option<u64>,
+    /// Rows of an upscaled frame that differ from the one before.
+    changed: Range<usize>,
     /// Is it to be the frame before once more? Then its bytes mean nothing.
     again: bool,
 }
@@ -128,7 +131,7 @@ fn pool(frames: usize, bytes: usize) -> Queue<Frame> {
     let pool = Queue::new(frames);
     for _ in 0..frames {
         let (bytes, captured) = (vec![0; bytes], Instant::now());
-        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, again: false };
+        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, changed: 0..0, again: false };
         pool.push(frame, DropPolicy::Never);
     }
     pool
@@ -248,6 +251,7 @@ pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared, live: Option<Rate>
                 break;
             }
             shared.meter.work(&upscaler.work());
+            out.changed = upscaler.changed();
             upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
         }
         (out.captured, out.due, out.number, out.again) = (frame.captured, frame.due, frame.number, frame.again);
@@ -321,6 +325,10 @@ fn show_all(sink: &mut dyn FrameSink, shared: &Shared, mut pace: Option<Pace>) -
             };
             if let Some(number) = frame.number {
                 sink.set_number(number);
+            }
+            // What is written again, or was not there to be compared with, is taken as new.
+            if frames == 1 && !frame.again {
+                sink.set_changed(frame.changed.clone());
             }
             shared.set_writing(Some(Instant::now()));
             let written = sink.write(bytes);

@@ -4,10 +4,9 @@ use std::convert::Infallible;
 use std::ops;
 
 use super::overlay::{InfoText, Numbers, Overlay, Thermometer};
-use crate::engine::{Engine, Shape, Watch, Work};
+use crate::engine::{Class, Engine, Shape, Watch, Work};
 use crate::frame::{Axis, Conversion, FrameFormat, Layout, PixelFormat, Plane, PlaneFilter, Range, luma_row};
 use crate::geom::Size;
-use crate::plan::Class;
 
 /// How the engine has to be prepared for frames of `from`: it sees grey, or RGB where there is no luma.
 pub fn engine_format(from: &FrameFormat) -> PixelFormat {
@@ -147,6 +146,20 @@ impl Upscaler {
             paint(&self.engine, scale(&self.from, &self.to), &self.to, out);
         }
         done
+    }
+
+    /// Rows of the last frame that differ from the one before; all where windows are not watched.
+    pub(super) fn changed(&self) -> ops::Range<usize> {
+        let all = 0..self.to.size.height;
+        let Some(still) = self.still.as_ref().filter(|_| !self.map) else { return all };
+        let times = scale(&self.from, &self.to);
+        let rows = still.watch.rows();
+        let made = rows.start * times..(rows.end * times).min(all.end);
+        match self.overlay.as_ref().map(Overlay::rows) {
+            Some(drawn) if made.is_empty() => drawn,
+            Some(drawn) => drawn.start.min(made.start)..drawn.end.max(made.end),
+            None => made,
+        }
     }
 
     /// What the last frame took.

@@ -1,5 +1,6 @@
 //! Sources and sinks of whole frames.
 
+use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 use std::time::Instant;
@@ -153,6 +154,9 @@ pub trait FrameSink: Send {
 
     /// Number of the frame that is written next, where the source's have numbers.
     fn set_number(&mut self, _: u64) {}
+
+    /// Rows of the frame that is written next of which the others are as in the frame before; all where this is not called.
+    fn set_changed(&mut self, _: Range<usize>) {}
 
     /// Is it played later, at its rate?
     fn is_recording(&self) -> bool {
