@@ -87,7 +87,7 @@
 //! | `tile` | how a frame is cut, and what cutting costs | geom |
 //! | `engine` | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model, sync |
 //! | `io` | sources and sinks: `image` photos, `video` frames, `device` drivers, `uri` text to specs | frame, geom |
-//! | `live` | capture, upscale, show: queues, drop policy, statistics | engine, io, frame, geom |
+//! | `live` | capture, upscale, show: queues, drop policy, what stands still, statistics | engine, io, frame, geom |
 //! | `board` | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | kernels, memory |
 //! | `bench` | measured runs | engine, board, memory |
 //! | `boot` | the first process of a card image: mounts, modules, card; Linux only | - |
@@ -108,6 +108,8 @@
 //! | strip | rows of full width that a pass works on: with strips nothing is computed twice |
 //! | grid | the fixed grid of attention windows, in input pixels, that frames are padded to |
 //! | class | what a window of the grid gets: both branches (`full`), the Transformer branch (`structure`), the anchor (`plain`) |
+//! | fresh, kept | of a window: made anew, or left as it is since nothing that it is made from has changed |
+//! | held | of a picture: what windows were last made from; what differs from it within the tolerance is not taken over |
 //! | ring | the rows of a slot that a tensor cycles through |
 //! | carried | of a tensor: rows of it stay alive from one pass to the next |
 
@@ -135,7 +137,7 @@ mod tile;
 
 pub use engine::{
     BufferReport, DEFAULT_EFFORT, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report,
-    StepReport, survey,
+    StepReport, Still, Tolerance, Windows, Work, survey,
 };
 pub use frame::{PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
 pub use geom::{MAX_SIDE, Size};

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::failure::Failure;
 use super::shard::Shard;
 use crate::board::Machine;
+use crate::engine::Tolerance;
 use crate::geom::Size;
 use crate::io::{Encoding, MAX_SIDE, parse_duration};
 use crate::kernels::Level;
@@ -169,8 +171,8 @@ take matrix= and range=. An option that would change nothing is an error. In nam
 and SIGTERM end cleanly; a second time, at once. A recording of a live source keeps time: where frames are dropped, the
 one before is written again.
 
-A config is TOML with any of: source, sink, model, board, level, branches, drop, compare, info-text, stats
-(as text), memory (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
+A config is TOML with any of: source, sink, model, board, level, branches, still, deadline, drop, compare, info-text,
+stats (as text), memory (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = LIVE_EXAMPLES)]
@@ -206,6 +208,16 @@ pub(super) struct Live {
     #[arg(long)]
     pub(super) resume: bool,
 
+    /// Leave windows as they are that stand still: off, auto (what differs by no more than noise), or within N levels; 0 is exact
+    /// [default: auto for cameras, else 0 where the budget has room for it]
+    #[arg(long, value_name = "off|auto|N")]
+    pub(super) still: Option<Standing>,
+
+    /// Time that a frame may take, as 33ms, or fps: that between frames of the source. Where `--branches auto`, which this
+    /// implies, would take longer, less is computed, the hardest windows first; what stands still is made up for
+    #[arg(long, value_name = "TIME|fps", value_parser = parse_deadline)]
+    pub(super) deadline: Option<Deadline>,
+
     /// What becomes of pictures and frames that are damaged or missing; skipped and repeated ones are counted [default: stop]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) on_error: Option<OnError>,
@@ -226,17 +238,37 @@ pub(super) struct Live {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) reconnect: Option<Duration>,
 
-    /// Show the bicubic filter on the left half
+    /// Show the bicubic filter on the left half (split), or what windows get (map): both branches are framed in red, one in
+    /// yellow, none in blue
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) compare: Option<Compare>,
 
-    /// Write this on the picture; %fps, %lat (median latency), %temp (processor) and %drop (frames) are numbers
+    /// Write this on the picture; %fps, %lat (median latency), %temp (processor), %drop (frames) and %effort are numbers
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(super) info_text: Option<String>,
 
     /// How to print statistics, on standard error, and the list
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
+}
+
+/// Which windows count as still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing(pub(super) Option<Tolerance>);
+
+impl FromStr for Standing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            "auto" => Ok(Self(Some(Tolerance::Noise))),
+            _ => match text.parse() {
+                Ok(levels) => Ok(Self(Some(Tolerance::Levels(levels)))),
+                Err(_) => Err("write off, auto, or levels from 0 to 255".into()),
+            },
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -267,6 +299,16 @@ pub(super) enum OnPictureError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Compare {
     Split,
+    Map,
+}
+
+/// What a frame may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deadline {
+    /// So long.
+    Time(Duration),
+    /// As long as it is until the next.
+    Fps,
 }
 
 /// How the engine runs.
@@ -453,6 +495,11 @@ pub(super) struct Bench {
     #[arg(long, value_name = "WxH", default_value = "640x360", value_parser = parse_size)]
     pub(super) size: Size,
 
+    /// Measure the frames of this Y4M file, over again, in the place of a made picture: what windows need depends on what they
+    /// show
+    #[arg(long, value_name = "FILE.Y4M", conflicts_with = "size")]
+    pub(super) scene: Option<PathBuf>,
+
     /// Frames before measuring
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) warmup_runs: usize,
@@ -532,6 +579,16 @@ fn parse_size(text: &str) -> Result<Size, String> {
     match sides.map(|(width, height)| (width.parse(), height.parse())) {
         Some((Ok(w), Ok(h))) if (1..=MAX_SIDE).contains(&w) && (1..=MAX_SIDE).contains(&h) => Ok(Size::new(w, h)),
         _ => Err(format!("write WIDTHxHEIGHT, each from 1 to {MAX_SIDE}")),
+    }
+}
+
+pub(super) fn parse_deadline(text: &str) -> Result<Deadline, String> {
+    match text {
+        "fps" => Ok(Deadline::Fps),
+        _ => match parse_duration(text) {
+            Ok(time) if !time.is_zero() => Ok(Deadline::Time(time)),
+            _ => Err("write a time, as 33ms, or fps".into()),
+        },
     }
 }
 

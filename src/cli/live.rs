@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::args::{Compare, Format, Live as Args, OnError as HowOnError, Policy};
-use super::failure::{Code, Failure};
+use super::args::{Compare, Deadline, Format, Live as Args, OnError as HowOnError, Policy};
+use super::failure::{Code, Failure, is_budget};
 #[cfg(unix)]
 use super::interrupt::ending_signals;
 use super::list;
@@ -14,10 +14,13 @@ use super::report;
 use super::session::Session;
 use super::settings;
 use crate::board::Sensors;
-use crate::engine::Engine;
+use crate::engine::{self, Engine, Still, Tolerance};
 use crate::frame::FrameFormat;
-use crate::io::{Clip, SinkUri, SourceUri, UriError};
+use crate::io::{Clip, Rate, SinkUri, SourceUri, UriError};
 use crate::live::{self, DropPolicy, InfoText, LiveError, OnError, Options, Stats, Upscaler, Wish};
+
+/// Every window is made anew within this time.
+const ANEW: Duration = Duration::from_secs(2);
 
 /// A line of `--format json`, on standard error.
 #[derive(Serialize)]
@@ -70,17 +73,43 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let early = source_uri.is_program().then(|| Control::new(&source_uri)).transpose()?;
     let source = source_uri.open()?;
     let clip = *source.clip();
-    let options = Options { on_error, ..options(args, &clip) };
+    let usual = if source_uri.is_camera() { Tolerance::Noise } else { Tolerance::Levels(0) };
+    let still = args.still.map_or(Some(usual), |still| still.0);
+    // Of a source without a rate, as many frames as usual.
+    let rate = if clip.rate.frames > 0 { clip.rate } else { Rate::USUAL };
+    let still = still.map(|tolerance| Still { tolerance, refresh: rate.frames_in(ANEW).max(1) });
+    let options = Options { on_error, still, ..options(args, &clip) };
 
     let scaled = FrameFormat { size: clip.format.size.scaled(session.scale()), ..clip.format };
     let to = sink_uri.takes(&scaled, &source_uri)?;
-    let beside = live::bytes_beside_engine(&options, &clip.format, &to);
+    let deadline = args.deadline.map(|deadline| match deadline {
+        Deadline::Time(time) => Ok(time),
+        Deadline::Fps if clip.rate.frames > 0 => {
+            Ok(Duration::from_secs_f64(f64::from(clip.rate.seconds) / f64::from(clip.rate.frames)))
+        }
+        Deadline::Fps => Err(Failure::usage("--deadline fps: the source has no rate; name a time")),
+    });
+    let deadline = deadline.transpose()?;
     let format = live::engine_format(&clip.format);
-    let (engine_options, engine) = session
-        .with_threads(clip.format.size, format, |o| live::within(o, beside, |o| Engine::prepare(&session.model, o)))?;
-    let total_bytes = engine.report().total_bytes + beside;
+    let beside = |still| live::bytes_beside_engine(&Options { still, ..options }, &clip.format, &to);
+    let (engine_options, engine) = session.with_threads(clip.format.size, format, |o| {
+        let prepare = |still| {
+            let o = engine::Options { still, deadline, ..o.clone() };
+            live::within(&o, beside(still), |o| Engine::prepare(&session.model, o))
+        };
+        match prepare(options.still) {
+            // Nobody has asked for it.
+            Err(error) if is_budget(&error) && args.still.is_none() && options.still.is_some() => prepare(None),
+            done => done,
+        }
+    })?;
+    let options = Options { still: engine.still(), ..options };
+    let total_bytes = engine.report().total_bytes + beside(options.still);
     let sensors = session.machine.sensors();
     let mut upscaler = Upscaler::new(engine, clip.format, to, options.compare);
+    if args.compare == Some(Compare::Map) {
+        upscaler = upscaler.with_map();
+    }
     if let Some(info) = info {
         let sensors = sensors.clone();
         upscaler = upscaler.with_info(info, Box::new(move || sensors.temperature()));
@@ -121,6 +150,7 @@ fn options(args: &Args, clip: &Clip) -> Options {
         queue: args.queue.unwrap_or(1).into(),
         drop: policy,
         compare: args.compare == Some(Compare::Split),
+        still: None,
         on_error: OnError::Stop,
         frames: args.frames,
         duration: args.duration,

@@ -124,13 +124,13 @@ fn stream(
         let mut deep = sink.is_deep().then(|| Deep::new(channels, width, height, scale));
         while let Some(row) = source.next_row()? {
             match &mut deep {
-                None => engine.push_row(row, |out| sink.write_row(out))?,
+                None => engine.push_row(row, |_, out| sink.write_row(out))?,
                 Some(deep) => {
                     // The row is lent twice: what the engine sees, and what it stands for.
                     seen.clear();
                     seen.extend_from_slice(row);
                     deep.push(source.deep_row(), &seen);
-                    engine.push_row(&seen, |out| deep.row(out, |out| sink.write_deep_row(out)))?;
+                    engine.push_row(&seen, |_, out| deep.row(out, |out| sink.write_deep_row(out)))?;
                 }
             }
             bar.inc(1);

@@ -1,6 +1,7 @@
 //! The three threads. Each ends when the queue before it is closed and empty, and closes the one behind it, even
 //! when it panics.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(super) struct Frame {
     due: Duration,
     /// Its number at the source.
     number: Option<u64>,
+    /// Rows of an upscaled frame that differ from the one before.
+    changed: Range<usize>,
     /// Is it to be the frame before once more? Then its bytes mean nothing.
     again: bool,
 }
@@ -128,7 +131,7 @@ fn pool(frames: usize, bytes: usize) -> Queue<Frame> {
     let pool = Queue::new(frames);
     for _ in 0..frames {
         let (bytes, captured) = (vec![0; bytes], Instant::now());
-        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, again: false };
+        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, changed: 0..0, again: false };
         pool.push(frame, DropPolicy::Never);
     }
     pool
@@ -231,17 +234,24 @@ fn fetch(
 
 /// Upscales frames. The empty output frame comes first: while the sink is busy, newer frames may still replace the
 /// one that would be taken now.
-pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
+///
+/// With the rate of a `live` source, frames are as far apart as their captures.
+pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared, live: Option<Rate>) {
     let _leave = OnDrop(|| shared.output.close());
+    let mut before = None;
     while let Some(mut out) = shared.output_spare.pop() {
         let Some(frame) = shared.input.pop() else { break };
         let begin = Instant::now();
         shared.meter.stage(Stage::Wait, begin - frame.captured);
         if !frame.again {
-            if let Err(reason) = upscaler.run(&frame.bytes, &mut out.bytes) {
+            let passed = before.replace(frame.captured).map(|then| frame.captured.saturating_duration_since(then));
+            let frames = live.zip(passed).map_or(1, |(rate, passed)| rate.frames_in(passed).max(1));
+            if let Err(reason) = upscaler.run(&frame.bytes, &mut out.bytes, frames) {
                 shared.fail(LiveError::Network(reason));
                 break;
             }
+            shared.meter.work(&upscaler.work());
+            out.changed = upscaler.changed();
             upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
         }
         (out.captured, out.due, out.number, out.again) = (frame.captured, frame.due, frame.number, frame.again);
@@ -315,6 +325,10 @@ fn show_all(sink: &mut dyn FrameSink, shared: &Shared, mut pace: Option<Pace>) -
             };
             if let Some(number) = frame.number {
                 sink.set_number(number);
+            }
+            // What is written again, or was not there to be compared with, is taken as new.
+            if frames == 1 && !frame.again {
+                sink.set_changed(frame.changed.clone());
             }
             shared.set_writing(Some(Instant::now()));
             let written = sink.write(bytes);

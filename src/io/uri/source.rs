@@ -204,6 +204,11 @@ impl SourceUri {
         }
     }
 
+    /// Is it a camera, whose pictures are noisy?
+    pub fn is_camera(&self) -> bool {
+        matches!(self.spec, SourceSpec::Camera(_) | SourceSpec::Csi(_))
+    }
+
     /// Do frames come from a program that is started for them?
     pub fn is_program(&self) -> bool {
         matches!(&self.spec, SourceSpec::Csi(_))

@@ -1,6 +1,8 @@
 //! Sources and sinks of whole frames.
 
+use std::ops::Range;
 use std::str::FromStr;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::frame::FrameFormat;
@@ -31,6 +33,11 @@ pub struct Rate {
 impl Rate {
     /// 25 frames a second, where a source does not say.
     pub const USUAL: Self = Self { frames: 25, seconds: 1 };
+
+    /// Whole frames in a time, to the nearest.
+    pub fn frames_in(self, time: Duration) -> usize {
+        (time.as_secs_f64() * f64::from(self.frames) / f64::from(self.seconds)).round() as usize
+    }
 }
 
 impl FromStr for Rate {
@@ -147,6 +154,9 @@ pub trait FrameSink: Send {
 
     /// Number of the frame that is written next, where the source's have numbers.
     fn set_number(&mut self, _: u64) {}
+
+    /// Rows of the frame that is written next of which the others are as in the frame before; all where this is not called.
+    fn set_changed(&mut self, _: Range<usize>) {}
 
     /// Is it played later, at its rate?
     fn is_recording(&self) -> bool {
