@@ -21,6 +21,8 @@ pub(super) struct Frame {
     due: Duration,
     /// Its number at the source.
     number: Option<u64>,
+    /// Its time stamp at the source.
+    time: Option<i64>,
     /// Is it to be the frame before once more? Then its bytes mean nothing.
     again: bool,
 }
@@ -128,7 +130,7 @@ fn pool(frames: usize, bytes: usize) -> Queue<Frame> {
     let pool = Queue::new(frames);
     for _ in 0..frames {
         let (bytes, captured) = (vec![0; bytes], Instant::now());
-        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, again: false };
+        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, time: None, again: false };
         pool.push(frame, DropPolicy::Never);
     }
     pool
@@ -197,6 +199,7 @@ pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, options: &O
         for n in 0..frames.min(left) {
             (frame.captured, frame.due, frame.again) = (at, due, again);
             frame.number = number.map(|first| first + n);
+            frame.time = source.time();
             frame = match shared.input.push(frame, policy) {
                 Pushed::Kept => match shared.input_spare.pop() {
                     Some(spare) => spare,
@@ -244,7 +247,8 @@ pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
             }
             upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
         }
-        (out.captured, out.due, out.number, out.again) = (frame.captured, frame.due, frame.number, frame.again);
+        (out.captured, out.due, out.again) = (frame.captured, frame.due, frame.again);
+        (out.number, out.time) = (frame.number, frame.time);
         shared.meter.stage(Stage::Infer, begin.elapsed());
         shared.input_spare.push(frame, DropPolicy::Never);
         if let Pushed::Closed(_) = shared.output.push(out, DropPolicy::Never) {
@@ -315,6 +319,9 @@ fn show_all(sink: &mut dyn FrameSink, shared: &Shared, mut pace: Option<Pace>) -
             };
             if let Some(number) = frame.number {
                 sink.set_number(number);
+            }
+            if let Some(time) = frame.time {
+                sink.set_time(time);
             }
             shared.set_writing(Some(Instant::now()));
             let written = sink.write(bytes);

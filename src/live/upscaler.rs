@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use super::deep::{DeepFrames, reduce};
 use super::overlay::{InfoText, Numbers, Overlay, Thermometer};
 use crate::engine::Engine;
 use crate::frame::{Axis, Conversion, FrameFormat, Layout, PixelFormat, PlaneFilter, Range, luma_row};
@@ -21,6 +22,9 @@ pub struct Upscaler {
     /// For the left half of the picture when it is compared.
     bicubic: Option<PlaneFilter>,
     work: RowWork,
+    /// For frames of more than 8 bits: all of them, or those 8 that a sink shows.
+    deep: Option<DeepFrames>,
+    reduced: Vec<u8>,
     overlay: Option<Overlay>,
 }
 
@@ -48,7 +52,12 @@ impl Upscaler {
         let axis = Axis::centred(scale(from, to));
         let channels = engine_format(from).channels();
         let split = PlaneFilter::bytes(channels, from.size, axis, axis) + to.size.width * channels;
-        chroma + if compare { split } else { 0 } + Conversion::BYTES + 2 * 256
+        let deep = match (from.bits > 8, to.bits > 8) {
+            (false, _) => 0,
+            (true, true) => DeepFrames::bytes(from, to),
+            (true, false) => from.bytes() / 2,
+        };
+        chroma + if compare { split } else { 0 } + Conversion::BYTES + 2 * 256 + deep
     }
 
     /// `engine` is prepared for `from.size` and [`engine_format`], `to` is what a sink takes of its output.
@@ -75,7 +84,9 @@ impl Upscaler {
         let pair = [row(converted, to.size.width), row(converted, to.size.width)];
         let split = row(compare, to.size.width * channels);
         let work = RowWork { conversion, range, chroma: pair, split };
-        Self { engine, from, to, chroma, bicubic, work, overlay: None }
+        let deep = (from.bits > 8 && to.bits > 8).then(|| DeepFrames::new(&from, &to));
+        let reduced = vec![0; if from.bits > 8 && deep.is_none() { from.bytes() / 2 } else { 0 }];
+        Self { engine, from, to, chroma, bicubic, work, deep, reduced, overlay: None }
     }
 
     /// Draws `text` on every frame of a run.
@@ -102,7 +113,24 @@ impl Upscaler {
     ///
     /// If the network runs in floats and fails.
     pub fn run(&mut self, frame: &[u8], out: &mut [u8]) -> Result<(), String> {
-        let Self { engine, from, to, chroma, bicubic, work, .. } = self;
+        if let Some(deep) = &mut self.deep {
+            return deep.run(&mut self.engine, frame, out);
+        }
+        if self.from.bits == 8 {
+            let from = self.from;
+            return self.run_bytes(&from, frame, out);
+        }
+        let mut reduced = std::mem::take(&mut self.reduced);
+        reduce(frame, &mut reduced);
+        let from = FrameFormat { bits: 8, ..self.from };
+        let done = self.run_bytes(&from, &reduced, out);
+        self.reduced = reduced;
+        done
+    }
+
+    /// The same for frames of 8 bits.
+    fn run_bytes(&mut self, from: &FrameFormat, frame: &[u8], out: &mut [u8]) -> Result<(), String> {
+        let Self { engine, to, chroma, bicubic, work, .. } = self;
         let [first, cb, cr] = from.planes(frame);
         let planes = from.layout == to.layout;
         let mut out = to.planes_mut(out);

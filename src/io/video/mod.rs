@@ -1,5 +1,7 @@
 //! Video: whole frames in and out, from and to files and pipes, and the formats that their pixels come in.
 
+#[cfg(unix)]
+pub mod ffmpeg;
 mod format;
 mod mjpeg;
 mod packing;

@@ -121,6 +121,11 @@ pub trait FrameSource: Send {
         None
     }
 
+    /// Time stamp of the frame that came last, in ticks of the source, where frames have their own.
+    fn time(&self) -> Option<i64> {
+        None
+    }
+
     /// After an error: passes over what it was about, and counts it. `None` where nothing can follow.
     fn pass_over(&mut self) -> Option<Gap> {
         None
@@ -147,6 +152,9 @@ pub trait FrameSink: Send {
 
     /// Number of the frame that is written next, where the source's have numbers.
     fn set_number(&mut self, _: u64) {}
+
+    /// Time stamp of the frame that is written next, where the source's have their own.
+    fn set_time(&mut self, _: i64) {}
 
     /// Is it played later, at its rate?
     fn is_recording(&self) -> bool {

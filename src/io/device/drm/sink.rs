@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::screen::Screen;
 use super::spec::{Depth, DisplaySpec};
 use crate::frame::{Fit, Fitter, FrameFormat, Packer, PixelBits};
-use crate::io::device::reconnect::{Pauses, Reconnect, Step};
+use crate::io::reconnect::{Pauses, Reconnect, Step};
 use crate::io::device::screen::describe;
 use crate::io::error::{DeviceError, WriteError};
 use crate::io::video::{FrameSink, Shown, Troubles};
