@@ -224,9 +224,10 @@ Examples:
   bifocal live --list
   bifocal live 'v4l2:///dev/video0?width=640&height=360' drm:// --stats 1s
   bifocal live clip.y4m large.y4m
+  bifocal live file://movie.mp4 drm://
+  bifocal live rtsp://camera/stream drm:// --stats 1s
   bifocal live 'test://bars?width=320&height=180' null:// --stats 1s --duration 10s
   bifocal live file://frames/%05d.png 'file://large/%05d.png'
-  ffmpeg -i in.mp4 -f yuv4mpegpipe - | bifocal live - - | ffmpeg -i - out.mp4
   bifocal live csi://0 drm:// --info-text '%fps %lat %temp %drop'
   bifocal live csi://0 'spi://0.0?panel=ili9341&dc=24&reset=25&rotate=90&fit=contain'
   bifocal live --config /etc/bifocal.toml
@@ -235,8 +236,9 @@ Examples:
 
 Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yuv420p|yuyv|uyvy|mjpeg|gray&input=), csi://0 (the
 board's own camera; ?width=&height=&fps=&stride=&command=, which comes last, is all the rest and writes planes of YUV
-4:2:0), test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuv422p|yuv444p|yuyv|uyvy|gray|rgb24&width=
-&height=), numbered pictures (?start=). Options: fps=, matrix=bt601|bt709, range=limited|full: of YUV, what it is; of
+4:2:0), test://bars, rtsp://, rtsps://, http://, https:// (through ffmpeg; all of the URL is the server's, and a stream that
+breaks off is taken up again), file:// (Y4M, and with ffmpeg any video; sound is for `bifocal video`), - (Y4M); file:// and -
+raw with ?format=nv12|yuv420p|yuv422p|yuv444p|yuyv|uyvy|gray|rgb24&width=&height=; numbered pictures (?start=). Options, but of streams: fps=, matrix=bt601|bt709, range=limited|full: of YUV, what it is; of
 RGB, what Y4M and raw planes are made of it.
 Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
 desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), spi://0.0 (?panel=ili9341|st7735|st7789&dc=LINE; more:
@@ -300,9 +302,13 @@ pub(super) struct Live {
     #[arg(long, value_name = "N")]
     pub(super) frames: Option<u64>,
 
-    /// How long to wait for a camera that has gone, as 30s; 0s ends at once [default: for ever]
+    /// How long to wait for a camera or stream that has gone, as 30s; 0s ends at once [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) reconnect: Option<Duration>,
+
+    /// Make frames of the fields of interlaced video, which is refused otherwise
+    #[arg(long)]
+    pub(super) deinterlace: bool,
 
     /// Show the bicubic filter on the left half
     #[arg(long, value_enum, value_name = "HOW")]

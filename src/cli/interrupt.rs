@@ -65,8 +65,9 @@ pub(super) struct Control {
 impl Control {
     /// With `keys`, of the terminal too: where standard input is not the video.
     pub(super) fn new(keys: bool) -> Result<Self, Failure> {
-        let signals = signal_hook::iterator::Signals::new(ending_signals())
-            .map_err(|error| Failure::new(super::failure::Code::Failed, format!("cannot listen for signals: {error}")))?;
+        let signals = signal_hook::iterator::Signals::new(ending_signals()).map_err(|error| {
+            Failure::new(super::failure::Code::Failed, format!("cannot listen for signals: {error}"))
+        })?;
         let keys = if keys { Keys::open() } else { None };
         Ok(Self { signals, keys, asked: 0 })
     }

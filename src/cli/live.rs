@@ -49,6 +49,9 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     if let Some(limit) = args.reconnect {
         source_uri.set_patience(limit)?;
     }
+    if args.deinterlace {
+        source_uri.set_deinterlace()?;
+    }
     let on_error = args.on_error.map_or(OnError::Stop, |how| match how {
         HowOnError::Stop => OnError::Stop,
         HowOnError::Skip => OnError::Skip,

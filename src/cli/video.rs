@@ -17,7 +17,7 @@ use super::session::Session;
 use crate::engine::Engine;
 use crate::frame::FrameFormat;
 use crate::geom::Size;
-use crate::io::ffmpeg::{Codec, Container, Decoding, Movie, Parts, PartsError, PartsSink, join, test_copy};
+use crate::io::ffmpeg::{Codec, Container, Decoding, Movie, Parts, PartsError, PartsSink, join, test_output};
 use crate::io::{Clip, remove_partial_files, same_file};
 use crate::live::{self, DropPolicy, LiveError, OnError, Options, Upscaler};
 
@@ -52,7 +52,10 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
     let (input, output) = (&args.input, &args.output);
     let container = Container::of(output)?;
     if same_file(input, output) {
-        return Err(Failure::usage(format!("{}: this is the input itself, which is never overwritten", output.display())));
+        return Err(Failure::usage(format!(
+            "{}: this is the input itself, which is never overwritten",
+            output.display()
+        )));
     }
     if output.is_dir() {
         return Err(Failure::usage(format!("{}: this is a folder; give the name of a file", output.display())));
@@ -61,10 +64,13 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
     let more = more.map_err(|error| Failure::usage(format!("--ffmpeg-out: {error}")))?;
     let movie = Movie::open(input)?;
     if movie.is_interlaced() && !args.deinterlace {
-        return Err(Failure::usage(format!("{}: the video is interlaced; --deinterlace makes frames of it", input.display())));
+        return Err(Failure::usage(format!(
+            "{}: the video is interlaced; --deinterlace makes frames of it",
+            input.display()
+        )));
     }
     let codec = codec(args, &movie)?;
-    let data = test_copy(&movie, container, output)?;
+    let data = test_output(&movie, container, codec, &more, output)?;
     let session = Session::open(&args.engine)?;
 
     // A signal must find somebody who ends the programs that are started from here on.
@@ -79,7 +85,8 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
     };
     let parts = Arc::new(Mutex::new(parts));
     let size = movie.clip_of(decoding).format.size;
-    let job = Job { args, codec, more, decoding, parts: Arc::clone(&parts), reached: Arc::new(AtomicI64::new(i64::MIN)) };
+    let job =
+        Job { args, codec, more, decoding, parts: Arc::clone(&parts), reached: Arc::new(AtomicI64::new(i64::MIN)) };
     let done = job.run(&movie, &session, &mut control, progress);
     let reached = job.reached.load(Ordering::Relaxed);
     let (frames, failure) = match done {
@@ -96,9 +103,9 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
     let end = (!complete).then(|| movie.end_of(reached));
     Joining { parts: Arc::clone(&parts), movie, container, data, end }.run(output, &mut control)?;
     if complete {
-        let parts = Arc::into_inner(parts).and_then(|parts| parts.into_inner().ok());
-        if let Some(Err(error)) = parts.map(Parts::remove) {
-            log::warn!("{}.parts: cannot be removed: {error}", output.display());
+        let parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = parts.remove() {
+            log::warn!("{}: cannot be removed: {error}", parts.folder().display());
         }
     } else if failure.is_none() {
         let end = end.unwrap_or_default();
@@ -122,7 +129,9 @@ fn codec(args: &Args, movie: &Movie) -> Result<Codec, Failure> {
         Some(VideoCodec::Ffv1) => Codec::Ffv1,
         Some(VideoCodec::CopyOfSource) => Codec::of_source(movie).ok_or_else(|| {
             let source = movie.codec();
-            Failure::usage(format!("the source is {source}, which is not written here; --codec x264, x265, av1 and ffv1 are"))
+            Failure::usage(format!(
+                "the source is {source}, which is not written here; --codec x264, x265, av1 and ffv1 are"
+            ))
         })?,
     })
 }
@@ -161,9 +170,13 @@ fn note(args: &Args, movie: &Movie, session: &Session) -> String {
 fn unfinished(parts: &Mutex<Parts>, failure: Failure) -> Failure {
     let parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
     if parts.is_empty() {
-        let _ = parts.discard();
+        let _ = parts.remove();
     } else {
-        report::line(&format!("{} holds {} finished frames; --resume goes on", parts.folder().display(), parts.frames()));
+        report::line(&format!(
+            "{} holds {} finished frames; --resume goes on",
+            parts.folder().display(),
+            parts.frames()
+        ));
     }
     failure
 }

@@ -79,7 +79,8 @@ impl DeepFilter {
                     deep += i64::from(weight) * sums[0];
                     seen += i64::from(weight) * sums[1];
                 }
-                let added = made.map_or(0, |row| beyond_rounding((i64::from(row[x * *channels + channel]) << FINE) - seen));
+                let added =
+                    made.map_or(0, |row| beyond_rounding((i64::from(row[x * *channels + channel]) << FINE) - seen));
                 *sample = ((deep + *level * added + (1 << (FINE - 1))) >> FINE).clamp(0, *most) as u16;
             }
         }

@@ -23,12 +23,17 @@ const GRACE: Duration = Duration::from_millis(500);
 struct Said {
     /// The last line that tells of an error, or else the last one.
     last: String,
+    /// The first line: some programs tell the cause first, and then what became of it.
+    first: String,
     /// The last line that the owner listens for.
     marked: Option<String>,
 }
 
 impl Said {
     fn hear(&mut self, line: &str, mark: &str) {
+        if self.first.is_empty() {
+            self.first = line.to_string();
+        }
         let is_error = |line: &str| line.to_ascii_lowercase().contains("error");
         if is_error(line) || !is_error(&self.last) {
             self.last = line.to_string();
@@ -115,9 +120,21 @@ impl Child {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).marked.clone()
     }
 
-    /// What it has said that matters most: empty, or one line.
+    /// What it has said first: empty, or one line.
     pub(in crate::io) fn said(&self) -> String {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).last.clone()
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).first.clone()
+    }
+
+    /// How it has ended, if it does within `limit`.
+    pub(in crate::io) fn ends_within(&mut self, limit: Duration) -> io::Result<Option<ExitStatus>> {
+        let patience = Instant::now() + limit;
+        while self.process.try_wait()?.is_none() {
+            if Instant::now() >= patience {
+                return Ok(None);
+            }
+            sleep(Duration::from_millis(5));
+        }
+        self.wait_end().map(Some)
     }
 
     /// Waits until it has ended by itself, and its last words are heard.
@@ -145,7 +162,7 @@ impl Child {
             sleep(Duration::from_millis(5));
         }
         let how = status.map_or("it gives no more frames".into(), |status| format!("it ended ({status})"));
-        let last = self.said();
+        let last = &self.said.lock().unwrap_or_else(PoisonError::into_inner).last;
         if last.is_empty() { how } else { format!("{how}: {last}") }
     }
 

@@ -10,7 +10,7 @@ mod recording;
 mod sequence;
 mod stream;
 mod test_source;
-mod y4m;
+pub(in crate::io) mod y4m;
 
 pub use format::VideoFormat;
 pub use mjpeg::MjpegDecoder;

@@ -35,6 +35,12 @@ pub struct Y4mSource<R> {
     damaged: u64,
 }
 
+/// Does this begin as Y4M does, or is there nothing? What was looked at stays.
+pub(in crate::io) fn begins(reader: &mut impl BufRead, name: &str) -> Result<bool, OpenError> {
+    let begin = reader.fill_buf().map_err(|error| OpenError::io(name, error))?;
+    Ok(begin.iter().zip(MAGIC).all(|(a, b)| a == b))
+}
+
 impl<R: BufRead + Send> Y4mSource<R> {
     /// Reads the header; `name` is for messages.
     ///

@@ -9,9 +9,9 @@ use super::program::{Host, Program};
 use super::spec::CsiSpec;
 use crate::frame::{FrameFormat, Layout, Matrix, Range, Siting};
 use crate::geom::Size;
-use crate::io::reconnect::{Pauses, Reconnect, Step};
 use crate::io::child::Child;
 use crate::io::error::{DeviceError, ReadError};
+use crate::io::reconnect::{Pauses, Reconnect, Step};
 use crate::io::video::{Arrival, Clip, FrameSource, Troubles};
 
 /// Longest wait for bytes before the caller hears that there is no frame yet.

@@ -1,11 +1,17 @@
 //! Parts and what is copied of the source, to the output.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
+use super::nut::{RawStream, TimeBase, frame_header};
 use super::parts::Parts;
 use super::probe::{Movie, Stream};
 use super::program::{Place, ffmpeg, named, not_started, said};
+use super::writer::{Codec, codec_words};
+use crate::frame::FrameFormat;
+use crate::geom::Size;
 use crate::io::child::Child;
 use crate::io::destination::Destination;
 use crate::io::error::{CreateError, WriteError};
@@ -32,7 +38,8 @@ const CONTAINERS: &[(&str, &str)] = &[
 ];
 
 /// Numbers that mkvmerge and others write of a stream, which are wrong once it is encoded anew.
-const STATISTICS: &[&str] = &["BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_", "encoder", "rotate"];
+const STATISTICS: &[&str] =
+    &["BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_", "encoder", "rotate"];
 
 impl Container {
     /// By the ending of the name.
@@ -57,32 +64,61 @@ impl Container {
 fn streams(movie: &Movie, data: bool) -> impl Iterator<Item = &Stream> {
     let copied = move |stream: &&Stream| match &*stream.codec_type {
         // Time codes are written anew from the metadata.
-        "data" => data && stream.codec_name != "" && stream.tags.get("handler_name").is_none_or(|name| name != "TimeCodeHandler"),
+        "data" => {
+            data && stream.codec_name != ""
+                && stream.tags.get("handler_name").is_none_or(|name| name != "TimeCodeHandler")
+        }
         "" => false,
         _ => true,
     };
     movie.streams.iter().filter(copied)
 }
 
-/// Tries whether `container` holds what is copied; without data streams if it must be. `true`: with them.
+/// How long a trial may take before it counts as passed; what is wrong shows at once.
+const TRIAL: Duration = Duration::from_secs(20);
+
+/// Tries, with one black picture, whether there is such an encoder and whether `container` holds what it gives and what is
+/// copied; without data streams if it must be. `true`: with them. Nobody wants to hear of it after hours.
 ///
 /// # Errors
 ///
-/// What it does not hold.
-pub fn test_copy(movie: &Movie, container: Container, output: &Path) -> Result<bool, CreateError> {
+/// What is not supported.
+pub fn test_output(
+    movie: &Movie,
+    container: Container,
+    codec: Codec,
+    more: &[String],
+    output: &Path,
+) -> Result<bool, CreateError> {
+    let file = || output.display().to_string();
+    let size = Size::new(128, 128);
+    let picture = FrameFormat { size, ..movie.clip().format };
+    let stream = RawStream {
+        size,
+        time_base: TimeBase { num: 1, den: 25 },
+        aspect: (1, 1),
+        rate: (25, 1),
+        fourcc: movie.fourcc,
+    };
+    let mut frame = [stream.header(), frame_header(0, picture.bytes())].concat();
+    frame.resize(frame.len() + picture.bytes(), 0);
     let mut reason = String::new();
     for data in [true, false] {
         let others: Vec<_> = streams(movie, data).filter(|stream| stream.index != movie.video().index).collect();
-        if others.is_empty() {
-            return Ok(data);
-        }
-        let mut words: Vec<OsString> = vec!["-nostdin".into()];
+        let mut words = Place::Pipe.input();
         words.extend(movie.place.input());
-        others.iter().for_each(|stream| words.extend(["-map".into(), format!("0:{}", stream.index).into()]));
-        words.extend(["-c", "copy", "-t", "0", "-f", container.format, "-y", "file:/dev/null"].map(Into::into));
-        let failed = |error| CreateError::Io { file: output.display().to_string(), source: error };
-        let mut child = Child::start("ffmpeg", &mut ffmpeg(words), "").map_err(failed)?;
-        if child.wait_end().map_err(failed)?.success() {
+        words.extend(["-map", "0:0"].map(Into::into));
+        others.iter().for_each(|stream| words.extend(["-map".into(), format!("1:{}", stream.index).into()]));
+        words.extend(["-c", "copy", "-c:0"].map(Into::into));
+        words.extend(codec_words(movie, codec));
+        words.extend(more.iter().map(Into::into));
+        words.extend(["-t", "0.04", "-f", container.format, "-y", "file:/dev/null"].map(Into::into));
+        let failed = |source| CreateError::Io { file: file(), source };
+        let (mut child, mut stdin) = Child::start_taking("ffmpeg", &mut ffmpeg(words)).map_err(failed)?;
+        // One that ends at once says why.
+        let _ = stdin.write_all(&frame);
+        drop(stdin);
+        if child.ends_within(TRIAL).map_err(failed)?.is_none_or(|status| status.success()) {
             if !data {
                 log::warn!("{}: streams of data are left out; {} does not hold them", movie.name, container.format);
             }
@@ -90,8 +126,8 @@ pub fn test_copy(movie: &Movie, container: Container, output: &Path) -> Result<b
         }
         reason = said(&child.said());
     }
-    let reason = format!("{} does not hold all streams of the source; .mkv holds most: {reason}", container.format);
-    Err(CreateError::Unsupported { file: output.display().to_string(), reason })
+    let reason = format!("ffmpeg cannot make such a file of this source, .mkv holds most: {reason}");
+    Err(CreateError::Unsupported { file: file(), reason })
 }
 
 /// Writes the output: the parts as its video, and everything else of the source. `end` is where that is cut off, in seconds, for
@@ -134,6 +170,9 @@ fn words(movie: &Movie, container: Container, data: bool, end: Option<f64>) -> V
     if movie.bias > 0 {
         say(&["-itsoffset", &format!("{:.9}", -movie.time_base.seconds(movie.bias))]);
     }
+    if turned && movie.is_six {
+        say(&["-display_rotation", &degrees]);
+    }
     let pipe = Place::Pipe.input();
     pipe.iter().for_each(|word| say(&[&word.to_string_lossy()]));
     if let Some(end) = end {
@@ -153,7 +192,11 @@ fn words(movie: &Movie, container: Container, data: bool, end: Option<f64>) -> V
         }
         let set: Vec<&str> = stream.disposition.iter().filter(|(_, v)| **v != 0).map(|(key, _)| &**key).collect();
         say(&[&format!("-disposition:{to}"), &if set.is_empty() { "0".into() } else { set.join("+") }]);
-        if turned {
+        if movie.is_progressive() || movie.is_interlaced() {
+            // What was interlaced is that no more.
+            say(&[&format!("-field_order:{to}"), "progressive"]);
+        }
+        if turned && !movie.is_six {
             say(&[&format!("-metadata:s:{to}"), &format!("rotate={degrees}")]);
         }
     }

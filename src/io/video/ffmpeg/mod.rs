@@ -18,8 +18,8 @@ mod program;
 mod reader;
 mod writer;
 
-pub use join::{Container, join, test_copy};
+pub use join::{Container, join, test_output};
 pub use parts::{Parts, PartsError};
 pub use probe::Movie;
-pub use reader::Decoding;
+pub use reader::{Decoding, Known};
 pub use writer::{Codec, PartsSink};

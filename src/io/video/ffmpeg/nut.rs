@@ -270,7 +270,8 @@ impl NutReader {
         let base = self.time_bases[(coded % bases) as usize];
         let (from, to) = (base, self.header.time_base);
         let above = u128::from(coded / bases) * u128::from(from.num) * u128::from(to.den);
-        self.last_pts = i64::try_from(above / (u128::from(from.den) * u128::from(to.num))).map_err(|_| bad("a time"))?;
+        self.last_pts =
+            i64::try_from(above / (u128::from(from.den) * u128::from(to.num))).map_err(|_| bad("a time"))?;
         Ok(())
     }
 
@@ -299,7 +300,10 @@ impl NutReader {
             self.last_pts + code.pts_delta
         };
         if has(SIZE_MSB) {
-            code.size = value(input)?.checked_mul(code.multiple).and_then(|more| more.checked_add(code.size)).unwrap_or(u64::MAX);
+            code.size = value(input)?
+                .checked_mul(code.multiple)
+                .and_then(|more| more.checked_add(code.size))
+                .unwrap_or(u64::MAX);
         }
         if has(MATCH_TIME) {
             signed(input)?;
@@ -317,7 +321,9 @@ impl NutReader {
             input.read_exact(&mut [0; 4])?;
         }
         if code.size > MOST_FRAME || code.size != frame.len() as u64 {
-            return Err(bad("a frame of another size; the size of the picture changes on the way, which is not supported"));
+            return Err(bad(
+                "a frame of another size; the size of the picture changes on the way, which is not supported",
+            ));
         }
         // Long frames begin with themselves.
         let header = if code.size > 4096 { 0 } else { code.header as usize };

@@ -60,7 +60,8 @@ impl Parts {
             _ => {}
         }
         let path = folder.join(NOTE);
-        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(PartsError::Busy(folder));
         }
@@ -141,13 +142,8 @@ impl Parts {
         self.whole == 0 && !self.has_last
     }
 
-    /// Removes them, once the output is there.
-    pub fn remove(self) -> io::Result<()> {
-        self.discard()
-    }
-
-    /// Removes them while others may still know of them.
-    pub fn discard(&self) -> io::Result<()> {
+    /// Removes them: the output is there, or nothing is.
+    pub fn remove(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.folder)
     }
 

@@ -34,11 +34,11 @@ const PIXELS: &[(&str, &str, [u8; 4], Layout, u32)] = &[
     ("yuv444p", "yuv444p", *b"444P", Layout::Yuv444, 8),
     ("yuvj444p", "yuvj444p", *b"444P", Layout::Yuv444, 8),
     ("gray", "gray", *b"Y800", Layout::Gray, 8),
-    ("yuv420p10le", "yuv420p10le", [b'Y', 3, 11, 10], Layout::Yuv420, 10),
-    ("p010le", "yuv420p10le", [b'Y', 3, 11, 10], Layout::Yuv420, 10),
-    ("yuv422p10le", "yuv422p10le", [b'Y', 3, 10, 10], Layout::Yuv422, 10),
-    ("yuv444p10le", "yuv444p10le", [b'Y', 3, 0, 10], Layout::Yuv444, 10),
-    ("gray10le", "gray10le", [b'Y', 1, 0, 10], Layout::Gray, 10),
+    ("yuv420p10le", "yuv420p10le", [b'Y', b'3', 11, 10], Layout::Yuv420, 10),
+    ("p010le", "yuv420p10le", [b'Y', b'3', 11, 10], Layout::Yuv420, 10),
+    ("yuv422p10le", "yuv422p10le", [b'Y', b'3', 10, 10], Layout::Yuv422, 10),
+    ("yuv444p10le", "yuv444p10le", [b'Y', b'3', 0, 10], Layout::Yuv444, 10),
+    ("gray10le", "gray10le", [b'Y', b'1', 0, 10], Layout::Gray, 10),
 ];
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +46,14 @@ struct Probe {
     #[serde(default)]
     streams: Vec<Stream>,
     format: Option<Format>,
+    #[serde(default)]
+    library_versions: Vec<Library>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Library {
+    name: String,
+    major: u32,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -112,6 +120,8 @@ pub struct Movie {
     pub(super) bias: i64,
     start: Option<f64>,
     duration: Option<f64>,
+    /// Is this ffmpeg 6 or newer, which says with another word how a picture is turned?
+    pub(super) is_six: bool,
     /// Is there metadata that only some containers take?
     pub(super) foreign_tags: bool,
 }
@@ -130,9 +140,9 @@ impl Movie {
         Self::look(name, Place::file(path), PATIENCE[0])
     }
 
-    /// Looks at a stream of the network.
-    pub(in crate::io) fn open_url(url: &str) -> Result<Self, OpenError> {
-        Self::look(shown(url), Place::Network(url.into()), PATIENCE[1])
+    /// Looks at a stream of the network; `name` is for messages.
+    pub(in crate::io) fn open_url(name: &str, url: &str) -> Result<Self, OpenError> {
+        Self::look(name.into(), Place::Network(url.into()), PATIENCE[1])
     }
 
     fn look(name: String, place: Place, patience: Duration) -> Result<Self, OpenError> {
@@ -183,10 +193,11 @@ impl Movie {
             _ => Matrix::Bt601,
         };
         let range = if full { Range::Full } else { Range::Limited };
-        let format =
-            FrameFormat { bits: *bits, siting, matrix, range, ..FrameFormat::picture(size, *layout) };
+        let format = FrameFormat { bits: *bits, siting, matrix, range, ..FrameFormat::picture(size, *layout) };
         let rates = [&stream.avg_frame_rate, &stream.r_frame_rate].map(|rate| fraction(rate));
-        let rate = rates.into_iter().flatten().next().unwrap_or((25, 1));
+        // Streams of the network may say the rate of their clock.
+        let usual = |(frames, seconds): &(u32, u32)| *frames <= seconds.saturating_mul(480);
+        let rate = rates.into_iter().flatten().find(usual).unwrap_or((25, 1));
         let (num, den) = fraction(&stream.time_base).ok_or("its video has no time base")?;
         let (turns, mirrored) = turns(stream);
         let seconds = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
@@ -208,12 +219,18 @@ impl Movie {
             bias: (-start_pts).max(0),
             start: seconds(&format_.start_time),
             duration: seconds(&stream.duration).or_else(|| seconds(&format_.duration)).filter(|s| *s > 0.0),
+            is_six: probe.library_versions.iter().any(|library| library.name == "libavutil" && library.major >= 58),
             foreign_tags: format_.tags.keys().any(|key| key.contains('.')),
             name,
             place,
             video,
             streams: probe.streams,
         })
+    }
+
+    /// Does it say that it is not?
+    pub(super) fn is_progressive(&self) -> bool {
+        self.video().field_order == "progressive"
     }
 
     /// Its frames, as they are decoded.
@@ -265,7 +282,10 @@ impl Movie {
 
 /// What ffprobe says.
 fn ask(name: &str, place: &Place, patience: Duration) -> Result<Vec<u8>, OpenError> {
-    let mut words: Vec<OsString> = ["-v", "error", "-show_format", "-show_streams", "-of", "json"].map(Into::into).into();
+    let mut words: Vec<OsString> =
+        ["-v", "error", "-show_format", "-show_streams", "-show_library_versions", "-of", "json"]
+            .map(Into::into)
+            .into();
     words.extend(place.input());
     let mut child = Child::start("ffprobe", Command::new("ffprobe").args(words), "")
         .map_err(|error| cannot_open(name, "ffprobe", error))?;
@@ -300,16 +320,6 @@ fn reason(said: &str, place: &Place) -> String {
     said.replace(&*name, "it")
 }
 
-/// A URL without the password.
-pub(in crate::io) fn shown(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
-    let host = rest.find(['/', '?']).unwrap_or(rest.len());
-    match rest[..host].rfind('@') {
-        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
-        None => url.into(),
-    }
-}
-
 /// `30000/1001`, `4:3`; nothing where one of both is zero.
 fn fraction(text: &str) -> Option<(u32, u32)> {
     let (a, b) = text.split_once(['/', ':'])?;
@@ -319,7 +329,12 @@ fn fraction(text: &str) -> Option<(u32, u32)> {
 /// Quarters of a turn to the left, and whether there is more than that.
 fn turns(stream: &Stream) -> (u32, bool) {
     let Some(side) = stream.side_data_list.iter().find(|side| side.displaymatrix.is_some()) else { return (0, false) };
-    let numbers: Vec<f64> = side.displaymatrix.iter().flat_map(|text| text.split_whitespace()).filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<f64> = side
+        .displaymatrix
+        .iter()
+        .flat_map(|text| text.split_whitespace())
+        .filter_map(|word| word.parse().ok())
+        .collect();
     let mirrored = match numbers[..] {
         [a, b, _, c, d, ..] => a * d - b * c < 0.0,
         _ => false,
@@ -334,7 +349,9 @@ mod tests {
     use super::*;
 
     fn movie(stream: &str) -> Result<Movie, String> {
-        let text = format!(r#"{{"streams": [{{"index": 0, "codec_type": "audio"}}, {stream}], "format": {{"duration": "2.5"}}}}"#);
+        let text = format!(
+            r#"{{"streams": [{{"index": 0, "codec_type": "audio"}}, {stream}], "format": {{"duration": "2.5"}}}}"#
+        );
         Movie::of("x".into(), Place::Pipe, serde_json::from_str(&text).unwrap())
     }
 
@@ -356,16 +373,12 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_told() {
         let stream = |pixels: &str, more: &str| {
-            format!(r#"{{"index": 1, "codec_type": "video", "width": 4, "height": 4, "time_base": "1/25", "pix_fmt": "{pixels}"{more}}}"#)
+            format!(
+                r#"{{"index": 1, "codec_type": "video", "width": 4, "height": 4, "time_base": "1/25", "pix_fmt": "{pixels}"{more}}}"#
+            )
         };
         assert!(movie(&stream("gbrp", "")).unwrap_err().contains("yuv444p10le"));
         assert!(movie(&stream("yuv420p", r#", "disposition": {"attached_pic": 1}"#)).unwrap_err().contains("no video"));
         assert!(movie(&stream("yuv420p", r#", "field_order": "tt""#)).unwrap().is_interlaced());
-    }
-
-    #[test]
-    fn passwords_are_not_shown() {
-        assert_eq!(shown("rtsp://me:secret@cam/1?a=b@c"), "rtsp://cam/1?a=b@c");
-        assert_eq!(shown("http://cam/a@b"), "http://cam/a@b");
     }
 }

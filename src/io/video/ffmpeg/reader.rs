@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use super::nut::{NutReader, TimeBase};
 use super::probe::Movie;
 use super::program::{Place, cannot_open, ffmpeg, said};
+use crate::frame::{Matrix, Range};
 use crate::io::child::Child;
 use crate::io::error::{OpenError, ReadError};
 use crate::io::reconnect::{Pauses, Reconnect, Step};
-use crate::io::video::{Arrival, Clip, FrameSource, Troubles};
+use crate::io::video::{Arrival, Clip, FrameSource, Rate, Troubles};
 
 /// Longest wait for bytes before the caller hears that there is no frame yet.
 const WAIT: Duration = Duration::from_millis(100);
@@ -33,6 +34,19 @@ pub struct Decoding {
     pub live: bool,
     /// How long one that is gone is waited for; `None` for ever.
     pub patience: Option<Duration>,
+    /// What a person knows better than the file.
+    pub known: Known,
+}
+
+/// What a person knows better than the file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// Frames a second.
+    pub rate: Option<Rate>,
+    /// What luma means.
+    pub matrix: Option<Matrix>,
+    /// What black means.
+    pub range: Option<Range>,
 }
 
 /// ffmpeg at work.
@@ -86,7 +100,12 @@ impl Movie {
 
     /// Its frames, decoded so.
     pub fn clip_of(&self, decoding: Decoding) -> Clip {
-        if decoding.upright { self.upright() } else { *self.clip() }
+        let mut clip = if decoding.upright { self.upright() } else { *self.clip() };
+        let Known { rate, matrix, range } = decoding.known;
+        clip.rate = rate.unwrap_or(clip.rate);
+        clip.format.matrix = matrix.unwrap_or(clip.format.matrix);
+        clip.format.range = range.unwrap_or(clip.format.range);
+        clip
     }
 }
 
@@ -153,7 +172,7 @@ fn start(words: &[OsString]) -> io::Result<Feed> {
 /// What ffmpeg is told: every frame once, with its own time stamp in ticks of the source, in a pipe.
 fn words(movie: &Movie, decoding: Decoding) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["-nostdin".into(), "-copyts".into()];
-    if let Place::Network(_) = movie.place {
+    if decoding.live {
         words.extend(["-fflags", "nobuffer", "-flags", "low_delay"].map(Into::into));
     }
     if !decoding.upright {
@@ -176,8 +195,25 @@ fn words(movie: &Movie, decoding: Decoding) -> Vec<OsString> {
     let tick = format!("{}/{}", movie.time_base.num, movie.time_base.den);
     let map = format!("0:{}", movie.video().index);
     let output = [
-        "-map", &map, "-map_metadata", "-1", "-map_chapters", "-1", "-c:v", "rawvideo", "-pix_fmt", movie.pixels, "-fps_mode",
-        "passthrough", "-enc_time_base", &tick, "-f", "nut", "-write_index", "0", "pipe:1",
+        "-map",
+        &map,
+        "-map_metadata",
+        "-1",
+        "-map_chapters",
+        "-1",
+        "-c:v",
+        "rawvideo",
+        "-pix_fmt",
+        movie.pixels,
+        "-fps_mode",
+        "passthrough",
+        "-enc_time_base",
+        &tick,
+        "-f",
+        "nut",
+        "-write_index",
+        "0",
+        "pipe:1",
     ];
     words.extend(output.map(Into::into));
     words
@@ -241,11 +277,7 @@ impl FrameSource for FfmpegSource {
 }
 
 /// A frame and its time stamp, once the first byte of it is there.
-fn fetch(
-    feed: &mut Feed,
-    frame: &mut [u8],
-    clip: Clip,
-) -> io::Result<Option<(i64, TimeBase)>> {
+fn fetch(feed: &mut Feed, frame: &mut [u8], clip: Clip) -> io::Result<Option<(i64, TimeBase)>> {
     let mut input = Patient(&mut feed.child, Instant::now());
     let nut = match &mut feed.nut {
         Some(nut) => nut,

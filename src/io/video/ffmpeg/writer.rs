@@ -201,10 +201,8 @@ fn encoder_words(movie: &Movie, format: &FrameFormat, codec: Codec, more: &[Stri
     let colours = colours(movie, format);
     words.extend(colours.iter().cloned());
     words.extend(Place::Pipe.input());
-    let pixels = movie.pixels.replace("yuvj", "yuv");
     words.extend(["-map", "0:0", "-c:v"].map(Into::into));
-    words.extend(codec.words().iter().map(Into::into));
-    words.extend(["-pix_fmt".into(), format!("+{pixels}").into()]);
+    words.extend(codec_words(movie, codec));
     words.extend(colours);
     let tick = format!("{}/{}", movie.time_base.num, movie.time_base.den);
     let times = ["-fps_mode", "passthrough", "-enc_time_base", &tick, "-avoid_negative_ts", "disabled"];
@@ -213,6 +211,13 @@ fn encoder_words(movie: &Movie, format: &FrameFormat, codec: Codec, more: &[Stri
     words.extend(more.iter().map(Into::into));
     words.extend(["-f", "nut", "-write_index", "0", "-y"].map(Into::into));
     words
+}
+
+/// The encoder, its quality, and pixels as they are: an encoder that would change them is refused.
+pub(super) fn codec_words(movie: &Movie, codec: Codec) -> Vec<OsString> {
+    let pixels = movie.pixels.replace("yuvj", "yuv");
+    let words = codec.words().iter().map(OsString::from);
+    words.chain(["-pix_fmt".into(), format!("+{pixels}").into()]).collect()
 }
 
 /// What the source says of its colours, word for word.
