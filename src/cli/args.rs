@@ -51,7 +51,10 @@ Exit codes: 0 done, 1 failed, 2 command line or input is wrong, 3 memory budget 
 pub(super) enum Command {
     /// Upscale a picture, a folder of pictures, or a pipe
     Upscale(Upscale),
-    /// Upscale video as it comes: a file, a pipe, a test picture
+    /// Upscale a video file, with its sound and everything else in it
+    #[cfg(unix)]
+    Video(Video),
+    /// Upscale video as it comes: a camera, a stream, a file, a pipe, a test picture
     Live(Live),
     /// Print the tile and memory plan, run nothing
     Plan(Plan),
@@ -143,14 +146,90 @@ impl Upscale {
     }
 }
 
+#[cfg(unix)]
+const VIDEO_EXAMPLES: &str = "\
+Examples:
+  bifocal video movie.mkv movie-x2.mkv
+  bifocal video phone.mp4 phone-x2.mp4 --codec x265
+  bifocal video movie.mkv movie-x2.mkv --ffmpeg-out '-crf 16 -preset slow'
+  bifocal video --resume movie.mkv movie-x2.mkv     goes on after a crash, a power cut or Ctrl-C
+  bifocal video --deinterlace tape.vob tape-x2.mkv
+
+Reads and writes through the programs ffmpeg and ffprobe, which must be installed (5.1 or newer) and take memory of their
+own beside --mem. OUTPUT is .mkv, .mp4, .m4v, .mov, .webm, .nut, .ts or .avi; there is none until it is complete.
+
+What is kept: sound, subtitles, chapters, attachments and other streams as they are, bit for bit; metadata; the time stamp of
+every frame, to the tick where OUTPUT has the ticks of INPUT (.mp4, .mov), in .mkv to its millisecond; shape of pixels,
+primaries, matrix, transfer, range, place of chroma. How a phone's picture is to be turned stays a note in .mp4 and .mov;
+elsewhere the picture itself is turned. Not kept: the metadata of HDR beside the transfer, and closed captions inside the video.
+
+The network sees 8 bits. 10 bits in (4:2:0, 4:2:2, 4:4:4, grey) are 10 bits out: the bicubic filter enlarges all of them,
+chroma and luma, and what the network adds to luma is added in steps of 8 bits, without those that rounding makes.
+
+Until it is complete, there is a folder OUTPUT.parts with parts of 250 frames, each encoded by itself. --resume goes on at
+the first that is not whole; the result is that of a run at once. Ctrl-C or q ends early: OUTPUT has what was done until
+then, and --resume still goes on; a second one ends at once, and leaves the parts.";
+
+#[cfg(unix)]
+#[derive(Debug, Args)]
+#[command(after_help = VIDEO_EXAMPLES)]
+pub(super) struct Video {
+    /// Video file to read
+    #[arg(value_name = "INPUT")]
+    pub(super) input: PathBuf,
+
+    /// Video file to write; its ending says which kind
+    #[arg(value_name = "OUTPUT")]
+    pub(super) output: PathBuf,
+
+    /// What to encode with [default: x264, for more than 8 bits x265]
+    #[arg(long, value_enum, value_name = "CODEC")]
+    pub(super) codec: Option<VideoCodec>,
+
+    /// More options of ffmpeg for the encoder, quoted as in a shell, as '-crf 16 -preset slow'
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    pub(super) ffmpeg_out: Option<String>,
+
+    /// Make frames of the fields of interlaced video, which is refused otherwise
+    #[arg(long)]
+    pub(super) deinterlace: bool,
+
+    /// Go on with what an earlier run has not finished
+    #[arg(long)]
+    pub(super) resume: bool,
+
+    #[command(flatten)]
+    pub(super) engine: EngineArgs,
+
+    /// What to print on standard output when done
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[cfg(unix)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum VideoCodec {
+    /// H.264, which everything plays; quality 18
+    X264,
+    /// H.265: smaller files, slower; quality 20
+    X265,
+    /// AV1 by SVT: 4:2:0 only; quality 28
+    Av1,
+    /// FFV1: nothing is lost, large files
+    Ffv1,
+    /// That of the source, if it is one of these
+    CopyOfSource,
+}
+
 const LIVE_EXAMPLES: &str = "\
 Examples:
   bifocal live --list
   bifocal live 'v4l2:///dev/video0?width=640&height=360' drm:// --stats 1s
   bifocal live clip.y4m large.y4m
+  bifocal live file://movie.mp4 drm://
+  bifocal live rtsp://camera/stream drm:// --stats 1s
   bifocal live 'test://bars?width=320&height=180' null:// --stats 1s --duration 10s
   bifocal live file://frames/%05d.png 'file://large/%05d.png'
-  ffmpeg -i in.mp4 -f yuv4mpegpipe - | bifocal live - - | ffmpeg -i - out.mp4
   bifocal live csi://0 drm:// --info-text '%fps %lat %temp %drop'
   bifocal live csi://0 'spi://0.0?panel=ili9341&dc=24&reset=25&rotate=90&fit=contain'
   bifocal live --config /etc/bifocal.toml
@@ -159,8 +238,9 @@ Examples:
 
 Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yuv420p|yuyv|uyvy|mjpeg|gray&input=), csi://0 (the
 board's own camera; ?width=&height=&fps=&stride=&command=, which comes last, is all the rest and writes planes of YUV
-4:2:0), test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuv422p|yuv444p|yuyv|uyvy|gray|rgb24&width=
-&height=), numbered pictures (?start=). Options: fps=, matrix=bt601|bt709, range=limited|full: of YUV, what it is; of
+4:2:0), test://bars, rtsp://, rtsps://, http://, https:// (through ffmpeg; all of the URL is the server's, and a stream that
+breaks off is taken up again), file:// (Y4M, and with ffmpeg any video; sound is for `bifocal video`), - (Y4M); file:// and -
+raw with ?format=nv12|yuv420p|yuv422p|yuv444p|yuyv|uyvy|gray|rgb24&width=&height=; numbered pictures (?start=). Options, but of streams: fps=, matrix=bt601|bt709, range=limited|full: of YUV, what it is; of
 RGB, what Y4M and raw planes are made of it.
 Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
 desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), spi://0.0 (?panel=ili9341|st7735|st7789&dc=LINE; more:
@@ -234,9 +314,13 @@ pub(super) struct Live {
     #[arg(long, value_name = "N")]
     pub(super) frames: Option<u64>,
 
-    /// How long to wait for a camera that has gone, as 30s; 0s ends at once [default: for ever]
+    /// How long to wait for a camera or stream that has gone, as 30s; 0s ends at once [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) reconnect: Option<Duration>,
+
+    /// Make frames of the fields of interlaced video, which is refused otherwise
+    #[arg(long)]
+    pub(super) deinterlace: bool,
 
     /// Show the bicubic filter on the left half (split), or what windows get (map): both branches are framed in red, one in
     /// yellow, none in blue

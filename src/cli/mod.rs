@@ -21,6 +21,8 @@ mod session;
 mod settings;
 mod shard;
 mod upscale;
+#[cfg(unix)]
+mod video;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -72,6 +74,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let progress = Progress { quiet: cli.quiet };
     match &cli.command {
         Command::Upscale(args) => upscale::run(args, progress),
+        #[cfg(unix)]
+        Command::Video(args) => video::run(args, progress),
         Command::Live(args) => live::run(args, cli.quiet),
         Command::Plan(args) => plan::run(args),
         Command::Models(args) => models::run(args),

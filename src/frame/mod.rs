@@ -15,7 +15,7 @@ mod yuv;
 pub use chroma::Chroma;
 pub use colour::Colour;
 #[cfg(feature = "cli")]
-pub use deep::Deep;
+pub use deep::{Deep, DeepFilter};
 pub use enlarge::Enlarger;
 pub use fit::{Fit, Fitter};
 pub use luma::luma_row;

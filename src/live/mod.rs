@@ -13,6 +13,7 @@
 //! A recording of a live source keeps time: frames have the moment of their capture, and where some were dropped, the sink gets
 //! the one before again until the recording is as long as what was recorded.
 
+mod deep;
 mod overlay;
 mod queue;
 mod stages;

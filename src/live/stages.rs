@@ -24,6 +24,8 @@ pub(super) struct Frame {
     number: Option<u64>,
     /// Rows of an upscaled frame that differ from the one before.
     changed: Range<usize>,
+    /// Its time stamp at the source.
+    time: Option<i64>,
     /// Is it to be the frame before once more? Then its bytes mean nothing.
     again: bool,
 }
@@ -131,7 +133,8 @@ fn pool(frames: usize, bytes: usize) -> Queue<Frame> {
     let pool = Queue::new(frames);
     for _ in 0..frames {
         let (bytes, captured) = (vec![0; bytes], Instant::now());
-        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, changed: 0..0, again: false };
+        let (changed, time) = (0..0, None);
+        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, changed, time, again: false };
         pool.push(frame, DropPolicy::Never);
     }
     pool
@@ -200,6 +203,7 @@ pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, options: &O
         for n in 0..frames.min(left) {
             (frame.captured, frame.due, frame.again) = (at, due, again);
             frame.number = number.map(|first| first + n);
+            frame.time = source.time();
             frame = match shared.input.push(frame, policy) {
                 Pushed::Kept => match shared.input_spare.pop() {
                     Some(spare) => spare,
@@ -254,7 +258,8 @@ pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared, live: Option<Rate>
             out.changed = upscaler.changed();
             upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
         }
-        (out.captured, out.due, out.number, out.again) = (frame.captured, frame.due, frame.number, frame.again);
+        (out.captured, out.due, out.again) = (frame.captured, frame.due, frame.again);
+        (out.number, out.time) = (frame.number, frame.time);
         shared.meter.stage(Stage::Infer, begin.elapsed());
         shared.input_spare.push(frame, DropPolicy::Never);
         if let Pushed::Closed(_) = shared.output.push(out, DropPolicy::Never) {
@@ -329,6 +334,9 @@ fn show_all(sink: &mut dyn FrameSink, shared: &Shared, mut pace: Option<Pace>) -
             // What is written again, or was not there to be compared with, is taken as new.
             if frames == 1 && !frame.again {
                 sink.set_changed(frame.changed.clone());
+            }
+            if let Some(time) = frame.time {
+                sink.set_time(time);
             }
             shared.set_writing(Some(Instant::now()));
             let written = sink.write(bytes);

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::ops;
 
+use super::deep::{DeepFrames, reduce};
 use super::overlay::{InfoText, Numbers, Overlay, Thermometer};
 use crate::engine::{Class, Engine, Shape, Watch, Work};
 use crate::frame::{Axis, Chroma, Conversion, FrameFormat, Layout, PixelFormat, Plane, PlaneFilter, Range, luma_row};
@@ -27,6 +28,9 @@ pub struct Upscaler {
     still: Option<Still>,
     /// Are windows painted as what they got?
     map: bool,
+    /// For frames of more than 8 bits: all of them, or those 8 that a sink shows.
+    deep: Option<DeepFrames>,
+    reduced: Vec<u8>,
     overlay: Option<Overlay>,
 }
 
@@ -78,7 +82,12 @@ impl Upscaler {
         let split = PlaneFilter::bytes(channels, from.size, axis, axis) + to.size.width * channels;
         let held = || to.bytes() + Watch::bytes(from.size, &shapes(from).collect::<Vec<_>>(), LEAST_WINDOW);
         let held = if still { held() } else { 0 };
-        chroma + if compare { split } else { 0 } + Conversion::BYTES + 2 * 256 + held
+        let deep = match (from.bits > 8, to.bits > 8) {
+            (false, _) => 0,
+            (true, true) => DeepFrames::bytes(from, to),
+            (true, false) => from.bytes() / 2,
+        };
+        chroma + if compare { split } else { 0 } + Conversion::BYTES + 2 * 256 + held + deep
     }
 
     /// `engine` is prepared for `from.size` and [`engine_format`], and to be told what stands still; `to` is what a sink takes of its output.
@@ -107,7 +116,9 @@ impl Upscaler {
             let ((window, reach), shapes) = (engine.windows(), shapes(&from).collect::<Vec<_>>());
             Still { watch: Watch::new(still, from.size, &shapes, window, reach), made: vec![0; to.bytes()] }
         });
-        Self { engine, from, to, chroma, bicubic, work, still, map: false, overlay: None }
+        let deep = (from.bits > 8 && to.bits > 8).then(|| DeepFrames::new(&from, &to));
+        let reduced = vec![0; if from.bits > 8 && deep.is_none() { from.bytes() / 2 } else { 0 }];
+        Self { engine, from, to, chroma, bicubic, work, still, map: false, deep, reduced, overlay: None }
     }
 
     /// Draws `text` on every frame of a run.
@@ -140,11 +151,26 @@ impl Upscaler {
     /// If the network runs in floats and fails.
     pub fn run(&mut self, frame: &[u8], out: &mut [u8], frames: usize) -> Result<(), String> {
         self.engine.begin_frame();
-        let done = self.make_or_keep(frame, out, frames);
+        let done = self.at_any_depth(frame, out, frames);
         self.engine.end_frame();
         if let (Ok(()), true) = (&done, self.map) {
             paint(&self.engine, scale(&self.from, &self.to), &self.to, out);
         }
+        done
+    }
+
+    fn at_any_depth(&mut self, frame: &[u8], out: &mut [u8], frames: usize) -> Result<(), String> {
+        if let Some(deep) = &mut self.deep {
+            return deep.run(&mut self.engine, frame, out);
+        }
+        let eight = FrameFormat { bits: 8, ..self.from };
+        if self.from.bits == 8 {
+            return self.make_or_keep(eight.planes(frame), out, frames);
+        }
+        let mut reduced = std::mem::take(&mut self.reduced);
+        reduce(frame, &mut reduced);
+        let done = self.make_or_keep(eight.planes(&reduced), out, frames);
+        self.reduced = reduced;
         done
     }
 
@@ -167,8 +193,8 @@ impl Upscaler {
         self.engine.work()
     }
 
-    fn make_or_keep(&mut self, frame: &[u8], out: &mut [u8], frames: usize) -> Result<(), String> {
-        let planes = self.from.planes(frame);
+    /// `planes` have 8 bits a sample.
+    fn make_or_keep(&mut self, planes: [&[u8]; 3], out: &mut [u8], frames: usize) -> Result<(), String> {
         let Some(mut still) = self.still.take() else { return self.make(planes, out, None) };
         let Still { watch, made } = &mut still;
         let strides = [self.from.size.width * engine_format(&self.from).channels(), self.from.chroma().width];

@@ -58,6 +58,11 @@ impl Destination {
         }
     }
 
+    /// The file under its temporary name, for a program that writes it; nothing where there is none.
+    pub(in crate::io) fn path(&self) -> Option<&Path> {
+        self.partial.as_ref().map(Partial::path)
+    }
+
     /// Where to write.
     pub(in crate::io) fn out(&self) -> Out {
         self.out.clone()

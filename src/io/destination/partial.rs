@@ -57,6 +57,11 @@ impl Partial {
         Ok((partial, writer))
     }
 
+    /// Its temporary name.
+    pub(super) fn path(&self) -> &Path {
+        &self.temporary
+    }
+
     /// Cuts what lies behind the first `bytes` bytes.
     pub(super) fn shorten(&self, bytes: u64) -> io::Result<()> {
         self.file.set_len(bytes)

@@ -128,6 +128,11 @@ pub trait FrameSource: Send {
         None
     }
 
+    /// Time stamp of the frame that came last, in ticks of the source, where frames have their own.
+    fn time(&self) -> Option<i64> {
+        None
+    }
+
     /// After an error: passes over what it was about, and counts it. `None` where nothing can follow.
     fn pass_over(&mut self) -> Option<Gap> {
         None
@@ -157,6 +162,9 @@ pub trait FrameSink: Send {
 
     /// Rows of the frame that is written next of which the others are as in the frame before; all where this is not called.
     fn set_changed(&mut self, _: Range<usize>) {}
+
+    /// Time stamp of the frame that is written next, where the source's have their own.
+    fn set_time(&mut self, _: i64) {}
 
     /// Is it played later, at its rate?
     fn is_recording(&self) -> bool {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::fourcc::{CAMERA, refused};
 use super::negotiate::{Agreed, agree, name};
 use super::spec::CameraSpec;
-use crate::io::device::reconnect::{Pauses, Reconnect, Step};
 use crate::io::error::{DeviceError, ReadError};
+use crate::io::reconnect::{Pauses, Reconnect, Step};
 use crate::io::sys::v4l2::{Captured, Stream};
 use crate::io::video::{Arrival, Clip, FrameSource, MjpegDecoder, Troubles, VideoFormat, unpack};
 

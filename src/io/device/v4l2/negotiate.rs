@@ -197,7 +197,7 @@ fn colour(spec: &CameraSpec, format: VideoFormat, size: Size, pix: &PixFormat) -
     };
     let siting = if format == VideoFormat::Mjpeg { Siting::Centre } else { Siting::Left };
     let matrix = if format == VideoFormat::Mjpeg { spec.matrix.unwrap_or(Matrix::Bt601) } else { matrix };
-    Ok(FrameFormat { size, layout, siting, matrix, range })
+    Ok(FrameFormat { size, bits: 8, layout, siting, matrix, range })
 }
 
 #[cfg(test)]
