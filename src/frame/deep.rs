@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::plane::{Axis, Phase};
+use super::window::Window;
 use crate::kernels::WEIGHT_BITS;
 
 /// A level of 8 bits in 16, and in the fine fraction of both.
@@ -20,15 +20,10 @@ const FINE: u32 = 2 * WEIGHT_BITS;
 pub struct Deep {
     channels: usize,
     width: usize,
-    height: usize,
-    scale: usize,
-    phases: Vec<Phase>,
-    /// Source rows from `first` on, each in 16 bits and as the engine saw it.
-    rows: VecDeque<(Vec<u16>, Vec<u8>)>,
-    first: usize,
-    /// Rows of the engine that wait for source rows, from output row `made` on.
+    /// Source rows, each in 16 bits and as the engine saw it.
+    window: Window<(Vec<u16>, Vec<u8>)>,
+    /// Rows of the engine that wait for source rows.
     waiting: VecDeque<Vec<u8>>,
-    made: usize,
     middle: Vec<[i64; 2]>,
     out: Vec<u16>,
 }
@@ -36,49 +31,30 @@ pub struct Deep {
 impl Deep {
     /// For pictures of `channels` samples a pixel.
     pub fn new(channels: usize, width: usize, height: usize, scale: usize) -> Self {
-        let phases = Phase::all(Axis::centred(scale));
         let (middle, out) = (vec![[0; 2]; channels * width], vec![0; channels * width * scale]);
-        let (rows, waiting) = Default::default();
-        Self { channels, width, height, scale, phases, rows, first: 0, waiting, made: 0, middle, out }
+        Self { channels, width, window: Window::new(height, scale), waiting: VecDeque::new(), middle, out }
     }
 
     /// The next source row, before the engine gets it.
     pub fn push(&mut self, deep: &[u16], seen: &[u8]) {
-        self.rows.push_back((deep.to_vec(), seen.to_vec()));
+        self.window.push((deep.to_vec(), seen.to_vec()));
     }
 
     /// The next row of the engine; `emit` gets the output rows that can be made.
     pub fn row<E>(&mut self, row: &[u8], mut emit: impl FnMut(&[u16]) -> Result<(), E>) -> Result<(), E> {
         self.waiting.push_back(row.to_vec());
-        while let Some(row) = self.waiting.front() {
-            let bottom = self.top(self.made) + 3;
-            let there = self.first + self.rows.len();
-            if bottom >= there as isize && there < self.height {
-                return Ok(());
-            }
-            let row = row.clone();
+        while self.window.near().is_some() {
+            let Some(row) = self.waiting.pop_front() else { break };
             self.make(&row);
-            self.waiting.pop_front();
-            self.made += 1;
-            let unused = self.top(self.made).clamp(0, self.height as isize - 1) as usize;
-            while self.first < unused {
-                self.rows.pop_front();
-                self.first += 1;
-            }
+            self.window.advance();
             emit(&self.out)?;
         }
         Ok(())
     }
 
-    /// First of the four source rows that output row `y` is made of.
-    fn top(&self, y: usize) -> isize {
-        (y / self.scale) as isize + self.phases[y % self.scale].first
-    }
-
     fn make(&mut self, row: &[u8]) {
-        let (top, weights) = (self.top(self.made), self.phases[self.made % self.scale].weights);
-        let Self { channels, width, height, scale, phases, rows, first, middle, out, .. } = self;
-        let near = [0, 1, 2, 3].map(|k| &rows[(top + k).clamp(0, *height as isize - 1) as usize - *first]);
+        let Self { channels, width, window, middle, out, .. } = self;
+        let Some((near, weights)) = window.near() else { return };
         for (x, sums) in middle.iter_mut().enumerate() {
             *sums = [0; 2];
             for ((deep, seen), weight) in near.iter().zip(weights) {
@@ -86,10 +62,8 @@ impl Deep {
                 sums[1] += i64::from(weight) * i64::from(seen[x]);
             }
         }
-        let last = *width as isize - 1;
         for (x, pixel) in out.chunks_exact_mut(*channels).enumerate() {
-            let Phase { first, weights } = phases[x % *scale];
-            let near = [0, 1, 2, 3].map(|k| ((x / *scale) as isize + first + k).clamp(0, last) as usize);
+            let (near, weights) = window.columns(x, *width);
             for (channel, sample) in pixel.iter_mut().enumerate() {
                 let [mut deep, mut seen] = [0; 2];
                 for (x, weight) in near.iter().zip(weights) {
