@@ -80,10 +80,10 @@ Examples:
   curl -s URL | bifocal upscale - - -f ppm | magick ppm:- out.tif
 
 PNG, PPM and PGM are read and written row by row, in any height. JPEG, WebP, BMP, TIFF, GIF and interlaced PNG are
-held whole, beside the memory budget. An output file appears once it is complete; the input is never
-overwritten. ICC profile, EXIF and resolution are kept where the format can hold them, and so are 16 bits. Animated
-GIF, PNG and WebP become animated GIF or PNG, picture by picture. Without OUTPUT, photo.jpg becomes photo-x2.jpg
-beside it (a format that cannot be written, .png), and album becomes album-x2.";
+held whole, and count against --mem as long as that leaves 64 MiB of it. An output file appears once it is complete;
+the input is never overwritten. ICC profile, EXIF and resolution are kept where the format can hold them, and so are
+16 bits. Animated GIF, PNG and WebP become animated GIF or PNG, picture by picture. Without OUTPUT, photo.jpg becomes
+photo-x2.jpg beside it (a format that cannot be written, .png), and album becomes album-x2.";
 
 #[derive(Debug, Args)]
 #[command(after_help = UPSCALE_EXAMPLES)]

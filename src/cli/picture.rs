@@ -89,6 +89,7 @@ pub(super) fn picture(
     let scale = session.scale();
     let scaled = size.scaled(scale);
     output.check(input, scaled, format)?;
+    session.share_budget(source.held_bytes());
     let engine =
         session.engine(size, format).map_err(|failure| Failure::new(failure.code, format!("{input}: {failure}")))?;
     let mut sink = output.create(scaled, format, &source.metadata().scaled(scale))?;

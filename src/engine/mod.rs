@@ -4,7 +4,6 @@
 //! for whole frames) allocates nothing.
 
 mod arrange;
-mod chroma;
 mod classes;
 mod exec;
 mod float;
@@ -22,14 +21,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::frame::{Colour, PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
+use crate::frame::{Chroma, Colour, FrameFormat, PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
 use crate::geom::{MAX_SIDE, Size};
 use crate::kernels::Level;
 use crate::memory::{Budget, can_get, display_bytes};
 use crate::model::{Branches, FloatNetwork, Model, ModelError};
 use crate::plan::{Class, Plan, PlanError};
 use crate::tile::{MIN_TILE, Tile};
-use chroma::Chroma;
 use float::FloatRunner;
 use int8::{Int8, Row};
 use router::Rule;
@@ -144,6 +142,12 @@ impl Options {
     /// With chroma sited elsewhere.
     pub fn with_siting(self, siting: Siting) -> Self {
         Self { siting, ..self }
+    }
+
+    /// Planes of chroma and channels of each, and the frames before and after, where there is chroma.
+    fn chroma(&self, scale: usize) -> Option<((usize, usize), [FrameFormat; 2])> {
+        let frames = |format: YuvFormat| [1, scale].map(|times| format.frame(self.siting, self.size.scaled(times)));
+        self.yuv.map(|format| (format.chroma_planes(), frames(format)))
     }
 }
 
@@ -397,7 +401,7 @@ impl Engine {
         };
         let Size { width, height } = options.size;
         let colour = Colour::new(options.format, width, height, scale, kept, options.level);
-        let chroma = options.yuv.map(|format| Chroma::new(format, options.siting, options.size, scale, options.level));
+        let chroma = options.chroma(scale).map(|(planes, [from, to])| Chroma::new(planes, &from, &to, options.level));
         let out = vec![0; scale * width * options.format.channels()];
         let mut engine = Self { options: options.clone(), report, path, scale, colour, chroma, out, pushed: 0 };
         engine.reset();

@@ -1,6 +1,5 @@
 //! Chooses strips or tiles for a budget, and counts every byte.
 
-use super::chroma::Chroma;
 use super::classes::ClassMap;
 use super::exec::Scratch;
 use super::layout::Layout;
@@ -8,7 +7,7 @@ use super::report::{BufferReport, StepReport};
 use super::router::Router;
 use super::runner::STACK;
 use super::{Options, PrepareError, Report};
-use crate::frame::Colour;
+use crate::frame::{Chroma, Colour};
 use crate::geom::Size;
 use crate::model::Model;
 use crate::plan::{Buffer, Plan, Step, Strips, Wavefront};
@@ -131,7 +130,7 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
 
 /// What colour and chroma allocate when so many source rows are kept.
 fn colour_bytes(plan: &Plan, options: &Options, kept: usize) -> usize {
-    let chroma = options.yuv.map_or(0, |format| Chroma::bytes(format, options.siting, options.size, plan.scale));
+    let chroma = options.chroma(plan.scale).map_or(0, |(planes, [from, to])| Chroma::bytes(planes, &from, &to));
     Colour::bytes(options.format, options.size.width, plan.scale, kept) + chroma
 }
 

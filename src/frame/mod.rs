@@ -1,5 +1,6 @@
 //! Pixel formats, views of frames, and the arithmetic that turns rows of pixels into luma and back.
 
+mod chroma;
 mod colour;
 #[cfg(feature = "cli")]
 mod deep;
@@ -15,6 +16,7 @@ mod weigh;
 mod window;
 mod yuv;
 
+pub use chroma::Chroma;
 pub use colour::Colour;
 #[cfg(feature = "cli")]
 pub use deep::Deep;

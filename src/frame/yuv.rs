@@ -73,6 +73,11 @@ impl YuvFormat {
         }
     }
 
+    /// Frames of `size`.
+    pub(crate) const fn frame(self, siting: Siting, size: Size) -> FrameFormat {
+        FrameFormat { siting, ..FrameFormat::picture(size, self.layout()) }
+    }
+
     /// Planes of chroma, and channels of each.
     pub(crate) const fn chroma_planes(self) -> (usize, usize) {
         if matches!(self, Self::Nv12) { (1, 2) } else { (2, 1) }

@@ -4,7 +4,9 @@ use std::convert::Infallible;
 
 use super::overlay::{InfoText, Numbers, Overlay, Thermometer};
 use crate::engine::Engine;
-use crate::frame::{Axis, Conversion, FrameFormat, Layout, PixelFormat, PlaneFilter, Range, luma_row};
+use crate::frame::{
+    Axis, Chroma, Conversion, FrameFormat, Layout, PixelFormat, Plane, PlaneFilter, PlaneMut, Range, luma_row,
+};
 
 /// How the engine has to be prepared for frames of `from`: it sees grey, or RGB where there is no luma.
 pub fn engine_format(from: &FrameFormat) -> PixelFormat {
@@ -16,8 +18,8 @@ pub struct Upscaler {
     engine: Engine,
     from: FrameFormat,
     to: FrameFormat,
-    /// For both chroma planes; nothing where the result has none.
-    chroma: Option<PlaneFilter>,
+    /// Nothing where the result has none.
+    chroma: Option<Chroma>,
     /// For the left half of the picture when it is compared.
     bicubic: Option<PlaneFilter>,
     work: RowWork,
@@ -35,6 +37,9 @@ struct RowWork {
     split: Vec<u8>,
 }
 
+/// Planes of chroma, and channels of each.
+const PLANES: (usize, usize) = (2, 1);
+
 /// Factors between frames of `from` and frames of `to`.
 fn scale(from: &FrameFormat, to: &FrameFormat) -> usize {
     to.size.width / from.size.width
@@ -43,8 +48,7 @@ fn scale(from: &FrameFormat, to: &FrameFormat) -> usize {
 impl Upscaler {
     /// Bytes that an upscaler takes beside its engine.
     pub fn bytes(from: &FrameFormat, to: &FrameFormat, compare: bool) -> usize {
-        let (across, down) = from.chroma_axes(to.layout, scale(from, to));
-        let chroma = PlaneFilter::bytes(1, from.chroma(), across, down) + 2 * to.size.width;
+        let chroma = Chroma::bytes(PLANES, from, to) + 2 * to.size.width;
         let axis = Axis::centred(scale(from, to));
         let channels = engine_format(from).channels();
         let split = PlaneFilter::bytes(channels, from.size, axis, axis) + to.size.width * channels;
@@ -54,11 +58,9 @@ impl Upscaler {
     /// `engine` is prepared for `from.size` and [`engine_format`], `to` is what a sink takes of its output.
     pub fn new(engine: Engine, from: FrameFormat, to: FrameFormat, compare: bool) -> Self {
         let (times, level) = (scale(&from, &to), engine.level());
-        let (across, down) = from.chroma_axes(to.layout, times);
         let converted = from.layout.has_chroma() && to.layout == Layout::Rgb;
         let kept = from.layout.has_chroma() && from.layout == to.layout;
-        let size = if converted { to.size } else { to.chroma() };
-        let chroma = (converted || kept).then(|| PlaneFilter::new(1, from.chroma(), size, across, down, level));
+        let chroma = (converted || kept).then(|| Chroma::new(PLANES, &from, &to, level));
         let channels = engine_format(&from).channels();
         let axis = Axis::centred(times);
         let bicubic = compare.then(|| PlaneFilter::new(channels, from.size, to.size, axis, axis, level));
@@ -104,11 +106,13 @@ impl Upscaler {
     pub fn run(&mut self, frame: &[u8], out: &mut [u8]) -> Result<(), String> {
         let Self { engine, from, to, chroma, bicubic, work, .. } = self;
         let [first, cb, cr] = from.planes(frame);
+        let chroma_planes = [cb, cr].map(|plane| Plane::new(plane, from.chroma().width));
         let planes = from.layout == to.layout;
         let mut out = to.planes_mut(out);
         if let (true, Some(filter)) = (planes, chroma.as_mut()) {
-            filter.plane(cb, out[1]);
-            filter.plane(cr, out[2]);
+            let [_, cb_out, cr_out] = &mut out;
+            let mut to = [cb_out, cr_out].map(|plane| PlaneMut::new(plane, to.chroma().width));
+            filter.upscale(&chroma_planes, &mut to);
             if let Some([_, table]) = work.range.as_deref() {
                 out[1..].iter_mut().for_each(|plane| through(table, plane));
             }
@@ -120,8 +124,9 @@ impl Upscaler {
                 let split = std::mem::take(&mut work.split);
                 let split = half(row, bicubic.as_mut(), first, y, channels, split, |row| {
                     if let (false, Some(filter)) = (planes, chroma.as_mut()) {
-                        filter.row(cb, y, &mut work.chroma[0]);
-                        filter.row(cr, y, &mut work.chroma[1]);
+                        for (plane, row) in chroma_planes.iter().zip(&mut work.chroma) {
+                            filter.row(*plane, y, row);
+                        }
                     }
                     work.finish(from, to, row, y, &mut out);
                 });

@@ -80,6 +80,13 @@ impl Source for WholeSource {
         })
     }
 
+    fn held_bytes(&self) -> usize {
+        match &self.samples {
+            Samples::Eight(samples) => samples.len(),
+            Samples::Sixteen(samples) => 2 * samples.len(),
+        }
+    }
+
     fn deep_row(&self) -> &[u16] {
         match &self.samples {
             Samples::Sixteen(samples) if self.next > 0 => &samples[self.last()],

@@ -21,6 +21,8 @@ pub mod dotprod;
 pub mod i8mm;
 #[cfg(target_arch = "aarch64")]
 pub mod neon;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod pack;
 
 /// A kernel that is always inlined, compiled for the level's target features: an entry of `Kernels`.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -1,7 +1,7 @@
 //! A window of attention in 16 bits: two products in 32 bits an instruction, exact for any activations.
 //!
 //! Keys, queries and values become 16-bit distances from their zero points, two neighbours of a sum side by side, so that no
-//! bias is needed. Four queries go through both products together: their scores stay in the first-level cache, in 16 bits.
+//! bias is needed. Scores are 16-bit distances too, and stay in the first-level cache.
 
 use std::arch::x86_64::*;
 
@@ -10,12 +10,12 @@ use crate::kernels::contract::{Attention, Kernels, Scratch, Window, WindowAttent
 use crate::kernels::scalar;
 
 pub const ATTENTION: Attention =
-    Attention { words: |a| a.tokens * (2 * a.keys + a.values + QUERIES) + LINE, window: any_window };
+    Attention { words: |a| a.tokens * (2 * a.keys + a.values + a.tokens) + LINE, window: any_window };
 
 /// 16-bit words of a cache line. Where vectors begin with one, none lies in two.
 const LINE: usize = 32;
-/// Queries at once.
-const QUERIES: usize = 4;
+/// Queries at once, where two vectors of sums each are as many as registers take.
+const FOUR: usize = 4;
 
 fn any_window(kernels: &Kernels, of: Window, scratch: &mut Scratch) {
     if of.a.tokens.is_multiple_of(16) {
@@ -27,32 +27,33 @@ fn any_window(kernels: &Kernels, of: Window, scratch: &mut Scratch) {
 
 /// A window of a multiple of 16 tokens.
 fn window(Window { a, query, keys, values, out, .. }: Window, scratch: &mut [i16]) {
-    let WindowAttention { tokens, keys: depth, values: width, .. } = *a;
+    let WindowAttention { tokens, keys: depth, values: width, scores: clamp, .. } = *a;
     assert!(tokens.is_multiple_of(16), "{tokens} tokens");
     let begin = scratch.as_ptr().align_offset(2 * LINE).min(LINE);
     let (wide_query, rest) = scratch[begin..].split_at_mut(tokens * depth);
     let (wide_keys, rest) = rest.split_at_mut(tokens * depth);
     let (wide_values, scores) = rest.split_at_mut(tokens * width);
-    let scores = &mut scores[..QUERIES * tokens];
+    let scores = &mut scores[..tokens * tokens];
     // SAFETY: the slices have the lengths that `a` gives them (see `Window`), and the level is there (see `arch`).
     unsafe {
         widen(query, a.query_zero, wide_query);
         pack_keys(keys, depth, wide_keys);
         pack_values(values, width, wide_values);
-        match depth {
-            8 => attend::<4>(a, wide_query, wide_keys, wide_values, scores, out),
-            _ => attend::<0>(a, wide_query, wide_keys, wide_values, scores, out),
+        if depth == 2 * PAIRS && clamp.low == clamp.zero_point {
+            attend::<true>(a, wide_query, wide_keys, wide_values, scores, out);
+        } else {
+            attend::<false>(a, wide_query, wide_keys, wide_values, scores, out);
         }
     }
 }
 
-/// Scores, and what they weigh, four queries at a time. `PAIRS` is half of a key's bytes, or 0 for any number.
+/// Scores, and what they weigh. `S`: [`short_scores`] can make them.
 ///
 /// # Safety
 ///
-/// The slices are as long as `a` gives them, keys and values packed; of scores there are four times the tokens.
+/// The slices are as long as `a` gives them, keys and values packed; for each query there is a score of each token.
 #[target_feature(enable = "avx2")]
-unsafe fn attend<const PAIRS: usize>(
+unsafe fn attend<const S: bool>(
     a: &WindowAttention,
     query: &[i16],
     keys: &[i16],
@@ -61,19 +62,21 @@ unsafe fn attend<const PAIRS: usize>(
     out: &mut [u8],
 ) {
     let WindowAttention { tokens, keys: depth, values: width, .. } = *a;
-    for (query, out) in query.chunks_exact(QUERIES * depth).zip(out.chunks_exact_mut(QUERIES * width)) {
-        // SAFETY: passes on what the caller has promised; `out` has all values of four queries.
-        unsafe {
-            scores_of::<PAIRS>(a, query, keys, scores);
-            let mut first = 0;
-            while first < width {
+    for (keys, first) in keys.chunks_exact(16 * depth).zip((0..tokens).step_by(16)) {
+        let scores = &mut scores[first..];
+        // SAFETY: all queries, and sixteen keys; from the first of these on there are as many scores of each query.
+        unsafe { if S { short_scores(a, query, keys, scores) } else { any_scores(a, query, keys, scores) } };
+    }
+    for (scores, out) in scores.chunks_exact(FOUR * tokens).zip(out.chunks_exact_mut(FOUR * width)) {
+        for first in (0..width).step_by(16) {
+            // SAFETY: passes on what the caller has promised; `out` has all values of four queries.
+            unsafe {
                 let (values, out) = (&values[first * tokens..], out.as_mut_ptr().add(first));
                 if width - first >= 16 {
                     weighted::<16>(a, scores, values, out);
                 } else {
                     weighted::<8>(a, scores, values, out);
                 }
-                first += 16;
             }
         }
     }
@@ -98,23 +101,21 @@ fn widen(bytes: &[u8], zero: u8, wide: &mut [i16]) {
 fn pack_keys(keys: &[u8], depth: usize, packed: &mut [i16]) {
     for (keys, packed) in keys.chunks_exact(16 * depth).zip(packed.chunks_exact_mut(16 * depth)) {
         let eights = depth / 8 * 8;
-        for at in (0..eights).step_by(8) {
-            for (vector, first) in [0, 4].into_iter().enumerate() {
-                let key = |k: usize| keys[(first + k) * depth + at..][..8].as_ptr();
-                // Four pairs of a key are 128 bits.
-                // SAFETY: eight bytes, as just cut.
-                let two = |k: usize| unsafe {
-                    let bytes = _mm_unpacklo_epi64(_mm_loadl_epi64(key(k).cast()), _mm_loadl_epi64(key(k + 8).cast()));
-                    _mm256_cvtepi8_epi16(_mm_xor_si128(bytes, _mm_set1_epi8(-128)))
-                };
-                for (pair, keys) in transposed([two(0), two(1), two(2), two(3)]).into_iter().enumerate() {
-                    let to = &mut packed[(at / 2 + pair) * 32 + vector * 16..][..16];
-                    // SAFETY: sixteen words, as just cut.
-                    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), keys) };
+        for (eight, packed) in packed[..16 * eights].as_chunks_mut::<128>().0.iter_mut().enumerate() {
+            // SAFETY: of each of the 16 keys there are eight bytes.
+            let key = |k: usize| unsafe { _mm_loadl_epi64(keys.as_ptr().add(k * depth + eight * 8).cast()) };
+            // Four pairs of a key are 128 bits.
+            let two = |k: usize| {
+                _mm256_cvtepi8_epi16(_mm_xor_si128(_mm_unpacklo_epi64(key(k), key(k + 8)), _mm_set1_epi8(-128)))
+            };
+            for (vector, k) in [0, 4].into_iter().enumerate() {
+                for (pair, keys) in transposed([two(k), two(k + 1), two(k + 2), two(k + 3)]).into_iter().enumerate() {
+                    // SAFETY: sixteen words of 128.
+                    unsafe { _mm256_storeu_si256(packed.as_mut_ptr().add(pair * 32 + vector * 16).cast(), keys) };
                 }
             }
         }
-        for (k, key) in keys.chunks_exact(depth).enumerate() {
+        for (k, key) in keys.chunks_exact(depth).enumerate().filter(|_| eights < depth) {
             let to = k / 4 % 2 * 16 + (k / 8 * 4 + k % 4) * 2;
             let pairs = key[eights..].as_chunks::<2>().0.iter();
             for (pair, packed) in pairs.zip(packed[eights * 16..].chunks_exact_mut(32)) {
@@ -144,20 +145,22 @@ fn transposed([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
 #[target_feature(enable = "avx2")]
 fn pack_values(values: &[u8], width: usize, packed: &mut [i16]) {
     let (tokens, wholes) = (values.len() / width, width / 16 * 16);
-    // SAFETY: eight bytes, as just cut.
-    let eight = |at: usize| unsafe { _mm_loadl_epi64(values[at..][..8].as_ptr().cast()) };
     let (sixteens, last) = packed.split_at_mut(wholes * tokens);
-    for (i, packed) in sixteens.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-        let at = i % (tokens / 2) * 2 * width + i / (tokens / 2) * 16;
-        let pairs = |at: usize| _mm_unpacklo_epi8(eight(at), eight(at + width));
-        store_wide([pairs(at), pairs(at + 8)], packed);
+    for (block, packed) in sixteens.chunks_exact_mut(16 * tokens).enumerate() {
+        for (two, packed) in values.chunks_exact(2 * width).zip(packed.as_chunks_mut::<32>().0) {
+            // SAFETY: sixteen bytes, as just cut.
+            let [a, b] = [0, width].map(|at| unsafe { _mm_loadu_si128(two[at + block * 16..][..16].as_ptr().cast()) });
+            store_wide([_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)], packed);
+        }
     }
-    for (i, packed) in last.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-        let at = i * 4 * width + wholes;
-        let first = _mm_unpacklo_epi8(eight(at), eight(at + width));
-        let second = _mm_unpacklo_epi8(eight(at + 2 * width), eight(at + 3 * width));
-        let (low, high) = (_mm_unpacklo_epi16(first, second), _mm_unpackhi_epi16(first, second));
-        store_wide([_mm_unpacklo_epi64(low, high), _mm_unpackhi_epi64(low, high)], packed);
+    if wholes < width {
+        for (four, packed) in values.chunks_exact(4 * width).zip(last.as_chunks_mut::<32>().0) {
+            // SAFETY: eight bytes, as just cut.
+            let eight = |t: usize| unsafe { _mm_loadl_epi64(four[t * width + wholes..][..8].as_ptr().cast()) };
+            let (first, second) = (_mm_unpacklo_epi8(eight(0), eight(1)), _mm_unpacklo_epi8(eight(2), eight(3)));
+            let (low, high) = (_mm_unpacklo_epi16(first, second), _mm_unpackhi_epi16(first, second));
+            store_wide([_mm_unpacklo_epi64(low, high), _mm_unpackhi_epi64(low, high)], packed);
+        }
     }
 }
 
@@ -184,41 +187,109 @@ unsafe fn two(from: *const i16) -> __m256i {
     _mm256_set1_epi32(unsafe { from.cast::<i32>().read_unaligned() })
 }
 
-/// Scores of four queries with all keys, as distances from their zero point. `PAIRS` is half of a key's bytes, or 0 for any number.
+/// How a sum becomes a score, as a distance from the scores' zero point. `P`: no score lies below that.
+struct Scoring<const P: bool> {
+    multiplier: __m256,
+    low: __m256i,
+    high: __m256i,
+}
+
+impl<const P: bool> Scoring<P> {
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn new(a: &WindowAttention) -> Self {
+        let from_zero = |bound: u8| _mm256_set1_epi16(i16::from(bound) - i16::from(a.scores.zero_point));
+        let (low, high) = (from_zero(a.scores.low), from_zero(a.scores.high));
+        Self { multiplier: _mm256_set1_ps(a.score_multiplier), low, high }
+    }
+
+    /// The sums of sixteen keys, as [`pack_keys`] orders them.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn of(&self, sums: [__m256i; 2]) -> __m256i {
+        let [a, b] = sums.map(|sum| _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), self.multiplier)));
+        if P {
+            _mm256_min_epu16(_mm256_packus_epi32(a, b), self.high)
+        } else {
+            _mm256_min_epi16(_mm256_max_epi16(_mm256_packs_epi32(a, b), self.low), self.high)
+        }
+    }
+}
+
+/// Pairs of the keys that [`short_scores`] takes.
+const PAIRS: usize = 4;
+
+/// [`any_scores`] for keys of eight bytes, which stay in registers, and scores not below their zero point. A query's sums become
+/// scores while those of the next are made: either alone would wait for its own results.
 ///
 /// # Safety
 ///
-/// `query` has four queries, `keys` all keys as [`pack_keys`] leaves them, `scores` four times the tokens.
+/// As for [`any_scores`].
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn scores_of<const PAIRS: usize>(a: &WindowAttention, query: &[i16], keys: &[i16], scores: &mut [i16]) {
-    let WindowAttention { tokens, keys: depth, scores: clamp, .. } = *a;
-    let pairs = if PAIRS > 0 { PAIRS } else { depth / 2 };
-    let from_zero = |bound: u8| _mm256_set1_epi16(i16::from(bound) - i16::from(clamp.zero_point));
-    let (low, high) = (from_zero(clamp.low), from_zero(clamp.high));
-    let multiplier = _mm256_set1_ps(a.score_multiplier);
-    for k in (0..tokens).step_by(16) {
-        let mut sums = [[_mm256_setzero_si256(); 2]; QUERIES];
-        // SAFETY: there are `depth / 2` pairs of each query, and two vectors for each pair of the 16 keys.
-        unsafe {
-            let keys = keys.as_ptr().add(k * 2 * pairs);
-            for pair in 0..pairs {
-                let w = [0, 16].map(|half| _mm256_loadu_si256(keys.add(pair * 32 + half).cast()));
+unsafe fn short_scores(a: &WindowAttention, query: &[i16], keys: &[i16], scores: &mut [i16]) {
+    let scoring = Scoring::<true>::new(a);
+    // SAFETY: sixteen keys are twice as many vectors as there are pairs.
+    let load = |pair: usize, half| unsafe { _mm256_loadu_si256(keys.as_ptr().add(pair * 32 + half).cast()) };
+    let keys: [_; PAIRS] = std::array::from_fn(|pair| [load(pair, 0), load(pair, 16)]);
+    let sums_of = |q: usize| {
+        let mut sums = [_mm256_setzero_si256(); 2];
+        for (pair, keys) in keys.into_iter().enumerate() {
+            // SAFETY: there are as many queries as tokens.
+            let x = unsafe { two(query.as_ptr().add((q * PAIRS + pair) * 2)) };
+            sums = add_products(sums, x, keys);
+        }
+        sums
+    };
+    let mut store = |sums, q: usize| {
+        // SAFETY: there are sixteen scores of each query.
+        unsafe { _mm256_storeu_si256(scores.as_mut_ptr().add(q * a.tokens).cast(), scoring.of(sums)) };
+    };
+    let mut sums = sums_of(0);
+    for q in 1..a.tokens {
+        let next = sums_of(q);
+        store(sums, q - 1);
+        sums = next;
+    }
+    store(sums, a.tokens - 1);
+}
+
+/// Scores of all queries with sixteen keys.
+///
+/// # Safety
+///
+/// There are as many queries as tokens, a multiple of four, and sixteen keys as [`pack_keys`] leaves them; `scores` has sixteen
+/// from each query's beginning, which lie as many apart as there are tokens.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn any_scores(a: &WindowAttention, query: &[i16], keys: &[i16], scores: &mut [i16]) {
+    let scoring = Scoring::<false>::new(a);
+    let pairs = a.keys / 2;
+    for first in (0..a.tokens).step_by(FOUR) {
+        let mut sums = [[_mm256_setzero_si256(); 2]; FOUR];
+        for pair in 0..pairs {
+            // SAFETY: there are `pairs` pairs of each query, and two vectors of keys for each.
+            unsafe {
+                let keys = [0, 16].map(|half| _mm256_loadu_si256(keys.as_ptr().add(pair * 32 + half).cast()));
                 for (q, sums) in sums.iter_mut().enumerate() {
-                    let x = two(query.as_ptr().add((q * pairs + pair) * 2));
-                    sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(x, w[0]));
-                    sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(x, w[1]));
+                    let x = two(query.as_ptr().add(((first + q) * pairs + pair) * 2));
+                    *sums = add_products(*sums, x, keys);
                 }
             }
         }
         for (q, sums) in sums.into_iter().enumerate() {
-            let [first, second] =
-                sums.map(|sum| _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier)));
-            let scored = _mm256_min_epi16(_mm256_max_epi16(_mm256_packs_epi32(first, second), low), high);
-            // SAFETY: there are 16 scores of the query from `k`.
-            unsafe { _mm256_storeu_si256(scores.as_mut_ptr().add(q * tokens + k).cast(), scored) };
+            let to = scores.as_mut_ptr().wrapping_add((first + q) * a.tokens);
+            // SAFETY: there are sixteen scores of each query.
+            unsafe { _mm256_storeu_si256(to.cast(), scoring.of(sums)) };
         }
     }
+}
+
+/// Adds two products to every sum.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn add_products(sums: [__m256i; 2], x: __m256i, w: [__m256i; 2]) -> [__m256i; 2] {
+    [_mm256_add_epi32(sums[0], _mm256_madd_epi16(x, w[0])), _mm256_add_epi32(sums[1], _mm256_madd_epi16(x, w[1]))]
 }
 
 /// `W` outputs, 16 or 8, of four queries: as many values of all tokens, weighted by the scores.
@@ -233,17 +304,15 @@ unsafe fn weighted<const W: usize>(a: &WindowAttention, scores: &[i16], values: 
     let WindowAttention { tokens, values: width, .. } = *a;
     // Two tokens at once, or four.
     let each = 32 / W;
-    let mut sums = [[_mm256_setzero_si256(); 2]; QUERIES];
+    let mut sums = [[_mm256_setzero_si256(); 2]; FOUR];
     for step in 0..tokens / each {
         // SAFETY: there are two or four scores of each query, and two vectors of values, for each step.
         unsafe {
-            let values = values.as_ptr().add(step * 32);
-            let w = [0, 16].map(|half| _mm256_loadu_si256(values.add(half).cast()));
+            let w = [0, 16].map(|half| _mm256_loadu_si256(values.as_ptr().add(step * 32 + half).cast()));
             for (q, sums) in sums.iter_mut().enumerate() {
                 let scores = scores.as_ptr().add(q * tokens + step * each);
                 let x = if W == 16 { two(scores) } else { _mm256_set1_epi64x(scores.cast::<i64>().read_unaligned()) };
-                sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(x, w[0]));
-                sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(x, w[1]));
+                *sums = add_products(*sums, x, w);
             }
         }
     }

@@ -242,7 +242,7 @@ impl<M: MultiplyAdd> Row<'_, M> {
             }
         }
         // SAFETY: passes on what the caller has promised.
-        unsafe { self.finish::<R, F, V, P>(&sums, output, x) };
+        unsafe { finish::block::<R, F, V, P>(self.row, self.out, &sums, output, x) };
     }
 
     /// The 8 pixels from `x`, 4 outputs each. Of a pixel's next eight bytes the first four go into the lower half of a
@@ -317,71 +317,6 @@ impl<M: MultiplyAdd> Row<'_, M> {
             }
         }
     }
-
-    /// Requantises the sums of a block, adds the residual and writes the bytes.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Row::block`].
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    unsafe fn finish<const R: bool, const F: bool, const V: usize, const P: usize>(
-        &self,
-        sums: &[[__m256i; V]; P],
-        output: usize,
-        x: usize,
-    ) {
-        // Groups of 8 outputs, four of them at a time; past the end the last one again, which is not stored.
-        let groups = V * P;
-        let clamp = self.row.epilogue.last_clamp();
-        for group in (0..groups).step_by(4) {
-            let value = |i: usize| {
-                let i = (group + i).min(groups - 1);
-                let (p, v) = (i / V, i % V);
-                // SAFETY: `multiplier` has the padded number of outputs.
-                let multiplier = unsafe { _mm256_loadu_ps(self.row.multiplier.as_ptr().add(output + v * 8)) };
-                let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[p][v]), multiplier);
-                match &self.row.epilogue.residual {
-                    Some(r) if R => {
-                        let first = output + v * 8;
-                        let from = r.skip.as_ptr().wrapping_add((x + p) * r.skip_step + first);
-                        // SAFETY: the addend has `outputs` bytes at every pixel, and `count` stays within them.
-                        let skip = unsafe { finish::load(from, if F { 8 } else { self.count(first) }) };
-                        finish::add_residual(value, self.row.epilogue.clamp, r, skip)
-                    }
-                    _ => value,
-                }
-            };
-            let bytes = finish::quantise([value(0), value(1), value(2), value(3)], clamp);
-            let halves = [_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes)];
-            for (half, bytes) in halves.into_iter().enumerate() {
-                let (first, second) = (group + half * 2, group + half * 2 + 1);
-                let to = |i: usize| self.out.wrapping_add((x + i / V) * self.row.out_step + output + i % V * 8);
-                if first >= groups {
-                    break;
-                }
-                // SAFETY: groups below `groups` belong to pixels of the row, where `out` has `outputs` bytes: all
-                // that the strip has when it is full, and else `count` of each group.
-                unsafe {
-                    if F && V == 2 {
-                        _mm_storeu_si128(to(first).cast(), bytes);
-                    } else {
-                        let count = |i: usize| if F { 8 } else { self.count(output + i % V * 8) };
-                        finish::store(bytes, to(first), count(first));
-                        if second < groups {
-                            finish::store(_mm_unpackhi_epi64(bytes, bytes), to(second), count(second));
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// How many of the 8 outputs from `first` are real.
-    #[inline]
-    fn count(&self, first: usize) -> usize {
-        self.row.outputs.saturating_sub(first).min(8)
-    }
 }
 
 /// Four bytes, in each 32 bits of the vector.
@@ -391,7 +326,7 @@ impl<M: MultiplyAdd> Row<'_, M> {
 /// Four bytes may be read at `from`.
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn four(from: *const u8) -> __m256i {
+pub unsafe fn four(from: *const u8) -> __m256i {
     // SAFETY: the caller vouches for four bytes, and the read asks for no alignment.
     _mm256_set1_epi32(unsafe { from.cast::<i32>().read_unaligned() })
 }

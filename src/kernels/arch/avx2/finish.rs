@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::kernels::contract::{Clamp, Residual};
+use crate::kernels::contract::{Clamp, ConvRow, Residual};
 
 /// The contract's `quantise` for four groups of eight values; the groups' bytes follow each other.
 ///
@@ -101,4 +101,67 @@ pub unsafe fn store(bytes: __m128i, to: *mut u8, count: usize) {
 pub fn groups(bytes: __m256i) -> [__m128i; 4] {
     let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
     [low, _mm_unpackhi_epi64(low, low), high, _mm_unpackhi_epi64(high, high)]
+}
+
+/// Requantises the sums of `V * 8` outputs of `P` pixels from `x`, adds the residual and writes the bytes. `R`: there is a
+/// residual. `F`: the outputs are all real.
+///
+/// # Safety
+///
+/// `x + P` is at most the row's pixels, `output + V * 8` at most the padded number of outputs, and `out` what the row has lent.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub unsafe fn block<const R: bool, const F: bool, const V: usize, const P: usize>(
+    row: &ConvRow,
+    out: *mut u8,
+    sums: &[[__m256i; V]; P],
+    output: usize,
+    x: usize,
+) {
+    // How many of the 8 outputs from `first` are real.
+    let count = |first: usize| if F { 8 } else { row.outputs.saturating_sub(first).min(8) };
+    // Groups of 8 outputs, four of them at a time; past the end the last one again, which is not stored.
+    let groups = V * P;
+    let clamp = row.epilogue.last_clamp();
+    for group in (0..groups).step_by(4) {
+        let value = |i: usize| {
+            let i = (group + i).min(groups - 1);
+            let (p, v) = (i / V, i % V);
+            // SAFETY: `multiplier` has the padded number of outputs.
+            let multiplier = unsafe { _mm256_loadu_ps(row.multiplier.as_ptr().add(output + v * 8)) };
+            let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[p][v]), multiplier);
+            match &row.epilogue.residual {
+                Some(r) if R => {
+                    let first = output + v * 8;
+                    let from = r.skip.as_ptr().wrapping_add((x + p) * r.skip_step + first);
+                    // SAFETY: the addend has `outputs` bytes at every pixel, and `count` stays within them.
+                    let skip = unsafe { load(from, count(first)) };
+                    add_residual(value, row.epilogue.clamp, r, skip)
+                }
+                _ => value,
+            }
+        };
+        let bytes = quantise([value(0), value(1), value(2), value(3)], clamp);
+        let halves = [_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes)];
+        for (half, bytes) in halves.into_iter().enumerate() {
+            let (first, second) = (group + half * 2, group + half * 2 + 1);
+            let to = |i: usize| out.wrapping_add((x + i / V) * row.out_step + output + i % V * 8);
+            if first >= groups {
+                break;
+            }
+            // SAFETY: groups below `groups` belong to pixels of the row, where `out` has `outputs` bytes: all
+            // that the strip has when it is full, and else `count` of each group.
+            unsafe {
+                if F && V == 2 {
+                    _mm_storeu_si128(to(first).cast(), bytes);
+                } else {
+                    let count = |i: usize| count(output + i % V * 8);
+                    store(bytes, to(first), count(first));
+                    if second < groups {
+                        store(_mm_unpackhi_epi64(bytes, bytes), to(second), count(second));
+                    }
+                }
+            }
+        }
+    }
 }

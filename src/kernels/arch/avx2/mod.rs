@@ -6,23 +6,27 @@ pub(super) mod conv;
 mod depthwise;
 pub(super) mod finish;
 mod pack;
+mod paired;
 mod vectors;
 
 use std::sync::Arc;
 
-use super::{depthwise as driver, elementwise, with_features};
+use super::{depthwise as driver, elementwise, pack as packing, with_features};
 use crate::kernels::contract::{DepthwiseRow, Kernels};
 use crate::kernels::scalar;
 use conv::{PairsFit, Quads, Wide};
+use paired::Paired;
 pub(super) use vectors::Registers;
 
 /// The level of processors with AVX2.
 pub const KERNELS: Kernels = Kernels {
     prepare: |weights| {
-        if weights.pairs_fit() {
-            Arc::new(Quads::<PairsFit>::new(weights))
-        } else {
+        if !weights.pairs_fit() {
             Arc::new(Quads::<Wide>::new(weights))
+        } else if let Some(paired) = Paired::new(weights) {
+            Arc::new(paired)
+        } else {
+            Arc::new(Quads::<PairsFit>::new(weights))
         }
     },
     product: conv::product::<Wide>,
@@ -36,8 +40,10 @@ pub const KERNELS: Kernels = Kernels {
     shade_row: colour::shade_row,
     shade_alpha_row: with_features!("avx2":
         fn(luma: &[u8], fine: [&[i16]; 5], out: &mut [u8]) = scalar::shade_alpha_row),
-    pack_columns: pack::pack_columns,
-    pack_rows: pack::pack_rows,
+    pack_columns: with_features!("avx2":
+        fn(b: &[u8], outputs: usize, depth: usize, data: &mut [i8], sums: &mut [i32]) = packing::pack_columns::<Registers>),
+    pack_rows: with_features!("avx2":
+        fn(b: &[u8], outputs: usize, depth: usize, data: &mut [i8], sums: &mut [i32]) = packing::pack_rows::<Registers>),
     attention: attention::ATTENTION,
     ..elementwise!("avx2", Registers, ..scalar::KERNELS)
 };

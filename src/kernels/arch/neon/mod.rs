@@ -16,7 +16,7 @@ mod vectors;
 
 use std::sync::Arc;
 
-use super::{depthwise as driver, elementwise, with_features};
+use super::{depthwise as driver, elementwise, pack as packing, with_features};
 use crate::kernels::contract::{ConvKernel, ConvRow, DepthwiseRow, Kernels};
 use crate::kernels::scalar;
 use arrange::Chained;
@@ -29,8 +29,10 @@ pub const KERNELS: Kernels = Kernels {
     prepare: |weights| Arc::new(Packed { quads: Quads::new(weights), chained: Chained::new(weights) }),
     product: conv::product,
     depthwise_row: with_features!("neon": fn(row: DepthwiseRow) = driver::row::<2, depthwise::Eight>),
-    pack_columns: pack::pack_columns,
-    pack_rows: pack::pack_rows,
+    pack_columns: with_features!("neon":
+        fn(b: &[u8], outputs: usize, depth: usize, data: &mut [i8], sums: &mut [i32]) = packing::pack_columns::<Registers>),
+    pack_rows: with_features!("neon":
+        fn(b: &[u8], outputs: usize, depth: usize, data: &mut [i8], sums: &mut [i32]) = packing::pack_rows::<Registers>),
     ..elementwise!("neon", Registers, ..scalar::KERNELS)
 };
 

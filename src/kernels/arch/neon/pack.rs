@@ -1,76 +1,82 @@
-//! Activations as the right side of a matrix product. Their zero point is 128, so `x - 128` is a weight.
+//! Packing: `ld1` puts quads side by side, and `st4` interleaves four lines.
 
 use std::arch::aarch64::*;
 
-/// `b` is `[outputs][depth]` (one output's weights lie together, as keys do): packs to `[depth / 4][outputs][4]`.
-/// `sums` receives each output's sum of weights. `outputs` is a multiple of 8, `depth` of 4.
-pub fn pack_columns(b: &[u8], outputs: usize, depth: usize, data: &mut [i8], sums: &mut [i32]) {
-    // SAFETY: the contract has checked the lengths, and the level is there (see `arch`).
-    unsafe { columns(b.as_ptr(), outputs, depth, data.as_mut_ptr(), sums.as_mut_ptr()) };
-}
+use super::super::pack::Quads;
+use super::Registers;
 
-/// `b` is `[depth][outputs]` (as values are): packs and sums like [`pack_columns`].
-pub fn pack_rows(b: &[u8], outputs: usize, depth: usize, data: &mut [i8], sums: &mut [i32]) {
-    // SAFETY: the contract has checked the lengths, and the level is there (see `arch`).
-    unsafe { rows(b.as_ptr(), outputs, depth, data.as_mut_ptr(), sums.as_mut_ptr()) };
-}
+// SAFETY (of all blocks here): the level is there, see `Quads`; what is read and written the caller vouches for.
+impl Quads for Registers {
+    const DEPTH: usize = 4;
+    type Four = int32x4_t;
+    type Eight = [int32x4_t; 2];
 
-/// Four outputs by four of depth at a time: a quad of each side by side.
-///
-/// # Safety
-///
-/// `assert_pack` of the contract's bounds holds.
-#[target_feature(enable = "neon")]
-unsafe fn columns(b: *const u8, outputs: usize, depth: usize, data: *mut i8, sums: *mut i32) {
-    for o in (0..outputs).step_by(4) {
-        let mut sum = vdupq_n_s32(0);
-        for k in (0..depth).step_by(4) {
-            let quad = |i: usize| b.wrapping_add((o + i) * depth + k).cast::<u32>();
-            let mut quads = vdupq_n_u32(0);
-            // SAFETY: `o..o + 4` are outputs, and four bytes of their depth are left from `k`; a load of one lane
-            // asks for no alignment.
-            unsafe {
-                quads = vld1q_lane_u32::<0>(quad(0), quads);
-                quads = vld1q_lane_u32::<1>(quad(1), quads);
-                quads = vld1q_lane_u32::<2>(quad(2), quads);
-                quads = vld1q_lane_u32::<3>(quad(3), quads);
-            }
-            let weights = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_u32(quads), vdupq_n_u8(0x80)));
-            sum = vpadalq_s16(sum, vpaddlq_s8(weights));
-            // SAFETY: line `k / 4` has 16 bytes for these outputs.
-            unsafe { vst1q_s8(data.wrapping_add((k / 4 * outputs + o) * 4), weights) };
-        }
-        // SAFETY: there are four sums from `o`.
-        unsafe { vst1q_s32(sums.wrapping_add(o), sum) };
+    #[inline(always)]
+    fn four() -> int32x4_t {
+        // SAFETY: the level is there.
+        unsafe { vdupq_n_s32(0) }
     }
-}
 
-/// Eight outputs by four of depth at a time: `st4` interleaves four lines.
-///
-/// # Safety
-///
-/// `assert_pack` of the contract's bounds holds.
-#[target_feature(enable = "neon")]
-unsafe fn rows(b: *const u8, outputs: usize, depth: usize, data: *mut i8, sums: *mut i32) {
-    let sign = vdup_n_u8(0x80);
-    for o in (0..outputs).step_by(8) {
-        let mut sum = [vdupq_n_s32(0); 2];
-        for k in (0..depth).step_by(4) {
-            let line = |i: usize| {
-                // SAFETY: each of the lines has eight bytes from `o`.
-                let line = unsafe { vld1_u8(b.wrapping_add((k + i) * outputs + o)) };
-                vreinterpret_s8_u8(veor_u8(line, sign))
-            };
-            let lines = int8x8x4_t(line(0), line(1), line(2), line(3));
-            let of_four = vaddq_s16(vaddl_s8(lines.0, lines.1), vaddl_s8(lines.2, lines.3));
-            sum = [vaddw_s16(sum[0], vget_low_s16(of_four)), vaddw_high_s16(sum[1], of_four)];
-            // SAFETY: line `k / 4` has 32 bytes for these outputs.
-            unsafe { vst4_s8(data.wrapping_add((k / 4 * outputs + o) * 4), lines) };
-        }
-        // SAFETY: there are eight sums from `o`.
+    #[inline(always)]
+    fn eight() -> [int32x4_t; 2] {
+        [Self::four(); 2]
+    }
+
+    #[inline(always)]
+    unsafe fn columns<const WHOLE: bool>(
+        sums: int32x4_t,
+        from: [*const u8; 4],
+        to: *mut i8,
+        _line: usize,
+    ) -> int32x4_t {
+        // SAFETY: four bytes may be read at each of `from`, by loads of one lane, which ask for no alignment; 16 be written.
         unsafe {
-            vst1q_s32(sums.wrapping_add(o), sum[0]);
-            vst1q_s32(sums.wrapping_add(o + 4), sum[1]);
+            let mut quads = vdupq_n_u32(0);
+            quads = vld1q_lane_u32::<0>(from[0].cast(), quads);
+            quads = vld1q_lane_u32::<1>(from[1].cast(), quads);
+            quads = vld1q_lane_u32::<2>(from[2].cast(), quads);
+            quads = vld1q_lane_u32::<3>(from[3].cast(), quads);
+            let weights = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_u32(quads), vdupq_n_u8(0x80)));
+            vst1q_s8(to, weights);
+            vpadalq_s16(sums, vpaddlq_s8(weights))
         }
     }
+
+    #[inline(always)]
+    unsafe fn store_four(sums: int32x4_t, _depth: usize, to: *mut i32) {
+        // SAFETY: four sums may be written.
+        unsafe { vst1q_s32(to, sums) };
+    }
+
+    #[inline(always)]
+    unsafe fn rows(sums: [int32x4_t; 2], from: [*const u8; 4], to: *mut i8) -> [int32x4_t; 2] {
+        // SAFETY: eight bytes may be read at each of `from`, and 32 be written at `to`.
+        unsafe {
+            let [a, b, c, d] = from;
+            let lines = int8x8x4_t(eight(a), eight(b), eight(c), eight(d));
+            vst4_s8(to, lines);
+            let of_four = vaddq_s16(vaddl_s8(lines.0, lines.1), vaddl_s8(lines.2, lines.3));
+            [vaddw_s16(sums[0], vget_low_s16(of_four)), vaddw_high_s16(sums[1], of_four)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_eight(sums: [int32x4_t; 2], to: *mut i32) {
+        // SAFETY: eight sums may be written.
+        unsafe {
+            vst1q_s32(to, sums[0]);
+            vst1q_s32(to.wrapping_add(4), sums[1]);
+        }
+    }
+}
+
+/// Eight bytes as weights.
+///
+/// # Safety
+///
+/// Eight bytes may be read at `from`.
+#[inline(always)]
+unsafe fn eight(from: *const u8) -> int8x8_t {
+    // SAFETY: the caller vouches for them; the level is there.
+    unsafe { vreinterpret_s8_u8(veor_u8(vld1_u8(from), vdup_n_u8(0x80))) }
 }
