@@ -81,13 +81,13 @@
 //! | `geom` | sizes, spans, rectangles; integers, pixels | - |
 //! | `sync` | atomics and locks, which loom replaces in its tests | - |
 //! | `frame` | pixel formats, views of the caller's memory, luma, colour | kernels, geom |
-//! | `memory` | budget, slots shared by live range, arena with its borrow table | sync |
+//! | `memory` | budget, slots shared by live range, arena with its borrow table, the program's allocator | sync |
 //! | `model` | ONNX to `Graph`, through tract's typed graph; the only module that names tract | geom |
 //! | `kernels` | the kernel contract, `Level` and the table of levels; `scalar` defines the result, the others are fast | - |
 //! | `plan` | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
 //! | `tile` | how a frame is cut, and what cutting costs | geom |
 //! | `engine` | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model, sync |
-//! | `io` | sources and sinks: `image` photos, `video` frames, `device` drivers, `uri` text to specs | frame, geom |
+//! | `io` | sources and sinks: `image` photos, `video` frames, `device` drivers, `uri` text to specs | frame, geom, memory |
 //! | `live` | capture, upscale, show: queues, drop policy, what stands still, statistics | engine, io, frame, geom |
 //! | `board` | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | kernels, memory |
 //! | `bench` | measured runs | engine, board, memory |

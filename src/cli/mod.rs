@@ -37,6 +37,7 @@ use progress::Progress;
 
 /// Runs the command.
 pub fn main() -> ExitCode {
+    report::catch_want_of_memory();
     report::catch_panics();
     interrupt::let_long_writes_fail();
     let cli = match Cli::try_parse() {

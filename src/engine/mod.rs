@@ -26,7 +26,7 @@ use std::time::Duration;
 use crate::frame::{Chroma, Colour, FrameFormat, PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
 use crate::geom::{MAX_SIDE, Size};
 use crate::kernels::Level;
-use crate::memory::{Budget, display_bytes};
+use crate::memory::{Budget, can_get, display_bytes};
 use crate::model::{Branches, FloatNetwork, Model, ModelError};
 pub(crate) use crate::plan::Class;
 use crate::plan::{Plan, PlanError};
@@ -232,6 +232,9 @@ pub enum PrepareError {
     /// The model cannot be run at this size, or its branches not alone.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The system does not give what the budget allows.
+    #[error("this takes {} of memory, which the system does not give", display_bytes(*.0))]
+    Memory(usize),
     /// The system gave no thread.
     #[error("cannot start a thread: {0}")]
     Spawn(#[from] std::io::Error),
@@ -396,6 +399,11 @@ fn check(options: &Options) -> Result<(), PrepareError> {
     Ok(())
 }
 
+/// Does the system give what the plan takes? Of what is allocated after that, nobody asks again.
+fn ask(report: &Report) -> Result<(), PrepareError> {
+    if can_get(report.total_bytes) { Ok(()) } else { Err(PrepareError::Memory(report.total_bytes)) }
+}
+
 /// What a frame took.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -457,6 +465,7 @@ impl Engine {
             Way::Int8(plan) => {
                 let choice = prepare::choose(&plan, options)?;
                 let (report, kept) = (prepare::report(&plan, options, model, &choice, None), choice.kept);
+                ask(&report)?;
                 let structure = match options.deadline {
                     Some(_) => {
                         let alone = Plan::new(model, Branches::Transformer, options.level)?;
@@ -470,6 +479,7 @@ impl Engine {
             Way::Float(network) => {
                 let (choice, _) = float::choose(&network, options)?;
                 let report = float::report(&network, options, model, &choice, None);
+                ask(&report)?;
                 let kept = choice.kept_rows(&network, options);
                 (Path::Float(Box::new(FloatRunner::new(&network, choice, options)?)), report, kept)
             }

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use super::plane::{Axis, Phase};
+use super::window::Window;
 use crate::geom::Size;
 use crate::kernels::WEIGHT_BITS;
 
@@ -42,11 +43,6 @@ impl DeepFilter {
         Self { channels, size, across, down, level, most: (1 << bits) - 1, middle: vec![[0; 2]; channels * size.width] }
     }
 
-    /// First of the four source rows that output row `y` is made of.
-    fn top(&self, y: usize) -> isize {
-        (y / self.down.len()) as isize + self.down[y % self.down.len()].first
-    }
-
     /// Output row `y`. `source` gives source rows in full depth and as the engine saw them, `made` is the engine's row; without
     /// it what the engine saw does not matter.
     pub fn row<'a>(
@@ -56,9 +52,15 @@ impl DeepFilter {
         made: Option<&[u8]>,
         out: &mut [u16],
     ) {
-        let (top, weights) = (self.top(y), self.down[y % self.down.len()].weights);
+        let Phase { first, weights } = self.down[y % self.down.len()];
+        let top = (y / self.down.len()) as isize + first;
+        let near = [0, 1, 2, 3].map(|k| source((top + k).clamp(0, self.size.height as isize - 1) as usize));
+        self.make(near, weights, made, out);
+    }
+
+    /// The row that lies between the rows of `near`, which count by `weights`.
+    fn make(&mut self, near: [(&[u16], &[u8]); 4], weights: [i16; 4], made: Option<&[u8]>, out: &mut [u16]) {
         let Self { channels, size, across, level, most, middle, .. } = self;
-        let near = [0, 1, 2, 3].map(|k| source((top + k).clamp(0, size.height as isize - 1) as usize));
         for (x, sums) in middle.iter_mut().enumerate() {
             *sums = [0; 2];
             for ((deep, seen), weight) in near.iter().zip(weights) {
@@ -91,12 +93,10 @@ impl DeepFilter {
 #[derive(Debug)]
 pub struct Deep {
     filter: DeepFilter,
-    /// Source rows from `first` on, each in 16 bits and as the engine saw it.
-    rows: VecDeque<(Vec<u16>, Vec<u8>)>,
-    first: usize,
-    /// Rows of the engine that wait for source rows, from output row `made` on.
+    /// Source rows, each in 16 bits and as the engine saw it.
+    window: Window<(Vec<u16>, Vec<u8>)>,
+    /// Rows of the engine that wait for source rows.
     waiting: VecDeque<Vec<u8>>,
-    made: usize,
     out: Vec<u16>,
 }
 
@@ -105,38 +105,23 @@ impl Deep {
     pub fn new(channels: usize, width: usize, height: usize, scale: usize) -> Self {
         let axis = Axis::centred(scale);
         let filter = DeepFilter::new(channels, Size::new(width, height), axis, axis, 16);
-        let (rows, waiting) = Default::default();
-        Self { filter, rows, first: 0, waiting, made: 0, out: vec![0; channels * width * scale] }
+        let (window, waiting) = (Window::new(height, scale), VecDeque::new());
+        Self { filter, window, waiting, out: vec![0; channels * width * scale] }
     }
 
     /// The next source row, before the engine gets it.
     pub fn push(&mut self, deep: &[u16], seen: &[u8]) {
-        self.rows.push_back((deep.to_vec(), seen.to_vec()));
+        self.window.push((deep.to_vec(), seen.to_vec()));
     }
 
     /// The next row of the engine; `emit` gets the output rows that can be made.
     pub fn row<E>(&mut self, row: &[u8], mut emit: impl FnMut(&[u16]) -> Result<(), E>) -> Result<(), E> {
         self.waiting.push_back(row.to_vec());
-        let Self { filter, rows, first, waiting, made, out } = self;
-        let height = filter.size.height;
-        while let Some(row) = waiting.front() {
-            let bottom = filter.top(*made) + 3;
-            let there = *first + rows.len();
-            if bottom >= there as isize && there < height {
-                return Ok(());
-            }
-            let source = |y: usize| {
-                let (deep, seen) = &rows[y - *first];
-                (&deep[..], &seen[..])
-            };
-            filter.row(*made, source, Some(row), out);
-            waiting.pop_front();
-            *made += 1;
-            let unused = filter.top(*made).clamp(0, height as isize - 1) as usize;
-            while *first < unused {
-                rows.pop_front();
-                *first += 1;
-            }
+        let Self { filter, window, waiting, out } = self;
+        while let Some((near, weights)) = window.near() {
+            let Some(row) = waiting.pop_front() else { break };
+            filter.make(near.map(|(deep, seen)| (&deep[..], &seen[..])), weights, Some(&row), out);
+            window.advance();
             emit(out)?;
         }
         Ok(())

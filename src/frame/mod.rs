@@ -10,6 +10,10 @@ mod luma;
 mod packing;
 mod plane;
 mod view;
+#[cfg(feature = "cli")]
+mod weigh;
+#[cfg(feature = "cli")]
+mod window;
 mod yuv;
 
 pub use chroma::Chroma;
@@ -22,6 +26,8 @@ pub use luma::luma_row;
 pub use packing::{Bits, Packer, PixelBits};
 pub use plane::{Axis, PlaneFilter};
 pub use view::{Plane, PlaneMut};
+#[cfg(feature = "cli")]
+pub use weigh::Weigh;
 pub use yuv::{Conversion, FrameFormat, Layout, Matrix, Range, Siting, YuvFormat};
 
 /// Interleaved 8-bit pixel formats; a row is `width * channels` bytes.

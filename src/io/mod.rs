@@ -30,13 +30,15 @@ mod sys;
 mod uri;
 mod video;
 
-pub use destination::remove_partial_files;
+pub use destination::{remove_partial_files, remove_partial_files_if_free};
 pub use device::spi::spec::{Controller, PanelSpec, Turn};
 #[cfg(all(target_os = "linux", feature = "spi"))]
 pub use device::spi::{PanelSink, Wires};
 pub use device::survey::{
     Camera, CameraFormat, CameraSize, Display, Output as VideoOutput, PanelBus, Survey, Unusable,
 };
+#[cfg(all(target_os = "linux", feature = "v4l2"))]
+pub use device::v4l2::capture::frame_of_replies;
 pub use error::{Cause, CreateError, OpenError, ReadError, WriteError};
 pub use fence::decoding;
 pub use image::{

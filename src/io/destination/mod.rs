@@ -21,7 +21,7 @@ use super::location::Location;
 use super::output_is_closed;
 pub(in crate::io) use out::Out;
 use partial::Partial;
-pub use partial::remove_partial_files;
+pub use partial::{remove_partial_files, remove_partial_files_if_free};
 
 /// A file in the making, or a stream.
 pub(in crate::io) struct Destination {

@@ -35,6 +35,15 @@ pub fn remove_partial_files() {
     }
 }
 
+/// The same for a program that ends because it gets no memory, perhaps while it notes a file: what cannot be had now, the next
+/// run removes.
+pub fn remove_partial_files_if_free() {
+    let Ok(mut known) = KNOWN.try_lock() else { return };
+    while let Some(path) = known.own.pop_first() {
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// A file that is being written; removed with the value unless it is committed.
 pub(super) struct Partial {
     temporary: PathBuf,
