@@ -13,10 +13,7 @@ SIZES = {
 }
 # Files that were trained before the CNN trunk was a chain: residual dense blocks of as many multiply-adds.
 DENSE = {"tiny": {"growth": 8, "layers": (2, 3)}, "small": {"growth": 12, "layers": (3, 4), "hidden": 16}}
-WITH_DENSE = (
-    "ctnet-tiny-x3", "ctnet-tiny-x4", "ctnet-tiny-x2-cam",
-    "ctnet-small-x4-photo",
-)  # fmt: skip
+WITH_DENSE = ("ctnet-tiny-x3", "ctnet-tiny-x2-cam", "ctnet-small-x4-photo")
 
 
 def build(name):
@@ -29,7 +26,7 @@ def build(name):
 
 
 NAMES = [f"ctnet-{size}-x{scale}" for size in ("nano", "tiny", "small", "base") for scale in (2, 3, 4)]
-NAMES += ["ctnet-tiny-x2-cam", "ctnet-small-x4-photo"]
+NAMES += ["ctnet-tiny-x2-cam", "ctnet-tiny-x4-cam", "ctnet-small-x4-photo"]
 
 
 def degradation(name):

@@ -33,6 +33,7 @@ embed! {
     "ctnet-small-x4" 4,
     "ctnet-small-x4-photo" 4,
     "ctnet-tiny-x2-cam" 2,
+    "ctnet-tiny-x4-cam" 4,
     "ctnet-base-x2" 2,
     "ctnet-base-x4" 4,
 }
