@@ -58,19 +58,20 @@
 //! What was finished is kept, whatever fails after it; nothing half-written bears its final name, and what was there before
 //! stays until the new is whole and on the disk. The exit code follows.
 //!
-//! | | a picture | a folder of pictures | a sequence of pictures | a recording (Y4M, raw) | a display |
-//! | --- | --- | --- | --- | --- | --- |
-//! | the source fails | nothing; 2, of the system 1 | all others; 1 | those before; 2, of the system 1 | whole frames before; 2, of the system 1 | 2, of the system 1 |
-//! | the same with `--on-error` | - | `stop`: those before; as for a picture | `skip`, `repeat`: all others, counted; 0 | `skip`, `repeat`: all others, counted; 0 | `skip`, `repeat`: 0 |
-//! | memory is short | nothing; 3 | all others; 1 | none; 3 | none; 3 | 3 |
-//! | the sink fails | nothing; 1 | all others; 1 | those before; 1 | whole frames before; 1 | 1 |
-//! | the disk is full, a limit on files | nothing; 1 | what fitted; 1 | those before; 1 | whole frames before; 1 | - |
-//! | the reader of a pipe leaves | 0 | - | - | 0 | - |
-//! | Ctrl-C, TERM, HUP | nothing; by the signal | those before; by the signal | those before and on their way; 0 | whole frames, those on their way too; 0 | 0 |
-//! | one more of them | - | - | those before; 1 | whole frames before; 1 | 1 |
-//! | a crash, a power cut | the old output; a temporary file, which the next run removes | those before, and such a file | those before, and such a file | the old recording, and such a file | - |
+//! | | a picture | a folder of pictures | a sequence of pictures | a recording (Y4M, raw) | a video file | a display |
+//! | --- | --- | --- | --- | --- | --- | --- |
+//! | the source fails | nothing; 2, of the system 1 | all others; 1 | those before; 2, of the system 1 | whole frames before; 2, of the system 1 | frames before, and `--resume`; 2, of the system 1 | 2, of the system 1 |
+//! | the same with `--on-error` | - | `stop`: those before; as for a picture | `skip`, `repeat`: all others, counted; 0 | `skip`, `repeat`: all others, counted; 0 | - | `skip`, `repeat`: 0 |
+//! | memory is short | nothing; 3 | all others; 1 | none; 3 | none; 3 | none; 3 | 3 |
+//! | the sink fails | nothing; 1 | all others; 1 | those before; 1 | whole frames before; 1 | whole parts before, for `--resume`; 1 | 1 |
+//! | the disk is full, a limit on files | nothing; 1 | what fitted; 1 | those before; 1 | whole frames before; 1 | whole parts before, for `--resume`; 1 | - |
+//! | the reader of a pipe leaves | 0 | - | - | 0 | - | - |
+//! | Ctrl-C, TERM, HUP | nothing; by the signal | those before; by the signal | those before and on their way; 0 | whole frames, those on their way too; 0 | frames on their way too, and `--resume`; 0 | 0 |
+//! | one more of them | - | - | those before; 1 | whole frames before; 1 | whole parts before, for `--resume`; 1 | 1 |
+//! | a crash, a power cut | the old output; a temporary file, which the next run removes | those before, and such a file | those before, and such a file | the old recording, and such a file | the old file; whole parts, for `--resume` | - |
 //!
-//! Without a single frame there is no recording. A display that is unplugged is waited for, and so is a camera, as
+//! A video file (`bifocal video`) grows as parts of 250 frames in a folder beside it, and is there once they are joined with
+//! the sound; a part that is not whole is made again. Without a single frame there is no recording. A display that is unplugged is waited for, and so is a camera, as
 //! `--reconnect` says.
 //!
 //! # The modules
@@ -80,14 +81,14 @@
 //! | `geom` | sizes, spans, rectangles; integers, pixels | - |
 //! | `sync` | atomics and locks, which loom replaces in its tests | - |
 //! | `frame` | pixel formats, views of the caller's memory, luma, colour | kernels, geom |
-//! | `memory` | budget, slots shared by live range, arena with its borrow table | sync |
+//! | `memory` | budget, slots shared by live range, arena with its borrow table, the program's allocator | sync |
 //! | `model` | ONNX to `Graph`, through tract's typed graph; the only module that names tract | geom |
 //! | `kernels` | the kernel contract, `Level` and the table of levels; `scalar` defines the result, the others are fast | - |
 //! | `plan` | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
 //! | `tile` | how a frame is cut, and what cutting costs | geom |
 //! | `engine` | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model, sync |
-//! | `io` | sources and sinks: `image` photos, `video` frames, `device` drivers, `uri` text to specs | frame, geom |
-//! | `live` | capture, upscale, show: queues, drop policy, statistics | engine, io, frame, geom |
+//! | `io` | sources and sinks: `image` photos, `video` frames, `device` drivers, `uri` text to specs | frame, geom, memory |
+//! | `live` | capture, upscale, show: queues, drop policy, what stands still, statistics | engine, io, frame, geom |
 //! | `board` | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | kernels, memory |
 //! | `bench` | measured runs | engine, board, memory |
 //! | `boot` | the first process of a card image: mounts, modules, card; Linux only | - |
@@ -108,6 +109,8 @@
 //! | strip | rows of full width that a pass works on: with strips nothing is computed twice |
 //! | grid | the fixed grid of attention windows, in input pixels, that frames are padded to |
 //! | class | what a window of the grid gets: both branches (`full`), the Transformer branch (`structure`), the anchor (`plain`) |
+//! | fresh, kept | of a window: made anew, or left as it is since nothing that it is made from has changed |
+//! | held | of a picture: what windows were last made from; what differs from it within the tolerance is not taken over |
 //! | ring | the rows of a slot that a tensor cycles through |
 //! | carried | of a tensor: rows of it stay alive from one pass to the next |
 
@@ -135,7 +138,7 @@ mod tile;
 
 pub use engine::{
     BufferReport, DEFAULT_EFFORT, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report,
-    StepReport, survey,
+    StepReport, Still, Tolerance, Windows, Work, survey,
 };
 pub use frame::{PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
 pub use geom::{MAX_SIDE, Size};

@@ -1,7 +1,11 @@
 //! The `bifocal` command.
 
+use std::alloc::System;
+
+use bifocal::internals::memory::ProgramAllocator;
+
 #[global_allocator]
-static ALLOCATOR: bifocal::internals::memory::CountingAllocator = bifocal::internals::memory::CountingAllocator;
+static ALLOCATOR: ProgramAllocator = ProgramAllocator(System);
 
 fn main() -> std::process::ExitCode {
     bifocal::command()

@@ -542,7 +542,7 @@ fn live_reads_a_config() {
         ("\nsink = \"ftp://x\"\n", 2, "not supported"),
         ("drop = \"all\"\n", 1, "oldest, newest, never"),
         ("compare = \"both\"\n", 1, "split"),
-        ("info-text = \"%watt\"\n", 1, "%fps, %lat, %temp and %drop are known"),
+        ("info-text = \"%watt\"\n", 1, "%fps, %lat, %temp, %drop and %effort are known"),
         ("stats = \"soon\"\n", 1, "not a duration"),
         ("level = \"mmx\"\n", 1, "not available"),
         ("branches = \"all\"\n", 1, "transformer"),

@@ -25,7 +25,7 @@ fn text(original: &str, damage: &[Damage]) -> String {
 }
 
 const CONFIG: &str = "# a card\nsource = \"v4l2:///dev/video0?width=640\"\nsink = 'drm://'\nmodel = \"ctnet-tiny-x2\"\nmemory = \"32MiB\"\n\
-    threads = 4\nqueue = 1\ndrop = \"oldest\"\ncompare = \"split\"\ninfo-text = \"%fps %temp\"\nstats = \"10s\"\nlevel = \"neon\"\nbranches = \"both\"\nboard = \"rpi4\"\n";
+    threads = 4\nqueue = 1\ndrop = \"oldest\"\nstill = \"auto\"\ndeadline = \"33ms\"\ncompare = \"split\"\ninfo-text = \"%fps %temp\"\nstats = \"10s\"\nlevel = \"neon\"\nbranches = \"both\"\nboard = \"rpi4\"\n";
 
 #[track_caller]
 fn one_line(error: &impl std::fmt::Display, file: &str) {

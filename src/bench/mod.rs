@@ -46,6 +46,10 @@ pub struct Runs {
     /// The same frames, Step by Step in the order of [`crate::engine::Report::steps`]; empty without
     /// [`Schedule::profile`].
     pub steps: Vec<Reservoir>,
+    /// Multiply-adds of each Step in a frame, on average, where windows do not all get the same; else empty.
+    pub step_macs: Vec<u64>,
+    /// Multiply-adds over those of frames of which every window gets all, on average.
+    pub macs_share: f64,
     /// Frames and sensors over time.
     pub timeline: Timeline,
     /// Allocations of all threads in all measured frames.
@@ -88,8 +92,8 @@ impl Latency {
     }
 }
 
-/// Runs whole frames of `pixels`, rows of `row_bytes`, and looks at the sensors between them. While frames are
-/// measured nothing is allocated here.
+/// Runs whole frames of `pixels`, rows of `row_bytes`, one after the other and over again, and looks at the sensors between
+/// them. While frames are measured nothing is allocated here.
 ///
 /// The error is that of a network that runs in floats.
 pub fn measure(
@@ -99,8 +103,10 @@ pub fn measure(
     row_bytes: usize,
     schedule: Schedule,
 ) -> Result<Runs, String> {
+    let mut film = pixels.chunks_exact(row_bytes * engine.input_size().height).cycle();
+    let mut next = move || film.next().unwrap_or_default();
     for _ in 0..schedule.warmup {
-        run(engine, pixels, row_bytes)?;
+        run(engine, next(), row_bytes)?;
     }
     if schedule.profile {
         engine.start_profile();
@@ -111,15 +117,17 @@ pub fn measure(
     let mut steps: Vec<Reservoir> = totals.iter().map(|_| Reservoir::new(KEPT_OF_STEP.min(schedule.runs))).collect();
     let mut timeline = Timeline::default();
     let before = sensors.read_all();
-    let mut allocated = 0;
+    let (mut allocated, mut macs_share) = (0, 0.0);
+    let counted: Vec<u64> = engine.profiled_macs().collect();
     let (begin, mut glance) = (Instant::now(), Duration::ZERO);
     while frames.count() == 0 || (frames.count() < schedule.runs as u64 && begin.elapsed() < schedule.limit) {
         let calls = allocations();
         let frame = Instant::now();
-        run(engine, pixels, row_bytes)?;
+        run(engine, next(), row_bytes)?;
         let (took, at) = (millis(frame.elapsed()), begin.elapsed());
         allocated += allocations() - calls;
         frames.add(took);
+        macs_share += engine.macs_share();
         timeline.frame(at, took);
         // The engine adds up over frames.
         for ((step, total), before) in steps.iter_mut().zip(engine.profile()).zip(&mut totals) {
@@ -132,7 +140,20 @@ pub fn measure(
         }
     }
     let time = begin.elapsed();
-    Ok(Runs { frames, steps, timeline, allocations: allocated, time, before, after: sensors.read_all() })
+    let count = frames.count().max(1);
+    let step_macs = engine.profiled_macs().zip(counted).map(|(all, before)| (all - before) / count).collect();
+    let macs_share = macs_share / count as f64;
+    Ok(Runs {
+        frames,
+        steps,
+        step_macs,
+        macs_share,
+        timeline,
+        allocations: allocated,
+        time,
+        before,
+        after: sensors.read_all(),
+    })
 }
 
 fn millis(time: Duration) -> f64 {
@@ -141,7 +162,7 @@ fn millis(time: Duration) -> f64 {
 
 fn run(engine: &mut Engine, pixels: &[u8], row_bytes: usize) -> Result<(), String> {
     for row in pixels.chunks_exact(row_bytes) {
-        let done = engine.push_row(row, |out| -> Result<(), Infallible> {
+        let done = engine.push_row(row, |_, out| -> Result<(), Infallible> {
             black_box(out);
             Ok(())
         });

@@ -34,6 +34,10 @@ pub struct Config {
     pub level: Option<Entry>,
     /// Branches of the network.
     pub branches: Option<Entry>,
+    /// Windows that count as still.
+    pub still: Option<Entry>,
+    /// Time that a frame may take.
+    pub deadline: Option<Entry>,
     /// Which frame goes when the queue is full.
     pub drop: Option<Entry>,
     /// What is compared.
@@ -60,6 +64,8 @@ struct Keys {
     board: Option<Spanned<String>>,
     level: Option<Spanned<String>>,
     branches: Option<Spanned<String>>,
+    still: Option<Spanned<String>>,
+    deadline: Option<Spanned<String>>,
     drop: Option<Spanned<String>>,
     compare: Option<Spanned<String>>,
     info_text: Option<Spanned<String>>,
@@ -94,6 +100,8 @@ impl Config {
             board: entry(keys.board),
             level: entry(keys.level),
             branches: entry(keys.branches),
+            still: entry(keys.still),
+            deadline: entry(keys.deadline),
             drop: entry(keys.drop),
             compare: entry(keys.compare),
             info_text: entry(keys.info_text),

@@ -17,6 +17,7 @@ mod card;
 mod kmsg;
 mod modules;
 
+use std::ffi::OsString;
 use std::io::{self, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -44,8 +45,8 @@ const CARD: &str = "/card";
 /// Whether this process is the first one, started by a kernel as `/init`. In a container the program may well be
 /// process 1 too, but under its own name.
 pub fn wanted() -> bool {
-    let name = std::env::args_os().next();
-    std::process::id() == 1 && name.is_some_and(|name| Path::new(&name).file_name() == Some("init".as_ref()))
+    let named = |name: OsString| Path::new(&name).file_name() == Some("init".as_ref());
+    std::process::id() == 1 && std::env::args_os().next().is_some_and(named)
 }
 
 /// Brings the machine up and shows pictures for ever. The kernel panics when its first process ends, so this one does

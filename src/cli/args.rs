@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::failure::Failure;
 use super::shard::Shard;
 use crate::board::Machine;
+use crate::engine::Tolerance;
 use crate::geom::Size;
 use crate::io::{Encoding, MAX_SIDE, parse_duration};
 use crate::kernels::Level;
@@ -49,7 +51,10 @@ Exit codes: 0 done, 1 failed, 2 command line or input is wrong, 3 memory budget 
 pub(super) enum Command {
     /// Upscale a picture, a folder of pictures, or a pipe
     Upscale(Upscale),
-    /// Upscale video as it comes: a file, a pipe, a test picture
+    /// Upscale a video file, with its sound and everything else in it
+    #[cfg(unix)]
+    Video(Video),
+    /// Upscale video as it comes: a camera, a stream, a file, a pipe, a test picture
     Live(Live),
     /// Print the tile and memory plan, run nothing
     Plan(Plan),
@@ -80,10 +85,10 @@ Examples:
   curl -s URL | bifocal upscale - - -f ppm | magick ppm:- out.tif
 
 PNG, PPM and PGM are read and written row by row, in any height. JPEG, WebP, BMP, TIFF, GIF and interlaced PNG are
-held whole, beside the memory budget. An output file appears once it is complete; the input is never
-overwritten. ICC profile, EXIF and resolution are kept where the format can hold them, and so are 16 bits. Animated
-GIF, PNG and WebP become animated GIF or PNG, picture by picture. Without OUTPUT, photo.jpg becomes photo-x2.jpg
-beside it (a format that cannot be written, .png), and album becomes album-x2.";
+held whole, and count against --mem as long as that leaves 64 MiB of it. An output file appears once it is complete;
+the input is never overwritten. ICC profile, EXIF and resolution are kept where the format can hold them, and so are
+16 bits. Animated GIF, PNG and WebP become animated GIF or PNG, picture by picture. Without OUTPUT, photo.jpg becomes
+photo-x2.jpg beside it (a format that cannot be written, .png), and album becomes album-x2.";
 
 #[derive(Debug, Args)]
 #[command(after_help = UPSCALE_EXAMPLES)]
@@ -141,14 +146,90 @@ impl Upscale {
     }
 }
 
+#[cfg(unix)]
+const VIDEO_EXAMPLES: &str = "\
+Examples:
+  bifocal video movie.mkv movie-x2.mkv
+  bifocal video phone.mp4 phone-x2.mp4 --codec x265
+  bifocal video movie.mkv movie-x2.mkv --ffmpeg-out '-crf 16 -preset slow'
+  bifocal video --resume movie.mkv movie-x2.mkv     goes on after a crash, a power cut or Ctrl-C
+  bifocal video --deinterlace tape.vob tape-x2.mkv
+
+Reads and writes through the programs ffmpeg and ffprobe, which must be installed (5.1 or newer) and take memory of their
+own beside --mem. OUTPUT is .mkv, .mp4, .m4v, .mov, .webm, .nut, .ts or .avi; there is none until it is complete.
+
+What is kept: sound, subtitles, chapters, attachments and other streams as they are, bit for bit; metadata; the time stamp of
+every frame, to the tick where OUTPUT has the ticks of INPUT (.mp4, .mov), in .mkv to its millisecond; shape of pixels,
+primaries, matrix, transfer, range, place of chroma. How a phone's picture is to be turned stays a note in .mp4 and .mov;
+elsewhere the picture itself is turned. Not kept: the metadata of HDR beside the transfer, and closed captions inside the video.
+
+The network sees 8 bits. 10 bits in (4:2:0, 4:2:2, 4:4:4, grey) are 10 bits out: the bicubic filter enlarges all of them,
+chroma and luma, and what the network adds to luma is added in steps of 8 bits, without those that rounding makes.
+
+Until it is complete, there is a folder OUTPUT.parts with parts of 250 frames, each encoded by itself. --resume goes on at
+the first that is not whole; the result is that of a run at once. Ctrl-C or q ends early: OUTPUT has what was done until
+then, and --resume still goes on; a second one ends at once, and leaves the parts.";
+
+#[cfg(unix)]
+#[derive(Debug, Args)]
+#[command(after_help = VIDEO_EXAMPLES)]
+pub(super) struct Video {
+    /// Video file to read
+    #[arg(value_name = "INPUT")]
+    pub(super) input: PathBuf,
+
+    /// Video file to write; its ending says which kind
+    #[arg(value_name = "OUTPUT")]
+    pub(super) output: PathBuf,
+
+    /// What to encode with [default: x264, for more than 8 bits x265]
+    #[arg(long, value_enum, value_name = "CODEC")]
+    pub(super) codec: Option<VideoCodec>,
+
+    /// More options of ffmpeg for the encoder, quoted as in a shell, as '-crf 16 -preset slow'
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    pub(super) ffmpeg_out: Option<String>,
+
+    /// Make frames of the fields of interlaced video, which is refused otherwise
+    #[arg(long)]
+    pub(super) deinterlace: bool,
+
+    /// Go on with what an earlier run has not finished
+    #[arg(long)]
+    pub(super) resume: bool,
+
+    #[command(flatten)]
+    pub(super) engine: EngineArgs,
+
+    /// What to print on standard output when done
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+#[cfg(unix)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum VideoCodec {
+    /// H.264, which everything plays; quality 18
+    X264,
+    /// H.265: smaller files, slower; quality 20
+    X265,
+    /// AV1 by SVT: 4:2:0 only; quality 28
+    Av1,
+    /// FFV1: nothing is lost, large files
+    Ffv1,
+    /// That of the source, if it is one of these
+    CopyOfSource,
+}
+
 const LIVE_EXAMPLES: &str = "\
 Examples:
   bifocal live --list
   bifocal live 'v4l2:///dev/video0?width=640&height=360' drm:// --stats 1s
   bifocal live clip.y4m large.y4m
+  bifocal live file://movie.mp4 drm://
+  bifocal live rtsp://camera/stream drm:// --stats 1s
   bifocal live 'test://bars?width=320&height=180' null:// --stats 1s --duration 10s
   bifocal live file://frames/%05d.png 'file://large/%05d.png'
-  ffmpeg -i in.mp4 -f yuv4mpegpipe - | bifocal live - - | ffmpeg -i - out.mp4
   bifocal live csi://0 drm:// --info-text '%fps %lat %temp %drop'
   bifocal live csi://0 'spi://0.0?panel=ili9341&dc=24&reset=25&rotate=90&fit=contain'
   bifocal live --config /etc/bifocal.toml
@@ -157,8 +238,9 @@ Examples:
 
 Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yuv420p|yuyv|uyvy|mjpeg|gray&input=), csi://0 (the
 board's own camera; ?width=&height=&fps=&stride=&command=, which comes last, is all the rest and writes planes of YUV
-4:2:0), test://bars, file:// and - (Y4M; raw with ?format=nv12|yuv420p|yuv422p|yuv444p|yuyv|uyvy|gray|rgb24&width=
-&height=), numbered pictures (?start=). Options: fps=, matrix=bt601|bt709, range=limited|full: of YUV, what it is; of
+4:2:0), test://bars, rtsp://, rtsps://, http://, https:// (through ffmpeg; all of the URL is the server's, and a stream that
+breaks off is taken up again), file:// (Y4M, and with ffmpeg any video; sound is for `bifocal video`), - (Y4M); file:// and -
+raw with ?format=nv12|yuv420p|yuv422p|yuv444p|yuyv|uyvy|gray|rgb24&width=&height=; numbered pictures (?start=). Options, but of streams: fps=, matrix=bt601|bt709, range=limited|full: of YUV, what it is; of
 RGB, what Y4M and raw planes are made of it.
 Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
 desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), spi://0.0 (?panel=ili9341|st7735|st7789&dc=LINE; more:
@@ -169,8 +251,8 @@ take matrix= and range=. An option that would change nothing is an error. In nam
 and SIGTERM end cleanly; a second time, at once. A recording of a live source keeps time: where frames are dropped, the
 one before is written again.
 
-A config is TOML with any of: source, sink, model, board, level, branches, drop, compare, info-text, stats
-(as text), memory (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
+A config is TOML with any of: source, sink, model, board, level, branches, still, deadline, drop, compare, info-text,
+stats (as text), memory (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = LIVE_EXAMPLES)]
@@ -206,6 +288,16 @@ pub(super) struct Live {
     #[arg(long)]
     pub(super) resume: bool,
 
+    /// Leave windows as they are that stand still: off, auto (what differs by no more than noise), or within N levels; 0 is exact
+    /// [default: auto for cameras, else 0 where the budget has room for it]
+    #[arg(long, value_name = "off|auto|N")]
+    pub(super) still: Option<Standing>,
+
+    /// Time that a frame may take, as 33ms, or fps: that between frames of the source. Where `--branches auto`, which this
+    /// implies, would take longer, less is computed, the hardest windows first; what stands still is made up for
+    #[arg(long, value_name = "TIME|fps", value_parser = parse_deadline)]
+    pub(super) deadline: Option<Deadline>,
+
     /// What becomes of pictures and frames that are damaged or missing; skipped and repeated ones are counted [default: stop]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) on_error: Option<OnError>,
@@ -222,21 +314,45 @@ pub(super) struct Live {
     #[arg(long, value_name = "N")]
     pub(super) frames: Option<u64>,
 
-    /// How long to wait for a camera that has gone, as 30s; 0s ends at once [default: for ever]
+    /// How long to wait for a camera or stream that has gone, as 30s; 0s ends at once [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) reconnect: Option<Duration>,
 
-    /// Show the bicubic filter on the left half
+    /// Make frames of the fields of interlaced video, which is refused otherwise
+    #[arg(long)]
+    pub(super) deinterlace: bool,
+
+    /// Show the bicubic filter on the left half (split), or what windows get (map): both branches are framed in red, one in
+    /// yellow, none in blue
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) compare: Option<Compare>,
 
-    /// Write this on the picture; %fps, %lat (median latency), %temp (processor) and %drop (frames) are numbers
+    /// Write this on the picture; %fps, %lat (median latency), %temp (processor), %drop (frames) and %effort are numbers
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(super) info_text: Option<String>,
 
     /// How to print statistics, on standard error, and the list
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
+}
+
+/// Which windows count as still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing(pub(super) Option<Tolerance>);
+
+impl FromStr for Standing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            "auto" => Ok(Self(Some(Tolerance::Noise))),
+            _ => match text.parse() {
+                Ok(levels) => Ok(Self(Some(Tolerance::Levels(levels)))),
+                Err(_) => Err("write off, auto, or levels from 0 to 255".into()),
+            },
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -267,6 +383,16 @@ pub(super) enum OnPictureError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Compare {
     Split,
+    Map,
+}
+
+/// What a frame may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deadline {
+    /// So long.
+    Time(Duration),
+    /// As long as it is until the next.
+    Fps,
 }
 
 /// How the engine runs.
@@ -453,6 +579,11 @@ pub(super) struct Bench {
     #[arg(long, value_name = "WxH", default_value = "640x360", value_parser = parse_size)]
     pub(super) size: Size,
 
+    /// Measure the frames of this Y4M file, over again, in the place of a made picture: what windows need depends on what they
+    /// show
+    #[arg(long, value_name = "FILE.Y4M", conflicts_with = "size")]
+    pub(super) scene: Option<PathBuf>,
+
     /// Frames before measuring
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) warmup_runs: usize,
@@ -532,6 +663,16 @@ fn parse_size(text: &str) -> Result<Size, String> {
     match sides.map(|(width, height)| (width.parse(), height.parse())) {
         Some((Ok(w), Ok(h))) if (1..=MAX_SIDE).contains(&w) && (1..=MAX_SIDE).contains(&h) => Ok(Size::new(w, h)),
         _ => Err(format!("write WIDTHxHEIGHT, each from 1 to {MAX_SIDE}")),
+    }
+}
+
+pub(super) fn parse_deadline(text: &str) -> Result<Deadline, String> {
+    match text {
+        "fps" => Ok(Deadline::Fps),
+        _ => match parse_duration(text) {
+            Ok(time) if !time.is_zero() => Ok(Deadline::Time(time)),
+            _ => Err("write a time, as 33ms, or fps".into()),
+        },
     }
 }
 

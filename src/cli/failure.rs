@@ -121,6 +121,7 @@ impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
         let code = match error {
             _ if is_budget(&error) => Code::Budget,
+            PrepareError::Memory(_) => Code::Budget,
             PrepareError::Spawn(_) => Code::Failed,
             _ => Code::Usage,
         };

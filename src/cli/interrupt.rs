@@ -1,6 +1,7 @@
-//! Ctrl-C, TERM and HUP.
+//! Ctrl-C, TERM and HUP, and `q` on the terminal.
 
 use super::failure::Failure;
+use crate::live::Wish;
 
 /// The signals that end a run, without those that whoever started the program has told it to ignore, as `nohup` does.
 #[cfg(unix)]
@@ -50,6 +51,102 @@ pub(super) fn remove_files_on_signals() -> Result<(), Failure> {
 #[cfg(not(unix))]
 pub(super) fn remove_files_on_signals() -> Result<(), Failure> {
     Ok(())
+}
+
+/// Listens for signals and for `q` on the terminal.
+#[cfg(unix)]
+pub(super) struct Control {
+    signals: signal_hook::iterator::Signals,
+    keys: Option<Keys>,
+    asked: usize,
+}
+
+#[cfg(unix)]
+impl Control {
+    /// With `keys`, of the terminal too: where standard input is not the video.
+    pub(super) fn new(keys: bool) -> Result<Self, Failure> {
+        let signals = signal_hook::iterator::Signals::new(ending_signals()).map_err(|error| {
+            Failure::new(super::failure::Code::Failed, format!("cannot listen for signals: {error}"))
+        })?;
+        let keys = if keys { Keys::open() } else { None };
+        Ok(Self { signals, keys, asked: 0 })
+    }
+
+    /// How often the end was asked for.
+    pub(super) fn asked(&mut self) -> usize {
+        self.asked += self.signals.pending().count();
+        self.asked += self.keys.as_mut().map_or(0, Keys::quits);
+        self.asked
+    }
+
+    /// The first signal or `q` ends cleanly, the second at once.
+    pub(super) fn wish(&mut self) -> Wish {
+        match self.asked() {
+            0 => Wish::Run,
+            1 => Wish::Stop,
+            _ => Wish::Abandon,
+        }
+    }
+}
+
+/// The terminal, giving keys as they are pressed and showing none of them; as it was once this is dropped.
+#[cfg(unix)]
+struct Keys {
+    before: rustix::termios::Termios,
+}
+
+#[cfg(unix)]
+impl Keys {
+    /// `None` where standard input is no terminal, or not ours because the program runs in the background.
+    fn open() -> Option<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
+        let stdin = std::io::stdin();
+        let before = tcgetattr(&stdin).ok()?;
+        if tcgetpgrp(&stdin).ok()? != rustix::process::getpgrp() {
+            return None;
+        }
+        let mut keys = before.clone();
+        keys.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+        tcsetattr(&stdin, OptionalActions::Now, &keys).ok()?;
+        Some(Self { before })
+    }
+
+    /// How often `q` was pressed since the last call.
+    fn quits(&mut self) -> usize {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let stdin = std::io::stdin();
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut keys = [0; 16];
+        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&now)) {
+            Ok(1) => {
+                let read = rustix::io::read(&stdin, &mut keys).unwrap_or(0);
+                keys[..read].iter().filter(|key| matches!(key, b'q' | b'Q')).count()
+            }
+            _ => 0,
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Keys {
+    fn drop(&mut self) {
+        let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.before);
+    }
+}
+
+/// Other systems end the program themselves.
+#[cfg(not(unix))]
+pub(super) struct Control;
+
+#[cfg(not(unix))]
+impl Control {
+    pub(super) fn new(_: bool) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    pub(super) fn wish(&mut self) -> Wish {
+        Wish::Run
+    }
 }
 
 #[cfg(all(test, unix))]

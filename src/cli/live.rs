@@ -5,19 +5,21 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::args::{Compare, Format, Live as Args, OnError as HowOnError, Policy};
-use super::failure::{Code, Failure};
-#[cfg(unix)]
-use super::interrupt::ending_signals;
+use super::args::{Compare, Deadline, Format, Live as Args, OnError as HowOnError, Policy};
+use super::failure::{Code, Failure, is_budget};
+use super::interrupt::Control;
 use super::list;
 use super::report;
 use super::session::Session;
 use super::settings;
 use crate::board::Sensors;
-use crate::engine::Engine;
+use crate::engine::{self, Engine, Still, Tolerance};
 use crate::frame::FrameFormat;
-use crate::io::{Clip, SinkUri, SourceUri, UriError};
-use crate::live::{self, DropPolicy, InfoText, LiveError, OnError, Options, Stats, Upscaler, Wish};
+use crate::io::{Clip, Rate, SinkUri, SourceUri, UriError};
+use crate::live::{self, DropPolicy, InfoText, LiveError, OnError, Options, Stats, Upscaler};
+
+/// Every window is made anew within this time.
+const ANEW: Duration = Duration::from_secs(2);
 
 /// A line of `--format json`, on standard error.
 #[derive(Serialize)]
@@ -50,6 +52,9 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     if let Some(limit) = args.reconnect {
         source_uri.set_patience(limit)?;
     }
+    if args.deinterlace {
+        source_uri.set_deinterlace()?;
+    }
     let on_error = args.on_error.map_or(OnError::Stop, |how| match how {
         HowOnError::Stop => OnError::Stop,
         HowOnError::Skip => OnError::Skip,
@@ -67,27 +72,61 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
         source_uri.set_finished(&sink_uri, session.scale())?;
     }
     // A program of our own must not be left behind by a signal, not even before its first frame.
-    let early = source_uri.is_program().then(|| Control::new(&source_uri)).transpose()?;
+    let keys = !source_uri.is_pipe();
+    let early = source_uri.is_program().then(|| Control::new(keys)).transpose()?;
     let source = source_uri.open()?;
     let clip = *source.clip();
-    let options = Options { on_error, ..options(args, &clip) };
+    let usual = if source_uri.is_camera() { Tolerance::Noise } else { Tolerance::Levels(0) };
+    let deep = clip.format.bits > 8;
+    if deep && args.still.is_some_and(|still| still.0.is_some()) {
+        return Err(Failure::usage("--still compares frames of 8 bits, and these have 10"));
+    }
+    let still = args.still.map_or((!deep).then_some(usual), |still| still.0);
+    // Of a source without a rate, as many frames as usual.
+    let rate = if clip.rate.frames > 0 { clip.rate } else { Rate::USUAL };
+    let still = still.map(|tolerance| Still { tolerance, refresh: rate.frames_in(ANEW).max(1) });
+    let options = Options { on_error, still, ..options(args, &clip) };
 
     let scaled = FrameFormat { size: clip.format.size.scaled(session.scale()), ..clip.format };
     let to = sink_uri.takes(&scaled, &source_uri)?;
-    let beside = live::bytes_beside_engine(&options, &clip.format, &to);
+    if to.bits > 8 && (args.compare.is_some() || info.is_some()) {
+        return Err(Failure::usage("--compare and --info-text draw on frames of 8 bits, and these keep their 10"));
+    }
+    let deadline = args.deadline.map(|deadline| match deadline {
+        Deadline::Time(time) => Ok(time),
+        Deadline::Fps if clip.rate.frames > 0 => {
+            Ok(Duration::from_secs_f64(f64::from(clip.rate.seconds) / f64::from(clip.rate.frames)))
+        }
+        Deadline::Fps => Err(Failure::usage("--deadline fps: the source has no rate; name a time")),
+    });
+    let deadline = deadline.transpose()?;
     let format = live::engine_format(&clip.format);
-    let (engine_options, engine) = session
-        .with_threads(clip.format.size, format, |o| live::within(o, beside, |o| Engine::prepare(&session.model, o)))?;
-    let total_bytes = engine.report().total_bytes + beside;
+    let beside = |still| live::bytes_beside_engine(&Options { still, ..options }, &clip.format, &to);
+    let (engine_options, engine) = session.with_threads(clip.format.size, format, |o| {
+        let prepare = |still| {
+            let o = engine::Options { still, deadline, ..o.clone() };
+            live::within(&o, beside(still), |o| Engine::prepare(&session.model, o))
+        };
+        match prepare(options.still) {
+            // Nobody has asked for it.
+            Err(error) if is_budget(&error) && args.still.is_none() && options.still.is_some() => prepare(None),
+            done => done,
+        }
+    })?;
+    let options = Options { still: engine.still(), ..options };
+    let total_bytes = engine.report().total_bytes + beside(options.still);
     let sensors = session.machine.sensors();
     let mut upscaler = Upscaler::new(engine, clip.format, to, options.compare);
+    if args.compare == Some(Compare::Map) {
+        upscaler = upscaler.with_map();
+    }
     if let Some(info) = info {
         let sensors = sensors.clone();
         upscaler = upscaler.with_info(info, Box::new(move || sensors.temperature()));
     }
 
     // Before the sink makes its file: a signal must find somebody who removes it.
-    let mut control = early.map_or_else(|| Control::new(&source_uri), Ok)?;
+    let mut control = early.map_or_else(|| Control::new(keys), Ok)?;
     let sink = sink_uri.create(&Clip { format: to, ..clip })?;
     let (next, line) = (Instant::now(), String::new());
     let mut printer = Printer { every: args.stats, next, format: args.format, sensors, line };
@@ -121,6 +160,7 @@ fn options(args: &Args, clip: &Clip) -> Options {
         queue: args.queue.unwrap_or(1).into(),
         drop: policy,
         compare: args.compare == Some(Compare::Split),
+        still: None,
         on_error: OnError::Stop,
         frames: args.frames,
         duration: args.duration,
@@ -162,95 +202,6 @@ impl Printer {
             }
             report::line(&self.line);
         }
-    }
-}
-
-/// Listens for signals and for `q` on the terminal.
-#[cfg(unix)]
-struct Control {
-    signals: signal_hook::iterator::Signals,
-    keys: Option<Keys>,
-    asked: usize,
-}
-
-#[cfg(unix)]
-impl Control {
-    fn new(source: &SourceUri) -> Result<Self, Failure> {
-        let signals = signal_hook::iterator::Signals::new(ending_signals())
-            .map_err(|error| Failure::new(Code::Failed, format!("cannot listen for signals: {error}")))?;
-        let keys = if source.is_pipe() { None } else { Keys::open() };
-        Ok(Self { signals, keys, asked: 0 })
-    }
-
-    /// The first signal or `q` ends cleanly, the second at once.
-    fn wish(&mut self) -> Wish {
-        self.asked += self.signals.pending().count();
-        self.asked += self.keys.as_mut().map_or(0, Keys::quits);
-        match self.asked {
-            0 => Wish::Run,
-            1 => Wish::Stop,
-            _ => Wish::Abandon,
-        }
-    }
-}
-
-/// The terminal, giving keys as they are pressed and showing none of them; as it was once this is dropped.
-#[cfg(unix)]
-struct Keys {
-    before: rustix::termios::Termios,
-}
-
-#[cfg(unix)]
-impl Keys {
-    /// `None` where standard input is no terminal, or not ours because the program runs in the background.
-    fn open() -> Option<Self> {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
-        let stdin = std::io::stdin();
-        let before = tcgetattr(&stdin).ok()?;
-        if tcgetpgrp(&stdin).ok()? != rustix::process::getpgrp() {
-            return None;
-        }
-        let mut keys = before.clone();
-        keys.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
-        tcsetattr(&stdin, OptionalActions::Now, &keys).ok()?;
-        Some(Self { before })
-    }
-
-    /// How often `q` was pressed since the last call.
-    fn quits(&mut self) -> usize {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let stdin = std::io::stdin();
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let mut keys = [0; 16];
-        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&now)) {
-            Ok(1) => {
-                let read = rustix::io::read(&stdin, &mut keys).unwrap_or(0);
-                keys[..read].iter().filter(|key| matches!(key, b'q' | b'Q')).count()
-            }
-            _ => 0,
-        }
-    }
-}
-
-#[cfg(unix)]
-impl Drop for Keys {
-    fn drop(&mut self) {
-        let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.before);
-    }
-}
-
-/// Other systems end the program themselves.
-#[cfg(not(unix))]
-struct Control;
-
-#[cfg(not(unix))]
-impl Control {
-    fn new(_: &SourceUri) -> Result<Self, Failure> {
-        Ok(Self)
-    }
-
-    fn wish(&mut self) -> Wish {
-        Wish::Run
     }
 }
 

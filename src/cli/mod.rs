@@ -21,6 +21,8 @@ mod session;
 mod settings;
 mod shard;
 mod upscale;
+#[cfg(unix)]
+mod video;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -35,6 +37,7 @@ use progress::Progress;
 
 /// Runs the command.
 pub fn main() -> ExitCode {
+    report::catch_want_of_memory();
     report::catch_panics();
     interrupt::let_long_writes_fail();
     let cli = match Cli::try_parse() {
@@ -72,6 +75,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let progress = Progress { quiet: cli.quiet };
     match &cli.command {
         Command::Upscale(args) => upscale::run(args, progress),
+        #[cfg(unix)]
+        Command::Video(args) => video::run(args, progress),
         Command::Live(args) => live::run(args, cli.quiet),
         Command::Plan(args) => plan::run(args),
         Command::Models(args) => models::run(args),

@@ -207,7 +207,7 @@ fn frame(model: &Model, options: &Options, pixels: &[u8]) -> Result<Vec<u8>, Fai
     let mut engine = Engine::prepare(model, options)?;
     let mut bytes = Vec::new();
     for row in pixels.chunks_exact(options.format.channels() * options.size.width) {
-        engine.push_row(row, |out| {
+        engine.push_row(row, |_, out| {
             bytes.extend_from_slice(out);
             Ok::<_, Failure>(())
         })?;

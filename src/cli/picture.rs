@@ -10,7 +10,7 @@ use super::args::Upscale;
 use super::failure::Failure;
 use super::session::Session;
 use crate::engine::Engine;
-use crate::frame::Deep;
+use crate::frame::{Deep, Weigh};
 use crate::geom::Size;
 use crate::io::{self, Encoding, Location, Output, Sink, Source};
 
@@ -89,6 +89,7 @@ pub(super) fn picture(
     let scale = session.scale();
     let scaled = size.scaled(scale);
     output.check(input, scaled, format)?;
+    session.share_budget(source.held_bytes());
     let engine =
         session.engine(size, format).map_err(|failure| Failure::new(failure.code, format!("{input}: {failure}")))?;
     let mut sink = output.create(scaled, format, &source.metadata().scaled(scale))?;
@@ -116,20 +117,34 @@ fn stream(
     bar: &ProgressBar,
 ) -> Result<(), Failure> {
     let Size { width, height } = source.size();
-    let channels = source.format().channels();
+    let (channels, has_alpha) = (source.format().channels(), source.format().has_alpha());
     let mut seen = Vec::new();
     loop {
         sink.begin_frame(source.delay());
         let mut deep = sink.is_deep().then(|| Deep::new(channels, width, height, scale));
+        let mut weigh = (has_alpha && deep.is_none()).then(|| Weigh::<u8>::new(channels, width, height, scale));
+        let mut weigh_deep = (has_alpha && deep.is_some()).then(|| Weigh::<u16>::new(channels, width, height, scale));
         while let Some(row) = source.next_row()? {
-            match &mut deep {
-                None => engine.push_row(row, |out| sink.write_row(out))?,
-                Some(deep) => {
+            match (&mut deep, &mut weigh, &mut weigh_deep) {
+                (None, None, _) => engine.push_row(row, |_, out| sink.write_row(out))?,
+                (None, Some(weigh), _) => {
+                    weigh.push(row);
+                    engine.push_row(row, |_, out| weigh.row(out, |out| sink.write_row(out)))?;
+                }
+                (Some(deep), _, weigh) => {
                     // The row is lent twice: what the engine sees, and what it stands for.
                     seen.clear();
                     seen.extend_from_slice(row);
                     deep.push(source.deep_row(), &seen);
-                    engine.push_row(&seen, |out| deep.row(out, |out| sink.write_deep_row(out)))?;
+                    if let Some(weigh) = weigh {
+                        weigh.push(source.deep_row());
+                    }
+                    engine.push_row(&seen, |_, out| {
+                        deep.row(out, |out| match weigh {
+                            None => sink.write_deep_row(out),
+                            Some(weigh) => weigh.row(out, |out| sink.write_deep_row(out)),
+                        })
+                    })?;
                 }
             }
             bar.inc(1);

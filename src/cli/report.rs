@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter};
 
+use super::failure::Code;
+
 /// `text` with what a terminal would obey, such as escape bytes in the names of files, as it is written in Rust.
 pub(super) fn shown(text: &str) -> Cow<'_, str> {
     // Beside the control characters, those that turn the direction of what follows.
@@ -59,6 +61,17 @@ pub(super) fn catch_panics() {
         let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
         line(&format!("internal error{place}: {what}; please report it"));
     }));
+}
+
+/// Memory that the system does not give, and that nobody asked for before, ends the program with a line too.
+pub(super) fn catch_want_of_memory() {
+    crate::memory::when_memory_is_short(|bytes| {
+        // A number in other units would have to be allocated.
+        let _ =
+            writeln!(std::io::stderr(), "bifocal: not enough memory: the system does not give another {bytes} bytes");
+        crate::io::remove_partial_files_if_free();
+        std::process::exit(i32::from(Code::Budget as u8))
+    });
 }
 
 #[cfg(test)]

@@ -19,7 +19,13 @@ pub(super) struct Session<'a> {
     pub(super) machine: Machine,
     args: &'a EngineArgs,
     prepared: Option<Prepared>,
+    /// Bytes of a picture that is held whole while the engine runs.
+    beside: usize,
 }
+
+/// So much of a budget is the engine's, whatever is held beside it: with less, large pictures are computed in parts that
+/// overlap.
+const ENGINE_AT_LEAST: Budget = Budget::mib(64);
 
 struct Prepared {
     size: Size,
@@ -62,13 +68,18 @@ impl<'a> Session<'a> {
             Some(wanted) if wanted != scale => {
                 Err(Failure::usage(format!("the model {name} has scale {scale}, not {wanted}; choose another with -m")))
             }
-            _ => Ok(Self { model, machine, args, prepared: None }),
+            _ => Ok(Self { model, machine, args, prepared: None, beside: 0 }),
         }
     }
 
     /// Factor on both sides.
     pub(super) fn scale(&self) -> usize {
         self.model.metadata().scale
+    }
+
+    /// Of engines prepared from now on, the budget is for a picture of so many bytes too; see [`ENGINE_AT_LEAST`].
+    pub(super) fn share_budget(&mut self, bytes: usize) {
+        self.beside = bytes;
     }
 
     /// The engine for such frames; prepared anew only if the last was different.
@@ -100,7 +111,7 @@ impl<'a> Session<'a> {
     }
 
     /// Tries the number of threads asked for. If none was, as many as there are processors, then fewer while the
-    /// budget is too small: threads cost memory.
+    /// budget is too small: threads cost memory. Where a picture held beside leaves too little, the engine has it all.
     pub(super) fn with_threads<T>(
         &self,
         size: Size,
@@ -109,11 +120,17 @@ impl<'a> Session<'a> {
     ) -> Result<(Options, T), Failure> {
         let processors = std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_THREADS));
         let usual = self.machine.board.defaults.threads.map_or(processors, |threads| threads.min(processors));
-        let mut threads = self.args.threads.map_or(usual, usize::from);
+        let first = self.args.threads.map_or(usual, usize::from);
+        let (mut threads, mut shared) = (first, self.beside > 0);
         loop {
-            let options = self.options_for(size, format, threads);
+            let mut options = self.options_for(size, format, threads);
+            if shared {
+                let Budget(all) = options.budget;
+                options.budget = Budget(all.saturating_sub(self.beside).max(all.min(ENGINE_AT_LEAST.0)));
+            }
             match prepare(&options) {
                 Ok(done) => return Ok((options, done)),
+                Err(error) if is_budget(&error) && shared => (threads, shared) = (first, false),
                 Err(error) if is_budget(&error) && self.args.threads.is_none() && threads > 1 => threads /= 2,
                 Err(error) => return Err(error.into()),
             }

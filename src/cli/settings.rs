@@ -4,12 +4,13 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::args::{Compare, Live, Policy};
+use super::args::{Compare, Live, Policy, parse_deadline};
 use super::failure::{Code, Failure};
 use crate::board::{Config, FileError, names};
 use crate::io::{SinkUri, SourceUri, parse_duration};
 use crate::kernels::Level;
 use crate::live::InfoText;
+use crate::model::Branches;
 
 /// A config is a page of text at most.
 const LONGEST: u64 = 64 << 10;
@@ -37,6 +38,12 @@ pub(super) fn resolve(args: &Live) -> Result<Live, Failure> {
         args.source = Some(args.source.or_else(|| defaults.source.clone()).ok_or_else(|| missing("SOURCE_URI"))?);
         args.sink = Some(args.sink.or_else(|| defaults.sink.clone()).ok_or_else(|| missing("SINK_URI"))?);
     }
+    if args.deadline.is_some() {
+        let branches = *args.engine.branches.get_or_insert(Branches::Auto);
+        if branches != Branches::Auto {
+            return Err(Failure::usage("--deadline is for --branches auto"));
+        }
+    }
     Ok(args)
 }
 
@@ -61,6 +68,8 @@ fn merge(args: &mut Live, config: &Config) -> Result<(), FileError> {
         false => Err(format!("'{name}' is not one of {}", names().collect::<Vec<_>>().join(", "))),
     })?;
     let drop = config.value(&config.drop, choice::<Policy>)?;
+    let still = config.value(&config.still, str::parse)?;
+    let deadline = config.value(&config.deadline, parse_deadline)?;
     let compare = config.value(&config.compare, choice::<Compare>)?;
     let info_text = config.value(&config.info_text, |text| text.parse::<InfoText>().map(|_| text.to_string()))?;
     let stats = config.value(&config.stats, parse_duration)?;
@@ -79,6 +88,8 @@ fn merge(args: &mut Live, config: &Config) -> Result<(), FileError> {
     args.sink = args.sink.take().or(sink);
     args.queue = args.queue.or(config.queue);
     args.drop = args.drop.or(drop);
+    args.still = args.still.or(still);
+    args.deadline = args.deadline.or(deadline);
     args.compare = args.compare.or(compare);
     args.info_text = args.info_text.take().or(info_text);
     args.stats = args.stats.or(stats);

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::geom::Size;
-use crate::plan::{Class, Routing, Silent, StepRoute};
-use crate::sync::{AtomicU64, Ordering};
+use crate::plan::{Class, Need, Routing, Silent, StepRoute};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// Bits of a word.
 const BITS: usize = 64;
@@ -15,41 +15,76 @@ pub struct ClassMap {
     /// Words of a row of windows.
     words: usize,
     rows: usize,
-    /// Windows that are `full`, and, after them, those that are not `plain`.
+    /// Of each [`Plane`], row by row.
     bits: Vec<AtomicU64>,
+    /// Is every window `full` and made anew?
+    all: AtomicBool,
+}
+
+/// What is known of a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// It is made anew.
+    pub fresh: bool,
+    /// It may be needed for one that is: see [`Routing::near`].
+    pub near: bool,
+}
+
+impl Mark {
+    /// Of a picture whose windows are all made.
+    pub const MADE: Self = Self { fresh: true, near: true };
 }
 
 /// Which windows are meant.
 #[derive(Clone, Copy)]
 enum Plane {
+    /// `full` ones that are made anew or near one that is.
     Full,
+    /// Those that are made anew and not `plain`.
     Shown,
+    /// Those that are made anew.
+    Fresh,
 }
+
+const PLANES: usize = 3;
 
 impl ClassMap {
     /// Bytes for sub-frames of at most `size`.
     pub fn bytes(size: Size, window: usize) -> usize {
-        let (columns, rows) = (size.width / window, size.height / window);
-        2 * size_of::<AtomicU64>() * columns.div_ceil(BITS) * rows
+        let (columns, rows) = (size.width.div_ceil(window), size.height.div_ceil(window));
+        PLANES * size_of::<AtomicU64>() * columns.div_ceil(BITS) * rows
     }
 
     /// For sub-frames of at most `size`.
     pub fn new(size: Size, window: usize) -> Self {
-        let (words, rows) = ((size.width / window).div_ceil(BITS), size.height / window);
-        Self { words, rows, bits: (0..2 * words * rows).map(|_| AtomicU64::new(0)).collect() }
+        let (words, rows) = (size.width.div_ceil(window).div_ceil(BITS), size.height.div_ceil(window));
+        let bits = (0..PLANES * words * rows).map(|_| AtomicU64::new(0)).collect();
+        Self { words, rows, bits, all: AtomicBool::new(false) }
     }
 
     /// Sets a row of windows.
-    pub fn set(&self, row: usize, classes: &[Class]) {
-        for (word, classes) in classes.chunks(BITS).enumerate() {
-            let (mut full, mut shown) = (0, 0);
-            for (bit, class) in classes.iter().enumerate() {
-                full |= u64::from(*class == Class::Full) << bit;
-                shown |= u64::from(*class != Class::Plain) << bit;
+    pub fn set(&self, row: usize, classes: &[Class], marks: &[Mark]) {
+        for (word, (classes, marks)) in classes.chunks(BITS).zip(marks.chunks(BITS)).enumerate() {
+            let [mut full, mut shown, mut fresh] = [0; PLANES];
+            for (bit, (class, mark)) in classes.iter().zip(marks).enumerate() {
+                full |= u64::from(*class == Class::Full && mark.near) << bit;
+                shown |= u64::from(*class != Class::Plain && mark.fresh) << bit;
+                fresh |= u64::from(mark.fresh) << bit;
             }
             self.word(Plane::Full, row, word).store(full, Ordering::Relaxed);
             self.word(Plane::Shown, row, word).store(shown, Ordering::Relaxed);
+            self.word(Plane::Fresh, row, word).store(fresh, Ordering::Relaxed);
         }
+    }
+
+    /// Says whether every window is `full` and made anew, so that nobody need look.
+    pub fn set_all(&self, all: bool) {
+        self.all.store(all, Ordering::Relaxed);
+    }
+
+    /// See [`ClassMap::set_all`].
+    pub fn is_all(&self) -> bool {
+        self.all.load(Ordering::Relaxed)
     }
 
     fn word(&self, plane: Plane, row: usize, word: usize) -> &AtomicU64 {
@@ -108,27 +143,47 @@ pub struct Routes {
 const ALIGNED: usize = 4;
 
 impl Routes {
-    /// Ranges of columns, in input pixels, where a Step makes `rows` (of the input) of a sub-frame of `size`. `into` has room for one range for each window.
+    /// Ranges of columns, in input pixels, where a Step makes `rows` (of the input) of a sub-frame of `size`. `into` has room for
+    /// one range for each window.
     pub fn columns(&self, route: &StepRoute, rows: Range<usize>, size: Size, into: &mut Vec<Range<usize>>) {
-        let StepRoute { made: need, granule, gap, .. } = *route;
+        self.needed(route.made, route.granule, route.gap, rows, size, into);
+    }
+
+    /// The same, where its tensor is needed.
+    pub fn wanted(&self, route: &StepRoute, rows: Range<usize>, size: Size, into: &mut Vec<Range<usize>>) {
+        self.needed(route.wanted, route.granule, 0, rows, size, into);
+    }
+
+    fn needed(
+        &self,
+        need: Need,
+        granule: usize,
+        gap: usize,
+        rows: Range<usize>,
+        size: Size,
+        into: &mut Vec<Range<usize>>,
+    ) {
         into.clear();
-        if need.all || self.whole {
+        if self.whole {
             return into.push(0..size.width);
         }
         let (window, aligned) = (self.routing.window, ALIGNED * granule);
         let mut add = |plane: Plane, reach: usize| {
             let first = rows.start.saturating_sub(reach) / window;
             let last = (rows.end + reach).min(size.height).div_ceil(window);
-            self.map.ranges(plane, first..last, size.width / window, true, |range| {
+            self.map.ranges(plane, first..last, size.width.div_ceil(window), true, |range| {
                 let start = (range.start * window).saturating_sub(reach) / aligned * aligned;
                 let end = (range.end * window + reach).next_multiple_of(aligned).min(size.width);
                 insert(into, start..end, gap);
             });
         };
-        if let Some(reach) = need.shown {
+        if let Some(reach) = need.fresh {
+            add(Plane::Fresh, reach);
+        }
+        if let Some(reach) = need.shown.filter(|reach| need.fresh.is_none_or(|fresh| *reach > fresh)) {
             add(Plane::Shown, reach);
         }
-        if let Some(reach) = need.full.filter(|reach| need.shown.is_none_or(|shown| *reach > shown)) {
+        if let Some(reach) = need.full {
             add(Plane::Full, reach);
         }
     }
@@ -139,8 +194,8 @@ impl Routes {
             Silent::UnlessFull => (Plane::Full, self.routing.window),
             Silent::InPlain => (Plane::Shown, self.routing.window),
         };
-        self.map.ranges(plane, row..row + 1, width / window, false, |range| {
-            each(range.start * window..range.end * window);
+        self.map.ranges(plane, row..row + 1, width.div_ceil(window), false, |range| {
+            each(range.start * window..(range.end * window).min(width));
         });
     }
 }

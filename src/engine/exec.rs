@@ -142,7 +142,9 @@ impl<'a> StepRunner<'a> {
                 scratch.macs += (step.macs * covered * (last - first) / step.unit_rows) as u64;
             }
             if let (Some(silent), Kind::Conv(conv)) = (route.silent, &step.kind) {
-                self.silence(step, conv, routes, silent, unit, rows.start / routes.routing.window, reads, writes);
+                let window = rows.start / routes.routing.window;
+                routes.wanted(route, rows, size, &mut columns);
+                self.silence(step, conv, routes, (silent, &columns), unit, window, reads, writes);
             }
         }
         scratch.columns = columns;
@@ -157,21 +159,21 @@ impl<'a> StepRunner<'a> {
         pixel(windows.start)..pixel(windows.end).min(self.width)
     }
 
-    /// Zeros where the unit is silent in a row of windows; where it is fused into a sum, the other addend alone.
+    /// Zeros where the unit is silent in a row of windows and its tensor is needed; where it is fused into a sum, the other addend alone.
     #[expect(clippy::too_many_arguments)]
     fn silence(
         &self,
         step: &Step,
         conv: &Conv,
         routes: &Routes,
-        silent: Silent,
+        (silent, wanted): (Silent, &[Range<usize>]),
         unit: usize,
         window: usize,
         reads: &ReadRows,
         writes: &mut WriteRows,
     ) {
         let buffer = self.buffer(step.write);
-        routes.silent(silent, window, self.width, |columns| {
+        let mut each = |columns: Range<usize>| {
             let bytes = buffer.pixel(buffer.columns.of(columns.start))..buffer.pixel(buffer.columns.of(columns.end));
             for y in 0..step.unit_rows {
                 let out = &mut writes.row(unit * step.unit_rows + y)[bytes.clone()];
@@ -186,6 +188,10 @@ impl<'a> StepRunner<'a> {
                 let (zeros, ratios) = ([fused.skip_zero; 2], [fused.skip_ratio, 0.0]);
                 self.level.add_row(&Add { zeros, ratios, clamp: fused.clamp }, row, row, out);
             }
+        };
+        routes.silent(silent, window, self.width, |columns| {
+            let parts = wanted.iter().map(|part| part.start.max(columns.start)..part.end.min(columns.end));
+            parts.filter(|part| !part.is_empty()).for_each(&mut each);
         });
     }
 

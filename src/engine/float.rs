@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::int8::Row;
 use super::pixels::{from_rgb, to_rgb};
+use super::prepare::watch_bytes;
 use super::{Options, PrepareError, PushError, Report};
 use crate::frame::{Colour, Enlarger, PixelFormat};
 use crate::geom::{Size, Span};
@@ -77,7 +78,8 @@ impl Choice {
             1 => 0,
             n => Enlarger::bytes(network.channels, options.size, n) + width * network.channels,
         };
-        self.bytes + colour + enlarger + network.factor() * width * options.format.channels() + FIXED
+        let watch = watch_bytes(options, options.size.width.max(options.size.height));
+        self.bytes + colour + enlarger + watch + network.factor() * width * options.format.channels() + FIXED
     }
 }
 
@@ -126,6 +128,7 @@ pub fn report(
         ),
         model_bytes: model.bytes(),
         macs_per_frame: (macs * choice.overhead) as u64,
+        least_macs_per_frame: (macs * choice.overhead) as u64,
         mac_overhead: choice.overhead,
         steps: vec![],
         buffers: vec![],
@@ -238,7 +241,7 @@ impl FloatRunner {
         &mut self,
         mut row: Row<'_>,
         format: PixelFormat,
-        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
         let channels = self.network.channels;
         let bytes = self.size.width * channels;
@@ -268,7 +271,7 @@ impl FloatRunner {
         &mut self,
         row: &mut Row<'_>,
         format: PixelFormat,
-        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
         while let Some(rows) = self.band().map_err(PushError::Network)? {
             for y in rows.start..rows.end {
@@ -276,7 +279,7 @@ impl FloatRunner {
                     1 => row.colour.row(y, self.row(y), row.out),
                     _ => from_rgb(format, self.row(y), y, row.colour, row.out),
                 }
-                emit(row.out).map_err(PushError::Receiver)?;
+                emit(y, row.out).map_err(PushError::Receiver)?;
             }
         }
         Ok(())

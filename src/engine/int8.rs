@@ -3,13 +3,14 @@
 use std::convert::Infallible;
 
 use super::classes::{ClassMap, Routes};
+use super::pace::Pace;
 use super::pixels::{from_rgb, to_rgb};
 use super::prepare::Choice;
 use super::router::{Router, Rule};
 use super::runner::Runner;
 use super::{Options, PrepareError};
 use crate::frame::{Colour, PixelFormat};
-use crate::geom::Span;
+use crate::geom::{Rect, Span};
 use crate::model::Order;
 use crate::plan::Plan;
 use crate::sync::{AtomicU64, Ordering};
@@ -64,7 +65,15 @@ struct Bands {
 
 impl Int8 {
     /// Allocates for the choice, and starts the threads.
-    pub fn new(mut plan: Plan, rule: Option<Rule>, choice: Choice, options: &Options) -> Result<Self, PrepareError> {
+    ///
+    /// `structure` is the work of windows that get one branch, over that of those that get both.
+    pub fn new(
+        mut plan: Plan,
+        rule: Option<Rule>,
+        structure: f64,
+        choice: Choice,
+        options: &Options,
+    ) -> Result<Self, PrepareError> {
         let shown = vec![0; plan.shown_bytes(options.size.width)];
         let (input, output) = (plan.input_table.take(), plan.output_table.take());
         let sight = Sight { format: options.format, channels: plan.channels, order: plan.order, input, output };
@@ -73,7 +82,13 @@ impl Int8 {
         let (largest, scale) = (choice.grid.largest(), plan.scale);
         let (mut router, mut routes) = (None, None);
         if let (Some(rule), Some(routing)) = (rule, plan.routing.take()) {
-            router = Some(Router::new(rule, options.size, scale, &routing, choice.held, options.level));
+            let (size, grid) = (options.size, &choice.grid);
+            let pace = options.deadline.map(|deadline| {
+                let windows = grid.frame.area() / routing.window.pow(2);
+                Pace::new(deadline, windows.max(1), structure)
+            });
+            let made = Router::new(rule, size, grid, scale, &routing, choice.held, options.level);
+            router = Some(made.with_pace(pace));
             let map = ClassMap::new(largest, routing.window);
             let whole = options.classes.as_ref().is_some_and(|given| given.whole);
             routes = Some(Routes { routing, map, whole, macs: AtomicU64::new(0) });
@@ -97,6 +112,16 @@ impl Int8 {
         self.share
     }
 
+    /// What windows get.
+    pub fn router(&self) -> Option<&Router> {
+        self.router.as_ref()
+    }
+
+    /// See [`Int8::router`].
+    pub fn router_mut(&mut self) -> Option<&mut Router> {
+        self.router.as_mut()
+    }
+
     /// The next frame begins.
     pub fn reset(&mut self) {
         if let (Some(router), Some(routes)) = (&mut self.router, self.runner.routes()) {
@@ -109,8 +134,22 @@ impl Int8 {
         }
     }
 
-    /// Takes a row, and gives the output rows that are finished.
-    pub fn push<E>(&mut self, row: Row<'_>, emit: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    /// The side of a window, and how many around one that has changed are made anew; none where all always are.
+    pub fn windows(&self) -> Option<(usize, usize)> {
+        self.runner.routes().map(|routes| (routes.routing.window, routes.routing.reach))
+    }
+
+    /// Which windows the next frame makes anew, row by row of windows. Where there are none, no row need be pushed.
+    pub fn mark(&mut self, fresh: &[bool]) {
+        self.share = 0.0;
+        if let (Some(router), Some(routes)) = (&mut self.router, self.runner.routes()) {
+            router.mark(fresh, &routes.map);
+        }
+    }
+
+    /// Takes a row, and gives the output rows that are finished, with their numbers; none of rows of windows that all stand
+    /// still.
+    pub fn push<E>(&mut self, row: Row<'_>, emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>) -> Result<(), E> {
         // The frame is padded to the window grid by its last row, as each row is by its last pixel.
         let copies = if row.y + 1 == row.height { self.grid.frame.height - row.y } else { 1 };
         let last = row.y + 1 == row.height;
@@ -130,7 +169,7 @@ impl Int8 {
         &mut self,
         row: Row<'_>,
         copies: usize,
-        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let Self { runner, sight, shown, .. } = self;
         let Row { bytes: row, colour, out, height, .. } = row;
@@ -150,7 +189,7 @@ impl Int8 {
         &mut self,
         row: Row<'_>,
         copies: usize,
-        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let Self { runner, router: Some(router), sight, shown, .. } = self else { return Ok(()) };
         let Row { bytes: row, colour, out, height, .. } = row;
@@ -161,7 +200,7 @@ impl Int8 {
             }
             while let Some(next) = router.next() {
                 runner.push(|seen| seen.copy_from_slice(next));
-                runner.advance(|y, made| match y < rows {
+                runner.advance(|y, made| match y < rows && router.is_made(y) {
                     true => sight.finish(colour, y, router.show_kept(y, made), shown, out, emit),
                     false => Ok(()),
                 })?;
@@ -175,16 +214,17 @@ impl Int8 {
         &mut self,
         row: Row<'_>,
         copies: usize,
-        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let (grid, width) = (self.grid, self.grid.frame.width * self.sight.channels);
-        let window = self.runner.plan().grid;
+        let window = self.runner.routes().map_or(self.runner.plan().grid, |routes| routes.routing.window);
         for copy in 0..copies {
             let y = row.y + copy;
             let Some(bands) = &mut self.bands else { return Ok(()) };
             let rows = bands.input.len() / width;
             self.sight.fill(row.colour, row.bytes, &mut bands.input[y % rows * width..][..width]);
-            if let Some(router) = self.router.as_mut().filter(|_| (y + 1).is_multiple_of(window)) {
+            let complete = (y + 1).is_multiple_of(window) || y + 1 == grid.frame.height;
+            if let Some(router) = self.router.as_mut().filter(|_| complete) {
                 let input = &bands.input;
                 router.choose(y / window, |y| &input[y % rows * width..][..width]);
             }
@@ -209,8 +249,11 @@ impl Int8 {
         let rows = input.len() / width;
         for columns in grid.columns() {
             let outer = grid.outer(columns, band);
+            if router.as_ref().is_some_and(|router| !router.is_made_in(&Rect { x: columns, y: band })) {
+                continue;
+            }
             runner.begin(outer.size());
-            if let (Some(router), Some(routes)) = (&*router, runner.routes()) {
+            if let (Some(router), Some(routes)) = (&*router, runner.routes().filter(|routes| !routes.map.is_all())) {
                 router.tell(&outer, &routes.map);
             }
             let (first, last) = (scale * (band.start - outer.y.start), scale * (band.end - outer.y.start));
@@ -237,7 +280,7 @@ impl Int8 {
         colour: &mut Colour,
         out: &mut [u8],
         height: usize,
-        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let Self { runner, grid, bands: Some(bands), router, sight, shown, .. } = self else { return Ok(()) };
         let scale = runner.plan().scale;
@@ -246,6 +289,7 @@ impl Int8 {
         for y in scale * band.start..scale * band.end.min(height) {
             let made = &bands.output[(y - scale * band.start) * bytes..][..bytes];
             let made = match router {
+                Some(router) if !router.is_made(y) => continue,
                 Some(router) => router.show(y, made, |y| &bands.input[y % rows * width..][..width]),
                 None => made,
             };
@@ -290,12 +334,12 @@ impl Sight {
         made: &[u8],
         shown: &mut [u8],
         out: &mut [u8],
-        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        emit: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         match &self.output {
             None if self.channels == 1 => {
                 colour.row(y, made, out);
-                return emit(out);
+                return emit(y, out);
             }
             None => shown.copy_from_slice(&made[..shown.len()]),
             Some(table) => shown.iter_mut().zip(made).for_each(|(shown, v)| *shown = table[usize::from(*v)]),
@@ -307,6 +351,6 @@ impl Sight {
                 from_rgb(self.format, shown, y, colour, out);
             }
         }
-        emit(out)
+        emit(y, out)
     }
 }

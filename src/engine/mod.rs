@@ -9,12 +9,14 @@ mod exec;
 mod float;
 mod int8;
 mod layout;
+mod pace;
 mod pixels;
 mod prepare;
 mod report;
 mod router;
 mod runner;
 mod scheduler;
+mod still;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -24,15 +26,19 @@ use std::time::Duration;
 use crate::frame::{Chroma, Colour, FrameFormat, PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
 use crate::geom::{MAX_SIDE, Size};
 use crate::kernels::Level;
-use crate::memory::{Budget, display_bytes};
+use crate::memory::{Budget, can_get, display_bytes};
 use crate::model::{Branches, FloatNetwork, Model, ModelError};
-use crate::plan::{Class, Plan, PlanError};
+pub(crate) use crate::plan::Class;
+use crate::plan::{Plan, PlanError};
 use crate::tile::{MIN_TILE, Tile};
 use float::FloatRunner;
 use int8::{Int8, Row};
 use router::Rule;
 
 pub use report::{BufferReport, Report, StepReport};
+pub use router::Windows;
+pub(crate) use still::{Shape, Watch};
+pub use still::{Still, Tolerance};
 
 /// Most threads: beyond these more help no network this small.
 pub const MOST_THREADS: usize = 16;
@@ -64,6 +70,13 @@ pub struct Options {
     pub branches: Branches,
     /// Work that [`Branches::Auto`] may do, from 0 to 100: at 100 every window gets both branches.
     pub effort: u8,
+    /// Time that a frame may take: with it, [`Branches::Auto`] does less than its effort where that would take longer.
+    pub deadline: Option<Duration>,
+    /// Leave windows of whole frames as they are that stand still. [`Engine::upscale`] then writes those alone that it makes
+    /// anew: the planes that it writes to must be as it has left them.
+    pub still: Option<Still>,
+    /// Does the caller say which windows stand still?
+    pub(crate) told: bool,
     /// Classes of the windows, in the place of those that the picture suggests.
     #[doc(hidden)]
     pub classes: Option<Classes>,
@@ -93,6 +106,9 @@ impl Options {
             level: Level::best(),
             branches: Branches::Both,
             effort: DEFAULT_EFFORT,
+            deadline: None,
+            still: None,
+            told: false,
             classes: None,
         }
     }
@@ -131,6 +147,35 @@ impl Options {
     /// With another effort for [`Branches::Auto`].
     pub fn with_effort(self, effort: u8) -> Self {
         Self { effort, ..self }
+    }
+
+    /// With a time that a frame may take, for [`Branches::Auto`].
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
+    /// With windows left as they are that stand still.
+    pub fn with_still(self, still: Still) -> Self {
+        Self { still: Some(still), ..self }
+    }
+
+    /// May there be frames of which every window is left out?
+    fn may_leave_out(&self) -> bool {
+        let plain = self.branches == Branches::Auto && (self.effort < 100 || self.deadline.is_some());
+        plain || self.still.is_some() || self.classes.is_some()
+    }
+
+    /// Planes of a frame.
+    fn shapes(&self) -> Vec<Shape> {
+        let Size { width, height } = self.size;
+        let mut shapes = vec![Shape { width, height, channels: self.format.channels(), subsampling: (1, 1) }];
+        if let Some(format) = self.yuv {
+            let (planes, channels) = format.chroma_planes();
+            let (across, down) = format.layout().subsampling();
+            let (width, height) = (width.div_ceil(across), height.div_ceil(down));
+            shapes.resize(1 + planes, Shape { width, height, channels, subsampling: (across, down) });
+        }
+        shapes
     }
 
     /// With given classes.
@@ -178,12 +223,18 @@ pub enum PrepareError {
     /// An effort that is none.
     #[error("an effort of {0}; 0 to 100 are supported")]
     Effort(u8),
+    /// A deadline for windows that all get the same.
+    #[error("a deadline is for branches that are chosen window by window")]
+    Deadline,
     /// Too few or too many threads.
     #[error("{0} threads; 1 to {MOST_THREADS} are supported")]
     Threads(usize),
     /// The model cannot be run at this size, or its branches not alone.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The system does not give what the budget allows.
+    #[error("this takes {} of memory, which the system does not give", display_bytes(*.0))]
+    Memory(usize),
     /// The system gave no thread.
     #[error("cannot start a thread: {0}")]
     Spawn(#[from] std::io::Error),
@@ -201,8 +252,8 @@ pub enum PushError<E> {
         /// Bytes of a row.
         needed: usize,
     },
-    /// The engine is prepared for YUV frames, which have no rows of pixels.
-    #[error("the engine takes whole YUV frames, not rows")]
+    /// The engine is prepared for YUV frames, which have no rows of pixels, or for windows that stand still in whole frames.
+    #[error("the engine takes whole frames, not rows")]
     WholeFrames,
     /// A network that runs in floats failed; the frame is forgotten.
     #[error("the network failed: {0}")]
@@ -287,16 +338,19 @@ fn way<'m>(model: &'m Model, options: &Options) -> Result<Way<'m>, PrepareError>
         return Ok(Way::Float(Cow::Borrowed(network)));
     }
     match Plan::new(model, options.branches, options.level) {
-        Ok(plan) if rule(model, options)?.is_some() => {
-            let unsupported = |reason| PlanError::Unsupported {
-                model: model.metadata().name.clone(),
-                node: "output".into(),
-                reason: format!("windows cannot differ: {reason}"),
-            };
-            let given = model.zeroed(Branches::Cnn).unwrap_or_default();
-            Ok(Way::Int8(plan.routed(&model.zeroed(Branches::Transformer)?, &given).map_err(unsupported)?))
-        }
-        Ok(plan) => Ok(Way::Int8(plan)),
+        Ok(plan) => match rule(model, options)? {
+            None => Ok(Way::Int8(plan)),
+            Some(Rule::Full) => Ok(Way::Int8(plan.routed_whole())),
+            Some(_) => {
+                let unsupported = |reason| PlanError::Unsupported {
+                    model: model.metadata().name.clone(),
+                    node: "output".into(),
+                    reason: format!("windows cannot differ: {reason}"),
+                };
+                let given = model.zeroed(Branches::Cnn).unwrap_or_default();
+                Ok(Way::Int8(plan.routed(&model.zeroed(Branches::Transformer)?, &given).map_err(unsupported)?))
+            }
+        },
         Err(refused @ PlanError::Unsupported { .. }) if options.branches == Branches::Both => {
             let network = model.float_instead()?.ok_or(refused)?;
             Ok(Way::Float(Cow::Owned(network)))
@@ -309,7 +363,12 @@ fn way<'m>(model: &'m Model, options: &Options) -> Result<Way<'m>, PrepareError>
 fn rule(model: &Model, options: &Options) -> Result<Option<Rule>, ModelError> {
     Ok(match (&options.classes, options.branches) {
         (Some(given), _) => Some(Rule::Given(Arc::clone(&given.windows))),
-        (None, Branches::Auto) => Some(Rule::Energy(model.thresholds(options.effort)?)),
+        (None, Branches::Auto) => {
+            let least = if options.deadline.is_some() { 0 } else { options.effort };
+            let efforts = (least..=options.effort).map(|effort| model.thresholds(effort));
+            Some(Rule::Energy(efforts.collect::<Result<_, _>>()?))
+        }
+        (None, _) if options.still.is_some() => Some(Rule::Full),
         (None, _) => None,
     })
 }
@@ -331,10 +390,32 @@ fn check(options: &Options) -> Result<(), PrepareError> {
     if options.effort > 100 {
         return Err(PrepareError::Effort(options.effort));
     }
+    if options.deadline.is_some() && (options.branches != Branches::Auto || options.classes.is_some()) {
+        return Err(PrepareError::Deadline);
+    }
     if !(1..=MOST_THREADS).contains(&options.threads) {
         return Err(PrepareError::Threads(options.threads));
     }
     Ok(())
+}
+
+/// Does the system give what the plan takes? Of what is allocated after that, nobody asks again.
+fn ask(report: &Report) -> Result<(), PrepareError> {
+    if can_get(report.total_bytes) { Ok(()) } else { Err(PrepareError::Memory(report.total_bytes)) }
+}
+
+/// What a frame took.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Multiply-adds over those that it takes when every window gets all.
+    pub macs_share: f64,
+    /// What windows got, where they do not all get the same.
+    pub windows: Option<Windows>,
+    /// The least effort that a row of windows was given, with [`Branches::Auto`].
+    pub effort: Option<u8>,
+    /// Has it taken longer than [`Options::deadline`]?
+    pub missed: bool,
 }
 
 /// What runs the network.
@@ -356,6 +437,10 @@ pub struct Engine {
     chroma: Option<Chroma>,
     /// One output row.
     out: Vec<u8>,
+    /// What stands still, where the engine looks for itself.
+    watch: Option<Box<Watch>>,
+    /// Has the last frame taken longer than it may?
+    missed: bool,
     /// Source rows of this frame that were pushed.
     pushed: usize,
 }
@@ -380,11 +465,21 @@ impl Engine {
             Way::Int8(plan) => {
                 let choice = prepare::choose(&plan, options)?;
                 let (report, kept) = (prepare::report(&plan, options, model, &choice, None), choice.kept);
-                (Path::Int8(Box::new(Int8::new(plan, rule(model, options)?, choice, options)?)), report, kept)
+                ask(&report)?;
+                let structure = match options.deadline {
+                    Some(_) => {
+                        let alone = Plan::new(model, Branches::Transformer, options.level)?;
+                        alone.macs(choice.grid.frame) as f64 / plan.macs(choice.grid.frame) as f64
+                    }
+                    None => 1.0,
+                };
+                let int8 = Int8::new(plan, rule(model, options)?, structure, choice, options)?;
+                (Path::Int8(Box::new(int8)), report, kept)
             }
             Way::Float(network) => {
                 let (choice, _) = float::choose(&network, options)?;
                 let report = float::report(&network, options, model, &choice, None);
+                ask(&report)?;
                 let kept = choice.kept_rows(&network, options);
                 (Path::Float(Box::new(FloatRunner::new(&network, choice, options)?)), report, kept)
             }
@@ -393,9 +488,20 @@ impl Engine {
         let colour = Colour::new(options.format, width, height, scale, kept, options.level);
         let chroma = options.chroma(scale).map(|(planes, [from, to])| Chroma::new(planes, &from, &to, options.level));
         let out = vec![0; scale * width * options.format.channels()];
-        let mut engine = Self { options: options.clone(), report, path, scale, colour, chroma, out, pushed: 0 };
+        let options = options.clone();
+        let mut engine =
+            Self { options, report, path, scale, colour, chroma, out, watch: None, missed: false, pushed: 0 };
+        engine.watch = engine.options.still.filter(|_| !engine.options.told).map(|still| {
+            let (window, reach) = engine.windows();
+            Box::new(Watch::new(still, engine.options.size, &engine.options.shapes(), window, reach))
+        });
         engine.reset();
         Ok(engine)
+    }
+
+    /// Size of the input frame.
+    pub(crate) fn input_size(&self) -> Size {
+        self.options.size
     }
 
     /// Size of the output frame.
@@ -406,6 +512,11 @@ impl Engine {
     /// The kernels in use.
     pub fn level(&self) -> Level {
         self.options.level
+    }
+
+    /// How windows that stand still are left as they are.
+    pub(crate) fn still(&self) -> Option<Still> {
+        self.options.still
     }
 
     /// The tile and memory plan.
@@ -430,11 +541,86 @@ impl Engine {
         int8.into_iter().flat_map(|int8| int8.runner().times())
     }
 
+    /// Multiply-adds of each Step since [`Engine::start_profile`], where windows do not all get the same; else empty.
+    pub(crate) fn profiled_macs(&self) -> impl Iterator<Item = u64> + '_ {
+        let int8 = match &self.path {
+            Path::Int8(int8) => Some(int8),
+            Path::Float(_) => None,
+        };
+        int8.into_iter().flat_map(|int8| int8.runner().macs())
+    }
+
     /// Multiply-adds of the last frame over those that it takes when every window gets all.
     pub fn macs_share(&self) -> f64 {
         match &self.path {
             Path::Int8(int8) => int8.macs_share(),
             Path::Float(_) => 1.0,
+        }
+    }
+
+    /// What the last whole frame took.
+    pub fn work(&self) -> Work {
+        let macs_share = self.macs_share();
+        let Path::Int8(int8) = &self.path else { return Work { macs_share, ..Work::default() } };
+        let Some(router) = int8.router() else { return Work { macs_share, ..Work::default() } };
+        let (windows, less) = router.tally();
+        let effort = (self.options.branches == Branches::Auto).then(|| self.options.effort - less as u8);
+        Work { macs_share, windows: Some(windows), effort, missed: self.missed }
+    }
+
+    /// Classes of the windows of the last frame, row by row, with the windows of a row; none is one that was kept. Nothing
+    /// where all get the same.
+    pub(crate) fn classes(&self) -> Option<(usize, impl Iterator<Item = Option<Class>> + '_)> {
+        let Path::Int8(int8) = &self.path else { return None };
+        int8.router().map(|router| (router.columns(), router.shown()))
+    }
+
+    /// A frame begins whose deadline counts from now.
+    pub(crate) fn begin_frame(&mut self) {
+        if let Some(pace) = self.pace() {
+            pace.begin();
+        }
+    }
+
+    /// The frame has ended.
+    pub(crate) fn end_frame(&mut self) {
+        if let Some(pace) = self.pace() {
+            pace.end();
+            self.missed = self.pace().is_some_and(|pace| pace.has_missed());
+        }
+    }
+
+    fn pace(&mut self) -> Option<&mut pace::Pace> {
+        match &mut self.path {
+            Path::Int8(int8) => int8.router_mut()?.pace_mut(),
+            Path::Float(_) => None,
+        }
+    }
+
+    /// Looks at a frame for what stands still, and marks it. Is anything made anew? Else nothing need be pushed. Output rows
+    /// are given for those rows of windows alone in which one is made, and of these what lies in one is of use.
+    pub(crate) fn look(&mut self, watch: &mut Watch, planes: &[Plane<'_>], frames: usize) -> bool {
+        let any = match &self.path {
+            Path::Int8(int8) => match int8.router() {
+                Some(router) => watch.look(planes, frames, router.owed(), router.spare()),
+                None => watch.look(planes, frames, &[], 0),
+            },
+            Path::Float(_) => watch.look(planes, frames, &[], 0),
+        };
+        if let Path::Int8(int8) = &mut self.path {
+            int8.mark(watch.fresh());
+        }
+        any
+    }
+
+    /// The side of a window, and how many around one that has changed are made anew; all where it is none.
+    pub(crate) fn windows(&self) -> (usize, Option<usize>) {
+        let Size { width, height } = self.options.size;
+        match &self.path {
+            Path::Int8(int8) => {
+                int8.windows().map_or((width.max(height), None), |(window, reach)| (window, Some(reach)))
+            }
+            Path::Float(_) => (width.max(height), None),
         }
     }
 
@@ -455,35 +641,80 @@ impl Engine {
     /// frame is forgotten; a row of the wrong length changes nothing.
     pub fn push<E>(&mut self, row: &[u8], emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), PushError<E>> {
         let needed = self.options.size.width * self.options.format.channels();
-        if self.chroma.is_some() {
+        if self.chroma.is_some() || self.options.still.is_some() {
             return Err(PushError::WholeFrames);
         }
         if row.len() != needed {
             return Err(PushError::RowLength { given: row.len(), needed });
         }
-        self.push_row(row, emit)
+        let mut emit = emit;
+        self.push_row(row, |_, row| emit(row))
     }
 
     /// Upscales a whole frame from and to memory of the caller's, read where it lies. `input` and `output` have the planes of
     /// the format that the engine is prepared for, in its order: one of [`Options::format`], or those of [`Options::yuv`].
-    /// Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten.
+    /// Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten. With
+    /// [`Options::still`], what has not changed is not written.
     pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
         self.check(input, output)?;
         if self.pushed > 0 {
             self.reset();
         }
-        let (size, to, channels) = (self.options.size, self.output_size(), self.options.format.channels());
-        let mut y = 0;
+        self.begin_frame();
+        let done = self.make_or_keep(input, output);
+        self.end_frame();
+        done
+    }
+
+    fn make_or_keep(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
+        let Some(mut watch) = self.watch.take() else { return self.make(input, output, None) };
+        let any = self.look(&mut watch, input, 1);
+        let done = if any { self.make(input, output, Some(&watch)) } else { Ok(()) };
+        if done.is_err() {
+            watch.forget();
+        }
+        self.watch = Some(watch);
+        done
+    }
+
+    /// Makes a frame, of which what stands still is left as it is.
+    fn make(
+        &mut self,
+        input: &[Plane<'_>],
+        output: &mut [PlaneMut<'_>],
+        watch: Option<&Watch>,
+    ) -> Result<(), FrameError> {
+        let (size, channels) = (self.options.size, self.options.format.channels());
+        let (scale, row_bytes) = (self.scale, size.width * channels);
+        let made = row_bytes * scale;
         for source in 0..size.height {
-            let done = self.push_row(input[0].row(source, size.width * channels), |row| -> Result<(), Infallible> {
-                output[0].row(y, to.width * channels).copy_from_slice(row);
-                y += 1;
+            let source = match watch {
+                Some(watch) => &watch.held(0)[source * row_bytes..][..row_bytes],
+                None => input[0].row(source, row_bytes),
+            };
+            let done = self.push_row(source, |y, row| -> Result<(), Infallible> {
+                let out = output[0].row(y, made);
+                match watch {
+                    None => out.copy_from_slice(row),
+                    Some(watch) => watch.ranges(y / scale).for_each(|columns| {
+                        let columns = columns.start * scale * channels..columns.end * scale * channels;
+                        out[columns.clone()].copy_from_slice(&row[columns]);
+                    }),
+                }
                 Ok(())
             });
             done.map_err(|error| FrameError::Network(error.network()))?;
         }
-        if let Some(chroma) = &mut self.chroma {
-            chroma.upscale(&input[1..], &mut output[1..]);
+        match (&mut self.chroma, watch, self.options.yuv) {
+            (Some(chroma), Some(watch), Some(format)) => {
+                let (from, _) = chroma.input_shape();
+                let planes: heapless::Vec<Plane<'_>, 2> =
+                    (1..=chroma.planes()).map(|plane| Plane::new(watch.held(plane), from)).collect();
+                let (_, down) = format.layout().subsampling();
+                chroma.upscale(&planes, &mut output[1..], |y| watch.ranges(y * down / scale).next().is_some());
+            }
+            (Some(chroma), ..) => chroma.upscale(&input[1..], &mut output[1..], |_| true),
+            (None, ..) => {}
         }
         Ok(())
     }
@@ -513,11 +744,11 @@ impl Engine {
         Ok(())
     }
 
-    /// [`Engine::push`] of a row that has the length of the frame's rows.
+    /// [`Engine::push`] of a row that has the length of the frame's rows; output rows come with their numbers.
     pub(crate) fn push_row<E>(
         &mut self,
         row: &[u8],
-        mut emit: impl FnMut(&[u8]) -> Result<(), E>,
+        mut emit: impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
         let Self { colour, out, options, pushed, .. } = self;
         let height = options.size.height;

@@ -6,6 +6,7 @@ use super::layout::Layout;
 use super::report::{BufferReport, StepReport};
 use super::router::Router;
 use super::runner::STACK;
+use super::still::Watch;
 use super::{Options, PrepareError, Report};
 use crate::frame::{Chroma, Colour};
 use crate::geom::Size;
@@ -111,7 +112,7 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
     let routed = plan.routing.as_ref().map_or(0, |routing| {
         Router::bytes(options.size, plan.scale, routing, held) + ClassMap::bytes(size, routing.window)
     });
-    let ranges = plan.routing.as_ref().map_or(0, |routing| size.width / routing.window + 1);
+    let ranges = plan.routing.as_ref().map_or(0, |routing| size.width.div_ceil(routing.window) + 1);
     let scratch = Scratch::new(plan, options.level, ranges).bytes();
     let colour = colour_bytes(plan, options, kept);
     let shown = plan.shown_bytes(options.size.width);
@@ -123,9 +124,16 @@ fn candidate(plan: &Plan, options: &Options, grid: Grid, strip: usize) -> Choice
         + colour
         + out
         + routed
+        + plan.routing.as_ref().map_or(0, |routing| watch_bytes(options, routing.window))
         + bands.map_or(0, |(i, o)| i + o)
         + FIXED;
     Choice { grid, layout, bands, kept, held, bytes }
+}
+
+/// What watching for windows that stand still allocates.
+pub fn watch_bytes(options: &Options, window: usize) -> usize {
+    let watched = options.still.is_some() && !options.told;
+    if watched { Watch::bytes(options.size, &options.shapes(), window) } else { 0 }
 }
 
 /// What colour and chroma allocate when so many source rows are kept.
@@ -171,6 +179,11 @@ pub fn report(plan: &Plan, options: &Options, model: &Model, choice: &Choice, le
         colour_bytes: colour_bytes(plan, options, choice.kept),
         model_bytes: model.bytes(),
         macs_per_frame: (macs as f64 * overhead) as u64,
+        least_macs_per_frame: if plan.routing.as_ref().is_some_and(|_| options.may_leave_out()) {
+            0
+        } else {
+            (macs as f64 * overhead) as u64
+        },
         mac_overhead: overhead,
         steps: plan.steps.iter().map(step).collect(),
         buffers: plan.buffers.iter().enumerate().map(buffer).collect(),

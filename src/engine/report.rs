@@ -70,8 +70,10 @@ pub struct Report {
     pub colour_bytes: usize,
     /// The model that the engine was prepared with. It is not part of the total, and can be dropped after PREPARE.
     pub model_bytes: usize,
-    /// Multiply-adds of a frame, recomputed ones included.
+    /// Multiply-adds of a frame, recomputed ones included: the most where windows get what they need.
     pub macs_per_frame: u64,
+    /// The least: nothing where every window may be left out.
+    pub least_macs_per_frame: u64,
     /// Executed multiply-adds over those of the whole (padded) frame at once.
     pub mac_overhead: f64,
     /// Steps in the order of execution.
@@ -102,7 +104,11 @@ impl fmt::Display for Report {
             display_bytes(self.colour_bytes),
             display_bytes(self.model_bytes)
         )?;
-        writeln!(f, "work       {:.3} GMAC a frame\n", self.macs_per_frame as f64 / 1e9)?;
+        let [least, most] = [self.least_macs_per_frame, self.macs_per_frame].map(|macs| macs as f64 / 1e9);
+        match least < most {
+            true => writeln!(f, "work       {least:.3} to {most:.3} GMAC a frame\n")?,
+            false => writeln!(f, "work       {most:.3} GMAC a frame\n")?,
+        }
         writeln!(f, "{:<28} {:<14} {:>10} {:>6} {:>10} {:>5}", "step", "kind", "MMAC", "rows", "bytes", "slot")?;
         for step in &self.steps {
             let buffer = self.buffers.iter().find(|b| b.name == step.writes);

@@ -1,20 +1,40 @@
 //! Which window gets what: from the picture, as its rows arrive.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::classes::ClassMap;
+use super::classes::{ClassMap, Mark};
+use super::pace::Pace;
 use crate::frame::{Axis, PlaneFilter};
 use crate::geom::{Rect, Size};
 use crate::kernels::Level;
 use crate::plan::{Class, Routing};
+use crate::tile::Grid;
 
 /// How classes are chosen.
 #[derive(Clone, Debug)]
 pub enum Rule {
-    /// By a window's energy: `full` from the first, `plain` below the second.
-    Energy([u32; 2]),
+    /// All are `full`.
+    Full,
+    /// By a window's energy: `full` from the first, `plain` below the second, for each effort that may be chosen; the last is
+    /// the one that was asked for.
+    Energy(Vec<[u32; 2]>),
     /// They are given, row of windows by row of windows.
     Given(Arc<[Class]>),
+}
+
+/// Windows of a frame by what they got.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Windows {
+    /// Both branches.
+    pub full: usize,
+    /// The Transformer branch alone.
+    pub structure: usize,
+    /// The bicubic filter alone.
+    pub plain: usize,
+    /// Nothing: they stand still.
+    pub kept: usize,
 }
 
 /// Chooses the class of each window, and shows the anchor where one is `plain`: the bicubic filter's picture.
@@ -24,10 +44,24 @@ pub struct Router {
     window: usize,
     /// See [`Routing::ahead`].
     ahead: usize,
+    /// See [`Routing::near`].
+    near: usize,
     /// Padded to the window grid.
     frame: Size,
+    /// Do tiles begin where windows do? Else they are made as a whole.
+    aligned: bool,
+    /// Windows of a row.
+    columns: usize,
     classes: Vec<Class>,
+    marks: Vec<Mark>,
+    /// Of every window, this frame's above the rows that have not arrived, below them those of the frame before.
     energies: Vec<u32>,
+    /// Windows that got less than the effort that was asked for gives them, and have not been made since.
+    owed: Vec<bool>,
+    /// Keeps a deadline.
+    pace: Option<Pace>,
+    /// What the chosen effort was at least in this frame; an index of the rule's.
+    effort: usize,
     /// Rows that the network sees: those that wait until the classes below them are known, and those that the filter
     /// needs. Bands of tiles keep their own.
     ring: Vec<u8>,
@@ -42,21 +76,41 @@ impl Router {
     /// Bytes that [`Router::new`] allocates.
     pub fn bytes(size: Size, scale: usize, routing: &Routing, rows: usize) -> usize {
         let (frame, axis) = (size.padded(routing.window), Axis::centred(scale));
-        let windows = frame.area() / routing.window.pow(2) + size_of::<u32>() * frame.width / routing.window;
-        windows + rows * frame.width + scale * size.width + PlaneFilter::bytes(1, size, axis, axis)
+        let windows = (frame.width / routing.window) * (frame.height / routing.window);
+        let each = size_of::<Class>() + size_of::<Mark>() + size_of::<u32>() + size_of::<bool>();
+        let filter = scale * size.width + PlaneFilter::bytes(1, size, axis, axis);
+        windows * each + rows * frame.width + filter
     }
 
-    /// For pictures of `size`; keeps so many rows.
-    pub fn new(rule: Rule, size: Size, scale: usize, routing: &Routing, rows: usize, level: Level) -> Self {
-        let (frame, axis) = (size.padded(routing.window), Axis::centred(scale));
-        let windows = Size::new(frame.width / routing.window, frame.height / routing.window);
+    /// For pictures of `size`, which the network sees as frames of `grid`; keeps so many rows.
+    pub fn new(
+        rule: Rule,
+        size: Size,
+        grid: &Grid,
+        scale: usize,
+        routing: &Routing,
+        rows: usize,
+        level: Level,
+    ) -> Self {
+        let (axis, frame) = (Axis::centred(scale), grid.frame);
+        let aligned = grid.tile == frame
+            || [grid.halo, grid.tile.width, grid.tile.height].iter().all(|n| n.is_multiple_of(routing.window));
+        let windows = Size::new(frame.width.div_ceil(routing.window), frame.height.div_ceil(routing.window));
+        let effort = if let Rule::Energy(efforts) = &rule { efforts.len() - 1 } else { 0 };
         Self {
             rule,
             window: routing.window,
             ahead: routing.ahead,
+            near: routing.near,
             frame,
+            aligned,
             classes: vec![Class::Full; windows.area()],
-            energies: vec![0; windows.width],
+            marks: vec![Mark::MADE; windows.area()],
+            columns: windows.width,
+            energies: vec![0; windows.area()],
+            owed: vec![false; windows.area()],
+            pace: None,
+            effort,
             ring: vec![0; rows * frame.width],
             arrived: 0,
             fed: 0,
@@ -66,9 +120,58 @@ impl Router {
         }
     }
 
+    /// With a deadline for each frame.
+    pub fn with_pace(self, pace: Option<Pace>) -> Self {
+        Self { pace, ..self }
+    }
+
     /// Another frame begins.
     pub fn reset(&mut self) {
         (self.arrived, self.fed) = (0, 0);
+    }
+
+    /// The effort that was asked for, by its index.
+    fn asked(&self) -> usize {
+        if let Rule::Energy(efforts) = &self.rule { efforts.len() - 1 } else { 0 }
+    }
+
+    /// The controller that keeps the deadline.
+    pub fn pace_mut(&mut self) -> Option<&mut Pace> {
+        self.pace.as_mut()
+    }
+
+    /// Windows of a row.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Windows that a frame of which nothing has changed may make in time.
+    pub fn spare(&self) -> usize {
+        self.pace.as_ref().map_or(0, |pace| (pace.spare() * self.owed.len() as f64) as usize)
+    }
+
+    /// Windows that got less than the effort that was asked for gives them, and have not been made since.
+    pub fn owed(&self) -> &[bool] {
+        &self.owed
+    }
+
+    /// What the last frame's windows got, and how far below the effort that was asked for the least chosen one was.
+    pub fn tally(&self) -> (Windows, usize) {
+        let mut windows = Windows::default();
+        for (class, mark) in self.classes.iter().zip(&self.marks) {
+            *match (mark.fresh, class) {
+                (false, _) => &mut windows.kept,
+                (true, Class::Full) => &mut windows.full,
+                (true, Class::Structure) => &mut windows.structure,
+                (true, Class::Plain) => &mut windows.plain,
+            } += 1;
+        }
+        (windows, self.asked() - self.effort)
+    }
+
+    /// What each window of the last frame got, row by row; none that is kept.
+    pub fn shown(&self) -> impl Iterator<Item = Option<Class>> + '_ {
+        self.classes.iter().zip(&self.marks).map(|(class, mark)| mark.fresh.then_some(*class))
     }
 
     /// The next row, which `fill` writes; chooses the classes of a row of windows that is complete with it, and tells `map`.
@@ -77,19 +180,55 @@ impl Router {
         let rows = self.ring.len() / width;
         fill(&mut self.ring[self.arrived % rows * width..][..width]);
         self.arrived += 1;
-        if self.arrived.is_multiple_of(self.window) {
+        if self.arrived.is_multiple_of(self.window) || self.arrived == self.frame.height {
             let ring = std::mem::take(&mut self.ring);
-            let row = self.arrived / self.window - 1;
+            let row = (self.arrived - 1) / self.window;
             self.choose(row, |y| &ring[y % rows * width..][..width]);
             self.ring = ring;
-            map.set(row, self.row_of(row));
+            let own = self.row_of(row);
+            map.set(row, &self.classes[own.clone()], &self.marks[own]);
         }
+    }
+
+    /// Which windows the next frame makes anew, row by row of windows.
+    pub fn mark(&mut self, fresh: &[bool], map: &ClassMap) {
+        self.effort = self.asked();
+        let columns = self.columns;
+        let all = !self.aligned || fresh.iter().all(|fresh| *fresh);
+        map.set_all(all && matches!(self.rule, Rule::Full));
+        let rows = fresh.len() / columns;
+        for (window, mark) in self.marks.iter_mut().enumerate() {
+            let (row, column) = (window / columns, window % columns);
+            let within = |at: usize, end: usize| at.saturating_sub(self.near)..(at + self.near + 1).min(end);
+            let any = |y: usize| fresh[y * columns..][within(column, columns)].contains(&true);
+            *mark = Mark { fresh: fresh[window], near: fresh[window] || within(row, rows).any(any) };
+        }
+        // What is made anew below matters to rows above it; classes follow as rows arrive. Tiles are told their own.
+        if !self.ring.is_empty() {
+            for row in 0..rows {
+                let own = self.row_of(row);
+                map.set(row, &self.classes[own.clone()], &self.marks[own]);
+            }
+        }
+    }
+
+    /// Is output row `y` in a row of windows of which one is made anew?
+    pub fn is_made(&self, y: usize) -> bool {
+        self.marks[self.row_of(y / self.scale / self.window)].iter().any(|mark| mark.fresh)
+    }
+
+    /// Is a window of this part of the frame made anew?
+    pub fn is_made_in(&self, part: &Rect) -> bool {
+        let columns = part.x.start / self.window..part.x.end.div_ceil(self.window);
+        let mut rows = part.y.start / self.window..part.y.end.div_ceil(self.window);
+        rows.any(|row| self.marks[self.row_of(row)][columns.clone()].iter().any(|mark| mark.fresh))
     }
 
     /// The next row for the network, if the classes that it needs are known; it counts as taken.
     pub fn next(&mut self) -> Option<&[u8]> {
-        let known = self.arrived / self.window * self.window;
-        let ready = self.fed < known && (self.fed + self.ahead < known || known == self.frame.height);
+        let all = self.arrived == self.frame.height;
+        let known = if all { self.arrived } else { self.arrived / self.window * self.window };
+        let ready = self.fed < known && (self.fed + self.ahead < known || all);
         ready.then(|| {
             let width = self.frame.width;
             let at = self.fed % (self.ring.len() / width) * width;
@@ -98,57 +237,93 @@ impl Router {
         })
     }
 
-    fn row_of(&self, row: usize) -> &[Class] {
-        let columns = self.energies.len();
-        &self.classes[row * columns..][..columns]
+    fn row_of(&self, row: usize) -> Range<usize> {
+        row * self.columns..(row + 1) * self.columns
     }
 
     /// Tells `map` the classes of a part of the frame.
     pub fn tell(&self, part: &Rect, map: &ClassMap) {
-        let windows = |from: usize, to: usize| from / self.window..to / self.window;
+        let windows = |from: usize, to: usize| from / self.window..to.div_ceil(self.window);
         for (row, own) in windows(part.y.start, part.y.end).enumerate() {
-            map.set(row, &self.row_of(own)[windows(part.x.start, part.x.end)]);
+            let (own, part) = (self.row_of(own), windows(part.x.start, part.x.end));
+            map.set(row, &self.classes[own.clone()][part.clone()], &self.marks[own][part]);
         }
     }
 
     /// Chooses the classes of a row of windows from its rows of pixels.
     pub fn choose<'a>(&mut self, row: usize, source: impl Fn(usize) -> &'a [u8]) {
-        let Self { rule, window, classes, energies, .. } = self;
-        let columns = energies.len();
-        let own = &mut classes[row * columns..][..columns];
-        match rule {
-            Rule::Given(given) => own.copy_from_slice(&given[row * columns..][..columns]),
-            Rule::Energy([full, plain]) => {
-                energies.fill(0);
-                let first = row * *window;
-                for y in first + 1..first + *window - 1 {
-                    add_energies([source(y - 1), source(y), source(y + 1)], *window, energies);
-                }
-                for (class, energy) in own.iter_mut().zip(energies) {
-                    *class = match *energy {
-                        energy if energy >= *full => Class::Full,
-                        energy if energy < *plain => Class::Plain,
-                        _ => Class::Structure,
-                    };
-                }
+        let own = self.row_of(row);
+        let Self { rule, window, classes, energies, marks, owed, pace, effort, arrived, fed, .. } = self;
+        let efforts = match rule {
+            Rule::Full => return,
+            Rule::Given(given) => return classes[own.clone()].copy_from_slice(&given[own]),
+            Rule::Energy(efforts) => efforts,
+        };
+        energies[own.clone()].fill(0);
+        let first = row * *window;
+        for y in first + 1..first + *window - 1 {
+            add_energies([source(y - 1), source(y), source(y + 1)], *window, &mut energies[own.clone()]);
+        }
+        let asked = efforts.len() - 1;
+        let mut chosen = asked;
+        if row == 0 {
+            *effort = asked;
+        }
+        if let Some(pace) = pace {
+            pace.begin();
+            // Of the rows below, what they were in the frame before.
+            let coming = || energies[own.start..].iter().zip(&marks[own.start..]).filter(|(_, mark)| mark.fresh);
+            let work = |effort: usize| coming().map(|(energy, _)| pace.cost(class_of(*energy, efforts[effort]))).sum();
+            let part = *fed as f64 / (*arrived).max(1) as f64;
+            let above = own.start as f64 / energies.len() as f64;
+            let allowed = pace.allowed(above * part, part);
+            // Work grows with effort.
+            let (mut low, mut high) = (0, asked);
+            while low < high {
+                let middle = (low + high).div_ceil(2);
+                let work: f64 = work(middle);
+                if work <= allowed { low = middle } else { high = middle - 1 }
             }
+            chosen = low;
+            *effort = (*effort).min(chosen);
+        }
+        let mut work = 0.0;
+        for window in own {
+            let class = class_of(energies[window], efforts[chosen]);
+            classes[window] = class;
+            if marks[window].fresh {
+                owed[window] = class != class_of(energies[window], efforts[asked]);
+                work += pace.as_ref().map_or(0.0, |pace| pace.cost(class));
+            }
+        }
+        if let Some(pace) = pace {
+            pace.spend(work);
         }
     }
 
     /// Output row `y` as it is shown; `made` is the network's.
     pub fn show<'a, 's>(&'a mut self, y: usize, made: &'a [u8], source: impl Fn(usize) -> &'s [u8]) -> &'a [u8] {
         let row = y / self.scale / self.window;
-        let Self { window, classes, energies, scale, filter, row: shown, .. } = self;
-        show(filter, shown, &classes[row * energies.len()..][..energies.len()], *scale * *window, y, made, source)
+        let Self { window, classes, columns, scale, filter, row: shown, .. } = self;
+        show(filter, shown, &classes[row * *columns..][..*columns], *scale * *window, y, made, source)
     }
 
     /// [`Router::show`] with the rows that are kept here.
     pub fn show_kept<'a>(&'a mut self, y: usize, made: &'a [u8]) -> &'a [u8] {
         let (row, width) = (y / self.scale / self.window, self.frame.width);
-        let Self { window, classes, energies, scale, filter, row: shown, ring, .. } = self;
+        let Self { window, classes, columns, scale, filter, row: shown, ring, .. } = self;
         let rows = ring.len() / width;
         let source = |y: usize| &ring[y % rows * width..][..width];
-        show(filter, shown, &classes[row * energies.len()..][..energies.len()], *scale * *window, y, made, source)
+        show(filter, shown, &classes[row * *columns..][..*columns], *scale * *window, y, made, source)
+    }
+}
+
+/// What a window of this energy gets.
+fn class_of(energy: u32, [full, plain]: [u32; 2]) -> Class {
+    match energy {
+        energy if energy >= full => Class::Full,
+        energy if energy < plain => Class::Plain,
+        _ => Class::Structure,
     }
 }
 

@@ -31,6 +31,8 @@ struct Shared {
     profiled: AtomicBool,
     /// Nanoseconds that all threads spent in each Step.
     times: Vec<AtomicU64>,
+    /// Multiply-adds of each Step, where there are routes.
+    macs: Vec<AtomicU64>,
 }
 
 /// What belongs to one thread.
@@ -73,7 +75,7 @@ impl Shared {
         *next += 1;
         progress.next_pass(layout.strips);
         let Size { width, height } = frame.size;
-        let routes = routes.as_ref();
+        let routes = routes.as_ref().filter(|routes| !routes.map.is_all());
         let runner = StepRunner { plan, layout, routes, arena, level: *level, thread: *number, width, height };
         let profiled = self.profiled.load(Ordering::Relaxed);
         let mut seen = 0;
@@ -83,15 +85,19 @@ impl Shared {
                 continue;
             }
             scheduler.wait_for_lead(pass, index, &mut seen);
-            let begin = profiled.then(Instant::now);
-            runner.run(index, units, borrower, scratch);
+            let (begin, before) = (profiled.then(Instant::now), scratch.macs);
+            runner.run(index, units.clone(), borrower, scratch);
+            if routes.is_none() && self.routes.is_some() {
+                scratch.macs += plan.steps[index].unit_macs(units, frame.size, plan);
+            }
             if let Some(begin) = begin {
                 self.times[index].fetch_add(begin.elapsed().as_nanos() as u64, Ordering::Relaxed);
+                self.macs[index].fetch_add(scratch.macs - before, Ordering::Relaxed);
             }
             scheduler.publish(pass, index + 1);
         }
         scheduler.wait_for_lead(pass, plan.steps.len() - 1, &mut seen);
-        if let Some(routes) = routes {
+        if let Some(routes) = &self.routes {
             routes.macs.fetch_add(std::mem::take(&mut scratch.macs), Ordering::Relaxed);
         }
         scheduler.finish(pass, progress.output_rows(plan));
@@ -131,16 +137,16 @@ impl Runner {
         level: Level,
         threads: usize,
     ) -> std::io::Result<Self> {
-        let ranges = routes.as_ref().map_or(0, |routes| size.width / routes.routing.window + 1);
+        let ranges = routes.as_ref().map_or(0, |routes| size.width.div_ceil(routes.routing.window) + 1);
         let (arena, mut borrowers) = Arena::new(&layout.slots, threads);
         let padding = layout.padding();
         for (row, value) in layout.padding_values.iter().enumerate() {
             arena.borrow(&mut borrowers[0], &[], &padding).split().1.row(row).fill(*value);
         }
         let scheduler = Scheduler::new(layout.wavefront.clone());
-        let times = plan.steps.iter().map(|_| AtomicU64::new(0)).collect();
-        let shared =
-            Arc::new(Shared { plan, layout, routes, arena, level, scheduler, profiled: AtomicBool::new(false), times });
+        let counters = || plan.steps.iter().map(|_| AtomicU64::new(0)).collect();
+        let (times, macs, profiled) = (counters(), counters(), AtomicBool::new(false));
+        let shared = Arc::new(Shared { plan, layout, routes, arena, level, scheduler, profiled, times, macs });
         let worker = |(number, borrower)| Worker {
             number,
             borrower,
@@ -182,6 +188,12 @@ impl Runner {
         let profiled = self.shared.profiled.load(Ordering::Relaxed);
         let times = self.shared.times.iter().take(if profiled { self.shared.times.len() } else { 0 });
         times.map(|nanos| Duration::from_nanos(nanos.load(Ordering::Relaxed)))
+    }
+
+    /// Multiply-adds of each Step since [`Runner::profile`], where windows differ.
+    pub fn macs(&self) -> impl Iterator<Item = u64> + '_ {
+        let counted = self.shared.routes.is_some();
+        self.shared.macs.iter().filter(move |_| counted).map(|macs| macs.load(Ordering::Relaxed))
     }
 
     /// A sub-frame of `size` begins; multiples of the plan's grid. What is left of the one before is finished first.

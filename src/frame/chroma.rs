@@ -55,11 +55,11 @@ impl Chroma {
         self.filter.row_from(|y| input.row(y, bytes), y, out);
     }
 
-    /// Enlarges all planes, which have the shapes above.
-    pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) {
+    /// Enlarges those rows of all planes, which have the shapes above, for which `made` says so.
+    pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>], made: impl Fn(usize) -> bool) {
         let (bytes, rows) = self.output_shape();
         for (input, output) in input.iter().zip(output) {
-            for y in 0..rows {
+            for y in (0..rows).filter(|y| made(*y)) {
                 self.row(*input, y, output.row(y, bytes));
             }
         }

@@ -1,4 +1,4 @@
-//! 16 bits a sample out of a network that sees 8: the source is enlarged in 16 bits by the bicubic filter, and what the network
+//! More bits a sample than the 8 that the network sees: the source is enlarged with all of them by the bicubic filter, and what the network
 //! has made of the picture in 8 bits beyond that filter is added.
 //!
 //! The network sees and gives 8 bits: up to a level of the difference is what it makes of the steps that rounding leaves in
@@ -8,88 +8,72 @@
 use std::collections::VecDeque;
 
 use super::plane::{Axis, Phase};
+use super::window::Window;
+use crate::geom::Size;
 use crate::kernels::WEIGHT_BITS;
 
-/// A level of 8 bits in 16, and in the fine fraction of both.
-const LEVEL: i64 = 257;
 /// Fraction bits of what the filter gives.
 const FINE: u32 = 2 * WEIGHT_BITS;
 
-/// Joins source rows of 16 bits and the engine's rows of 8.
+/// The arithmetic: one output row of four source rows and, where there is one, a row of the engine.
 #[derive(Debug)]
-pub struct Deep {
+pub struct DeepFilter {
     channels: usize,
-    width: usize,
-    height: usize,
-    scale: usize,
-    phases: Vec<Phase>,
-    /// Source rows from `first` on, each in 16 bits and as the engine saw it.
-    rows: VecDeque<(Vec<u16>, Vec<u8>)>,
-    first: usize,
-    /// Rows of the engine that wait for source rows, from output row `made` on.
-    waiting: VecDeque<Vec<u8>>,
-    made: usize,
+    size: Size,
+    across: Vec<Phase>,
+    down: Vec<Phase>,
+    /// A level of 8 bits in those of the source.
+    level: i64,
+    /// The largest sample.
+    most: i64,
     middle: Vec<[i64; 2]>,
-    out: Vec<u16>,
 }
 
-impl Deep {
-    /// For pictures of `channels` samples a pixel.
-    pub fn new(channels: usize, width: usize, height: usize, scale: usize) -> Self {
-        let phases = Phase::all(Axis::centred(scale));
-        let (middle, out) = (vec![[0; 2]; channels * width], vec![0; channels * width * scale]);
-        let (rows, waiting) = Default::default();
-        Self { channels, width, height, scale, phases, rows, first: 0, waiting, made: 0, middle, out }
+impl DeepFilter {
+    /// Bytes that [`DeepFilter::new`] allocates.
+    pub fn bytes(channels: usize, size: Size, across: Axis, down: Axis) -> usize {
+        channels * size.width * size_of::<[i64; 2]>() + (across.factor + down.factor) * size_of::<Phase>()
     }
 
-    /// The next source row, before the engine gets it.
-    pub fn push(&mut self, deep: &[u16], seen: &[u8]) {
-        self.rows.push_back((deep.to_vec(), seen.to_vec()));
+    /// For planes of `size`, with samples of `bits`.
+    pub fn new(channels: usize, size: Size, across: Axis, down: Axis, bits: u32) -> Self {
+        // White is all ones with 16 bits, and 8 bits shifted with 10, as video has it.
+        let level = if bits == 16 { 257 } else { 1 << (bits - 8) };
+        let (across, down) = (Phase::all(across), Phase::all(down));
+        Self { channels, size, across, down, level, most: (1 << bits) - 1, middle: vec![[0; 2]; channels * size.width] }
     }
 
-    /// The next row of the engine; `emit` gets the output rows that can be made.
-    pub fn row<E>(&mut self, row: &[u8], mut emit: impl FnMut(&[u16]) -> Result<(), E>) -> Result<(), E> {
-        self.waiting.push_back(row.to_vec());
-        while let Some(row) = self.waiting.front() {
-            let bottom = self.top(self.made) + 3;
-            let there = self.first + self.rows.len();
-            if bottom >= there as isize && there < self.height {
-                return Ok(());
-            }
-            let row = row.clone();
-            self.make(&row);
-            self.waiting.pop_front();
-            self.made += 1;
-            let unused = self.top(self.made).clamp(0, self.height as isize - 1) as usize;
-            while self.first < unused {
-                self.rows.pop_front();
-                self.first += 1;
-            }
-            emit(&self.out)?;
-        }
-        Ok(())
+    /// Output row `y`. `source` gives source rows in full depth and as the engine saw them, `made` is the engine's row; without
+    /// it what the engine saw does not matter.
+    pub fn row<'a>(
+        &mut self,
+        y: usize,
+        source: impl Fn(usize) -> (&'a [u16], &'a [u8]),
+        made: Option<&[u8]>,
+        out: &mut [u16],
+    ) {
+        let Phase { first, weights } = self.down[y % self.down.len()];
+        let top = (y / self.down.len()) as isize + first;
+        let near = [0, 1, 2, 3].map(|k| source((top + k).clamp(0, self.size.height as isize - 1) as usize));
+        self.make(near, weights, made, out);
     }
 
-    /// First of the four source rows that output row `y` is made of.
-    fn top(&self, y: usize) -> isize {
-        (y / self.scale) as isize + self.phases[y % self.scale].first
-    }
-
-    fn make(&mut self, row: &[u8]) {
-        let (top, weights) = (self.top(self.made), self.phases[self.made % self.scale].weights);
-        let Self { channels, width, height, scale, phases, rows, first, middle, out, .. } = self;
-        let near = [0, 1, 2, 3].map(|k| &rows[(top + k).clamp(0, *height as isize - 1) as usize - *first]);
+    /// The row that lies between the rows of `near`, which count by `weights`.
+    fn make(&mut self, near: [(&[u16], &[u8]); 4], weights: [i16; 4], made: Option<&[u8]>, out: &mut [u16]) {
+        let Self { channels, size, across, level, most, middle, .. } = self;
         for (x, sums) in middle.iter_mut().enumerate() {
             *sums = [0; 2];
             for ((deep, seen), weight) in near.iter().zip(weights) {
                 sums[0] += i64::from(weight) * i64::from(deep[x]);
-                sums[1] += i64::from(weight) * i64::from(seen[x]);
+                if made.is_some() {
+                    sums[1] += i64::from(weight) * i64::from(seen[x]);
+                }
             }
         }
-        let last = *width as isize - 1;
+        let last = size.width as isize - 1;
         for (x, pixel) in out.chunks_exact_mut(*channels).enumerate() {
-            let Phase { first, weights } = phases[x % *scale];
-            let near = [0, 1, 2, 3].map(|k| ((x / *scale) as isize + first + k).clamp(0, last) as usize);
+            let Phase { first, weights } = across[x % across.len()];
+            let near = [0, 1, 2, 3].map(|k| ((x / across.len()) as isize + first + k).clamp(0, last) as usize);
             for (channel, sample) in pixel.iter_mut().enumerate() {
                 let [mut deep, mut seen] = [0; 2];
                 for (x, weight) in near.iter().zip(weights) {
@@ -97,11 +81,50 @@ impl Deep {
                     deep += i64::from(weight) * sums[0];
                     seen += i64::from(weight) * sums[1];
                 }
-                let made = i64::from(row[x * *channels + channel]) << FINE;
-                let exact = deep + LEVEL * beyond_rounding(made - seen);
-                *sample = ((exact + (1 << (FINE - 1))) >> FINE).clamp(0, 65_535) as u16;
+                let added =
+                    made.map_or(0, |row| beyond_rounding((i64::from(row[x * *channels + channel]) << FINE) - seen));
+                *sample = ((deep + *level * added + (1 << (FINE - 1))) >> FINE).clamp(0, *most) as u16;
             }
         }
+    }
+}
+
+/// Joins source rows of 16 bits and the engine's rows of 8, as both come.
+#[derive(Debug)]
+pub struct Deep {
+    filter: DeepFilter,
+    /// Source rows, each in 16 bits and as the engine saw it.
+    window: Window<(Vec<u16>, Vec<u8>)>,
+    /// Rows of the engine that wait for source rows.
+    waiting: VecDeque<Vec<u8>>,
+    out: Vec<u16>,
+}
+
+impl Deep {
+    /// For pictures of `channels` samples a pixel.
+    pub fn new(channels: usize, width: usize, height: usize, scale: usize) -> Self {
+        let axis = Axis::centred(scale);
+        let filter = DeepFilter::new(channels, Size::new(width, height), axis, axis, 16);
+        let (window, waiting) = (Window::new(height, scale), VecDeque::new());
+        Self { filter, window, waiting, out: vec![0; channels * width * scale] }
+    }
+
+    /// The next source row, before the engine gets it.
+    pub fn push(&mut self, deep: &[u16], seen: &[u8]) {
+        self.window.push((deep.to_vec(), seen.to_vec()));
+    }
+
+    /// The next row of the engine; `emit` gets the output rows that can be made.
+    pub fn row<E>(&mut self, row: &[u8], mut emit: impl FnMut(&[u16]) -> Result<(), E>) -> Result<(), E> {
+        self.waiting.push_back(row.to_vec());
+        let Self { filter, window, waiting, out } = self;
+        while let Some((near, weights)) = window.near() {
+            let Some(row) = waiting.pop_front() else { break };
+            filter.make(near.map(|(deep, seen)| (&deep[..], &seen[..])), weights, Some(&row), out);
+            window.advance();
+            emit(out)?;
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 //! Resampling is a triangle filter as wide as the coarser of both grids, so that shrinking averages and enlarging is
 //! linear. Weights are fixed-point integers: the same bytes everywhere.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use super::{FrameFormat, Layout};
@@ -136,6 +137,12 @@ impl Fitter {
     /// Width and height of what is seen of the picture, on the screen.
     pub fn shown(&self) -> Size {
         Size::new(self.across.spans.len(), self.down.spans.len())
+    }
+
+    /// Does row `y` of the screen show one of these rows of the picture?
+    pub fn shows(&self, y: usize, rows: &Range<usize>) -> bool {
+        let span = y.checked_sub(self.down.border).and_then(|y| self.down.spans.get(y));
+        span.is_some_and(|span| span.first < rows.end && rows.start < span.first + span.count)
     }
 
     /// Row `y` of the screen: red, green, blue of each pixel.

@@ -10,18 +10,24 @@ mod luma;
 mod packing;
 mod plane;
 mod view;
+#[cfg(feature = "cli")]
+mod weigh;
+#[cfg(feature = "cli")]
+mod window;
 mod yuv;
 
 pub use chroma::Chroma;
 pub use colour::Colour;
 #[cfg(feature = "cli")]
-pub use deep::Deep;
+pub use deep::{Deep, DeepFilter};
 pub use enlarge::Enlarger;
 pub use fit::{Fit, Fitter};
 pub use luma::luma_row;
 pub use packing::{Bits, Packer, PixelBits};
 pub use plane::{Axis, PlaneFilter};
 pub use view::{Plane, PlaneMut};
+#[cfg(feature = "cli")]
+pub use weigh::Weigh;
 pub use yuv::{Conversion, FrameFormat, Layout, Matrix, Range, Siting, YuvFormat};
 
 /// Interleaved 8-bit pixel formats; a row is `width * channels` bytes.

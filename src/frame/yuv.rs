@@ -3,8 +3,8 @@
 use super::plane::Axis;
 use crate::geom::Size;
 
-/// How the samples of a frame lie: planes one after the other, 8 bits, rows without padding. A side of a chroma
-/// plane is half the luma's, rounded up.
+/// How the samples of a frame lie: planes one after the other, rows without padding. A side of a chroma plane is half the
+/// luma's, rounded up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
@@ -170,6 +170,8 @@ fn table(value: impl Fn(f64) -> f64) -> [u8; 256] {
 pub struct FrameFormat {
     /// Pixels.
     pub size: Size,
+    /// Bits of a sample: 8, or 10 in the lower bits of two bytes, the lower byte first.
+    pub bits: u32,
     /// How samples lie.
     pub layout: Layout,
     /// Where chroma lies.
@@ -183,7 +185,7 @@ pub struct FrameFormat {
 impl FrameFormat {
     /// Full-range frames of grey or RGB.
     pub const fn picture(size: Size, layout: Layout) -> Self {
-        Self { size, layout, siting: Siting::Centre, matrix: Matrix::Bt601, range: Range::Full }
+        Self { size, bits: 8, layout, siting: Siting::Centre, matrix: Matrix::Bt601, range: Range::Full }
     }
 
     /// Size of a chroma plane; nothing without chroma.
@@ -195,27 +197,37 @@ impl FrameFormat {
         }
     }
 
+    /// Bytes of a sample.
+    pub const fn sample_bytes(&self) -> usize {
+        if self.bits > 8 { 2 } else { 1 }
+    }
+
     /// Bytes of the first plane: luma, or all of an RGB picture.
     pub const fn first_bytes(&self) -> usize {
-        self.size.area() * if matches!(self.layout, Layout::Rgb) { 3 } else { 1 }
+        self.size.area() * self.sample_bytes() * if matches!(self.layout, Layout::Rgb) { 3 } else { 1 }
+    }
+
+    /// Bytes of each of the other two.
+    const fn chroma_bytes(&self) -> usize {
+        self.chroma().area() * self.sample_bytes()
     }
 
     /// Bytes of a frame.
     pub const fn bytes(&self) -> usize {
-        self.first_bytes() + 2 * self.chroma().area()
+        self.first_bytes() + 2 * self.chroma_bytes()
     }
 
     /// Planes of a frame; empty ones where there is no chroma.
     pub fn planes<'a>(&self, frame: &'a [u8]) -> [&'a [u8]; 3] {
         let (first, chroma) = frame.split_at(self.first_bytes());
-        let (second, third) = chroma.split_at(self.chroma().area());
+        let (second, third) = chroma.split_at(self.chroma_bytes());
         [first, second, third]
     }
 
     /// Planes of a frame, to be written.
     pub fn planes_mut<'a>(&self, frame: &'a mut [u8]) -> [&'a mut [u8]; 3] {
         let (first, chroma) = frame.split_at_mut(self.first_bytes());
-        let (second, third) = chroma.split_at_mut(self.chroma().area());
+        let (second, third) = chroma.split_at_mut(self.chroma_bytes());
         [first, second, third]
     }
 

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::geom::Size;
 use crate::io::error::{OpenError, mib};
+use crate::memory;
 
 pub use crate::geom::MAX_SIDE;
 
@@ -49,11 +50,7 @@ pub fn whole_limit() -> u64 {
 /// Refuses what the system would not give: decoders and encoders of other crates end the program when they get no memory, so
 /// what they need is asked for before, and given back.
 pub(in crate::io) fn can_get(bytes: u64) -> io::Result<()> {
-    let mut trial: Vec<u8> = Vec::new();
-    let given = usize::try_from(bytes).is_ok_and(|bytes| trial.try_reserve_exact(bytes).is_ok());
-    // What nobody looks at, a compiler need not ask for.
-    std::hint::black_box(&mut trial);
-    match given {
+    match usize::try_from(bytes).is_ok_and(memory::can_get) {
         true => Ok(()),
         false => Err(io::Error::new(
             io::ErrorKind::OutOfMemory,

@@ -8,8 +8,11 @@
 //! | `uri` | the text of a URI to a spec; opens nothing |
 //! | `source`, `sink` | a spec to an open source or sink |
 //! | `destination` | a file that has its name only once it is complete |
+//! | `child`, `reconnect` | programs that run beside this one, and devices and programs that leave and come back |
 //! | `sys` | calls of the kernel that need `unsafe` |
 
+#[cfg(unix)]
+mod child;
 mod destination;
 mod device;
 mod error;
@@ -18,6 +21,8 @@ mod image;
 mod jpeg;
 mod limits;
 mod location;
+#[cfg(unix)]
+mod reconnect;
 mod sink;
 mod source;
 #[cfg(target_os = "linux")]
@@ -25,13 +30,15 @@ mod sys;
 mod uri;
 mod video;
 
-pub use destination::remove_partial_files;
+pub use destination::{remove_partial_files, remove_partial_files_if_free};
 pub use device::spi::spec::{Controller, PanelSpec, Turn};
 #[cfg(all(target_os = "linux", feature = "spi"))]
 pub use device::spi::{PanelSink, Wires};
 pub use device::survey::{
     Camera, CameraFormat, CameraSize, Display, Output as VideoOutput, PanelBus, Survey, Unusable,
 };
+#[cfg(all(target_os = "linux", feature = "v4l2"))]
+pub use device::v4l2::capture::frame_of_replies;
 pub use error::{Cause, CreateError, OpenError, ReadError, WriteError};
 pub use fence::decoding;
 pub use image::{
@@ -43,6 +50,8 @@ pub use location::{FileIdentity, Location, same_file};
 #[cfg(target_os = "linux")]
 pub use sys::streams::output_is_closed;
 pub use uri::{SinkUri, SourceUri, UriError, parse_duration};
+#[cfg(unix)]
+pub use video::ffmpeg;
 pub use video::{
     Arrival, Clip, FrameSink, FrameSource, Gap, MjpegDecoder, Rate, Shown, TestSource, Troubles, VideoFormat,
     Y4mSource, read_counter,

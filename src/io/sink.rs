@@ -49,7 +49,13 @@ impl SinkUri {
             }
         };
         self.check_options(from, shown, source)?;
-        Ok(to)
+        // Everything else shows 8 bits, and gets what the network saw.
+        let deep = matches!(&self.spec, SinkSpec::Y4m(_) | SinkSpec::Null { .. }) && frames.bits > 8;
+        if deep && to.range != frames.range {
+            let reason = "frames of 10 bits keep their range; leave 'range' out".into();
+            return Err(UriError { uri: self.uri.clone(), reason });
+        }
+        Ok(FrameFormat { bits: if deep { frames.bits } else { 8 }, ..to })
     }
 
     /// Refuses options that change nothing in this combination of source and sink.

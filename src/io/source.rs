@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
+use std::path::Path;
+use std::time::Duration;
 
 use super::device::csi::spec::CsiSpec;
 use super::device::factory;
@@ -9,7 +11,9 @@ use super::device::v4l2::spec::CameraSpec;
 use super::error::OpenError;
 use super::location::Location;
 use super::uri::{SourceSpec, SourceUri, TestSpec};
-use super::video::{Clip, FrameSource, Rate, RawSource, Sequence, TestSource, Y4mSource, buffered};
+#[cfg(unix)]
+use super::video::ffmpeg::{Decoding, Known, Movie};
+use super::video::{Clip, FrameSource, Rate, RawSource, Sequence, TestSource, Y4mSource, buffered, y4m};
 use crate::frame::{FrameFormat, Layout, Matrix, Range, Siting};
 use crate::geom::Size;
 
@@ -55,13 +59,64 @@ impl SourceUri {
                 let (name, stream) = stream(location)?;
                 Ok(Box::new(RawSource::new(buffered(stream), &name, *format, clip)))
             }
-            SourceSpec::Y4m(location) => {
+            SourceSpec::Video(location) => {
                 let (name, stream) = stream(location)?;
-                let mut source = Y4mSource::open(buffered(stream), &name)?;
+                let mut reader = buffered(stream);
+                // What is in a pipe has been taken out of it: only Y4M is read there.
+                if let (Location::File(path), false) = (location, y4m::begins(&mut reader, &name)?) {
+                    drop(reader);
+                    return self.movie(path);
+                }
+                let mut source = Y4mSource::open(reader, &name)?;
                 source.correct(self.rate, self.matrix, self.range);
+                if self.deinterlace {
+                    let reason = "--deinterlace is for what ffmpeg reads; Y4M with fields is not supported".into();
+                    return Err(OpenError::Unsupported { file: name, reason });
+                }
                 Ok(Box::new(source))
             }
+            SourceSpec::Stream { url, patience } => self.network(url, *patience),
         }
+    }
+}
+
+#[cfg(unix)]
+impl SourceUri {
+    /// A file that ffmpeg reads.
+    fn movie(&self, path: &Path) -> Result<Box<dyn FrameSource>, OpenError> {
+        self.decoded(&Movie::open(path)?, false, None)
+    }
+
+    /// A stream of the network. One that has a length is a file on a server, and waits.
+    fn network(&self, url: &str, patience: Option<Duration>) -> Result<Box<dyn FrameSource>, OpenError> {
+        let movie = Movie::open_url(&self.uri, url)?;
+        self.decoded(&movie, movie.duration().is_none(), patience)
+    }
+
+    fn decoded(
+        &self,
+        movie: &Movie,
+        live: bool,
+        patience: Option<Duration>,
+    ) -> Result<Box<dyn FrameSource>, OpenError> {
+        if movie.is_interlaced() && !self.deinterlace {
+            let reason = "the video is interlaced; --deinterlace makes frames of it".into();
+            return Err(OpenError::Unsupported { file: self.uri.clone(), reason });
+        }
+        let known = Known { rate: self.rate, matrix: self.matrix, range: self.range };
+        movie.frames(Decoding { deinterlace: self.deinterlace, upright: true, skip: 0, live, patience, known })
+    }
+}
+
+#[cfg(not(unix))]
+impl SourceUri {
+    fn movie(&self, _: &Path) -> Result<Box<dyn FrameSource>, OpenError> {
+        self.network("", None)
+    }
+
+    fn network(&self, _: &str, _: Option<Duration>) -> Result<Box<dyn FrameSource>, OpenError> {
+        let reason = "only Y4M is read on this system".into();
+        Err(OpenError::Unsupported { file: self.uri.clone(), reason })
     }
 }
 

@@ -13,6 +13,7 @@
 //! A recording of a live source keeps time: frames have the moment of their capture, and where some were dropped, the sink gets
 //! the one before again until the recording is as long as what was recorded.
 
+mod deep;
 mod overlay;
 mod queue;
 mod stages;
@@ -24,10 +25,10 @@ use std::time::{Duration, Instant};
 
 pub use overlay::{InfoText, Thermometer};
 pub use queue::{Counts, DropPolicy, MOST_QUEUE, Pushed, Queue};
-pub use stats::{Devices, Drops, Latency, Stages, Stats};
+pub use stats::{Devices, Drops, Latency, Shares, Spent, Stages, Stats};
 pub use upscaler::{Upscaler, engine_format};
 
-use crate::engine::{self, PrepareError};
+use crate::engine::{self, PrepareError, Still};
 use crate::frame::FrameFormat;
 use crate::io::{FrameSink, FrameSource, PORT_BYTES, ReadError, WriteError};
 use stages::{Frame, Shared};
@@ -55,6 +56,8 @@ pub struct Options {
     pub drop: DropPolicy,
     /// Left half bicubic, right half network.
     pub compare: bool,
+    /// Leave windows as they are that stand still.
+    pub still: Option<Still>,
     /// What becomes of frames that cannot be read.
     pub on_error: OnError,
     /// End after so many captured frames.
@@ -110,7 +113,8 @@ pub fn bytes_beside_engine(options: &Options, from: &FrameFormat, to: &FrameForm
     let inputs = (options.queue + 2).saturating_mul(from.bytes());
     let outputs = to.bytes().saturating_mul(2);
     let queues = 4 * Queue::<Frame>::BYTES + stats::Meter::BYTES;
-    let rest = queues + overlay::Overlay::BYTES + Upscaler::bytes(from, to, options.compare) + 3 * STACK + FIXED;
+    let upscaler = Upscaler::bytes(from, to, options.compare, options.still.is_some());
+    let rest = queues + overlay::Overlay::BYTES + upscaler + 3 * STACK + FIXED;
     inputs.saturating_add(outputs).saturating_add(rest)
 }
 
@@ -127,6 +131,7 @@ pub fn within<T>(
 ) -> Result<T, PrepareError> {
     let given = options.budget.0;
     let mut rest = options.clone();
+    rest.told = true;
     rest.budget.0 = given.saturating_sub(beside);
     prepare(&rest).map_err(|error| match error {
         PrepareError::Budget { needed, .. } => PrepareError::Budget { needed: needed.saturating_add(beside), given },
@@ -163,11 +168,14 @@ pub fn run(
     let rate = source.clip().rate;
     let paced = source.clip().live && rate.frames > 0 && options.drop != DropPolicy::Never && sink.is_recording();
     let pace = paced.then(|| stages::Pace::new(rate));
+    // Of a file, every frame is the next one.
+    let source_rate = Some(rate).filter(|rate| source.clip().live && rate.frames > 0);
     let own = *options;
     let patience = if source.is_prompt() { PROMPT } else { TICK };
     let capture = start("capture", &shared, move |shared| stages::capture(&mut *source, shared, &own))?;
     let capture = Capture { thread: Some(capture), shared: &shared, patience };
-    let infer = start("infer", &shared, move |shared| stages::infer(&mut upscaler, shared))?;
+    let clock = source_rate.filter(|_| own.still.is_some());
+    let infer = start("infer", &shared, move |shared| stages::infer(&mut upscaler, shared, clock))?;
     let show = start("sink", &shared, move |shared| stages::show(sink, shared, pace))?;
 
     let begin = Instant::now();

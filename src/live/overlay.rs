@@ -1,6 +1,7 @@
 //! Numbers on the picture: `--info-text`.
 
 use std::fmt::Write;
+use std::ops::Range as Rows;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ const PADDING: usize = 4;
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// A text with places for numbers: `%fps` frames a second, `%lat` median latency, `%temp` temperature of the
-/// processor, `%drop` frames dropped since the beginning, `%%` a percent sign.
+/// processor, `%drop` frames dropped since the beginning, `%effort` the effort of `--branches auto`, `%%` a percent sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InfoText(Vec<Piece>);
 
@@ -41,6 +42,7 @@ enum Piece {
     Latency,
     Temperature,
     Dropped,
+    Effort,
 }
 
 impl FromStr for InfoText {
@@ -84,7 +86,10 @@ impl Piece {
             "lat" => Ok(Self::Latency),
             "temp" => Ok(Self::Temperature),
             "drop" => Ok(Self::Dropped),
-            _ => Err(format!("'%{word}' is unknown; %fps, %lat, %temp and %drop are known, and %% is a percent sign")),
+            "effort" => Ok(Self::Effort),
+            _ => Err(format!(
+                "'%{word}' is unknown; %fps, %lat, %temp, %drop and %effort are known, and %% is a percent sign"
+            )),
         }
     }
 }
@@ -95,6 +100,7 @@ pub(super) struct Numbers {
     pub(super) fps: Option<f64>,
     pub(super) latency_ms: Option<f64>,
     pub(super) dropped: u64,
+    pub(super) effort: Option<f64>,
 }
 
 /// Degrees Celsius of the processor, where there is a sensor. Called about twice a second.
@@ -156,6 +162,13 @@ impl Overlay {
         }
     }
 
+    /// Rows that it may draw on, whatever the numbers: those of the largest letters.
+    pub(super) fn rows(&self) -> Rows<usize> {
+        let height = self.format.size.height;
+        let usual = ((height + ROWS / 2) / ROWS).max(1);
+        height.saturating_sub(usual * (LETTER.height + 3 * PADDING) + 1)..height
+    }
+
     /// Draws on `frame`. `numbers` are asked for when it is time for new ones.
     pub(super) fn draw(&mut self, frame: &mut [u8], numbers: impl FnOnce() -> Numbers) {
         let now = Instant::now();
@@ -179,6 +192,7 @@ impl Overlay {
                 Piece::Fps => number_with(written, number(numbers.fps), 1, " fps"),
                 Piece::Latency => number_with(written, number(numbers.latency_ms), 0, " ms"),
                 Piece::Temperature => number_with(written, number(temperature), 0, " °C"),
+                Piece::Effort => number_with(written, numbers.effort, 0, ""),
                 Piece::Dropped => write!(written, "{} dropped", numbers.dropped.min(9_999_999)),
             };
         }
@@ -259,7 +273,7 @@ mod tests {
         FrameFormat { range, siting: Siting::Left, ..FrameFormat::picture(size, layout) }
     }
 
-    const NUMBERS: Numbers = Numbers { fps: Some(29.97), latency_ms: Some(41.4), dropped: 7 };
+    const NUMBERS: Numbers = Numbers { fps: Some(29.97), latency_ms: Some(41.4), dropped: 7, effort: Some(39.7) };
 
     #[test]
     fn numbers_stand_in_their_places() {
@@ -267,6 +281,7 @@ mod tests {
         for (text, written) in [
             ("%fps %lat %temp %drop", "30.0 fps 41 ms 49 °C 7 dropped"),
             ("100%% a%drop.", "100% a7 dropped."),
+            ("effort %effort", "effort 40"),
             ("%%fps", "%fps"),
             ("plain", "plain"),
             ("", ""),

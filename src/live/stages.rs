@@ -1,6 +1,7 @@
 //! The three threads. Each ends when the queue before it is closed and empty, and closes the one behind it, even
 //! when it panics.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +22,10 @@ pub(super) struct Frame {
     due: Duration,
     /// Its number at the source.
     number: Option<u64>,
+    /// Rows of an upscaled frame that differ from the one before.
+    changed: Range<usize>,
+    /// Its time stamp at the source.
+    time: Option<i64>,
     /// Is it to be the frame before once more? Then its bytes mean nothing.
     again: bool,
 }
@@ -128,7 +133,8 @@ fn pool(frames: usize, bytes: usize) -> Queue<Frame> {
     let pool = Queue::new(frames);
     for _ in 0..frames {
         let (bytes, captured) = (vec![0; bytes], Instant::now());
-        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, again: false };
+        let (changed, time) = (0..0, None);
+        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, changed, time, again: false };
         pool.push(frame, DropPolicy::Never);
     }
     pool
@@ -197,6 +203,7 @@ pub(super) fn capture(source: &mut dyn FrameSource, shared: &Shared, options: &O
         for n in 0..frames.min(left) {
             (frame.captured, frame.due, frame.again) = (at, due, again);
             frame.number = number.map(|first| first + n);
+            frame.time = source.time();
             frame = match shared.input.push(frame, policy) {
                 Pushed::Kept => match shared.input_spare.pop() {
                     Some(spare) => spare,
@@ -231,20 +238,28 @@ fn fetch(
 
 /// Upscales frames. The empty output frame comes first: while the sink is busy, newer frames may still replace the
 /// one that would be taken now.
-pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared) {
+///
+/// With the rate of a `live` source, frames are as far apart as their captures.
+pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared, live: Option<Rate>) {
     let _leave = OnDrop(|| shared.output.close());
+    let mut before = None;
     while let Some(mut out) = shared.output_spare.pop() {
         let Some(frame) = shared.input.pop() else { break };
         let begin = Instant::now();
         shared.meter.stage(Stage::Wait, begin - frame.captured);
         if !frame.again {
-            if let Err(reason) = upscaler.run(&frame.bytes, &mut out.bytes) {
+            let passed = before.replace(frame.captured).map(|then| frame.captured.saturating_duration_since(then));
+            let frames = live.zip(passed).map_or(1, |(rate, passed)| rate.frames_in(passed).max(1));
+            if let Err(reason) = upscaler.run(&frame.bytes, &mut out.bytes, frames) {
                 shared.fail(LiveError::Network(reason));
                 break;
             }
+            shared.meter.work(&upscaler.work());
+            out.changed = upscaler.changed();
             upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
         }
-        (out.captured, out.due, out.number, out.again) = (frame.captured, frame.due, frame.number, frame.again);
+        (out.captured, out.due, out.again) = (frame.captured, frame.due, frame.again);
+        (out.number, out.time) = (frame.number, frame.time);
         shared.meter.stage(Stage::Infer, begin.elapsed());
         shared.input_spare.push(frame, DropPolicy::Never);
         if let Pushed::Closed(_) = shared.output.push(out, DropPolicy::Never) {
@@ -315,6 +330,13 @@ fn show_all(sink: &mut dyn FrameSink, shared: &Shared, mut pace: Option<Pace>) -
             };
             if let Some(number) = frame.number {
                 sink.set_number(number);
+            }
+            // What is written again, or was not there to be compared with, is taken as new.
+            if frames == 1 && !frame.again {
+                sink.set_changed(frame.changed.clone());
+            }
+            if let Some(time) = frame.time {
+                sink.set_time(time);
             }
             shared.set_writing(Some(Instant::now()));
             let written = sink.write(bytes);

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::overlay::Numbers;
 use super::queue::Counts;
+use crate::engine::{Windows, Work};
 use crate::io::Troubles;
 
 /// Steps of a power of two: percentiles are at most 1/32 too high.
@@ -82,13 +83,52 @@ struct Tally {
     lost: u64,
     surplus: u64,
     filled: u64,
+    work: WorkSum,
+}
+
+/// What frames took, added up.
+#[derive(Clone, Copy, Default)]
+struct WorkSum {
+    frames: u64,
+    macs_share: f64,
+    /// Full, structure, plain, kept.
+    windows: [u64; 4],
+    efforts: u64,
+    chosen: u64,
+    missed: u64,
+}
+
+impl WorkSum {
+    fn add(&mut self, work: &Work) {
+        self.frames += 1;
+        self.macs_share += work.macs_share;
+        if let Some(Windows { full, structure, plain, kept, .. }) = work.windows {
+            self.windows.iter_mut().zip([full, structure, plain, kept]).for_each(|(sum, n)| *sum += n as u64);
+        }
+        self.efforts += work.effort.map_or(0, u64::from);
+        self.chosen += u64::from(work.effort.is_some());
+        self.missed += u64::from(work.missed);
+    }
+
+    fn report(&self) -> Spent {
+        let of = |sum: f64, count: u64| (count > 0).then(|| sum / count as f64);
+        let all: u64 = self.windows.iter().sum();
+        let share = |n: u64| n as f64 / all.max(1) as f64;
+        let [full, structure, plain, kept] = self.windows.map(share);
+        Spent {
+            macs_share: of(self.macs_share, self.frames).unwrap_or(0.0),
+            windows: (all > 0).then_some(Shares { full, structure, plain, kept }),
+            effort: of(self.efforts as f64, self.chosen),
+            missed: self.missed,
+        }
+    }
 }
 
 impl Tally {
     fn new() -> Self {
         let begin = Instant::now();
         let (latency, stages, counts) = (Histogram::new(), Default::default(), Counts::default());
-        Self { begin, latency, stages, counts, lost: 0, surplus: 0, filled: 0 }
+        Self { begin, latency, stages, counts, lost: 0, surplus: 0, filled: 0, work: WorkSum::default() }
     }
 
     fn report(&self, counts: Counts, ended: u64, devices: Devices) -> Stats {
@@ -111,6 +151,7 @@ impl Tally {
                 ended,
             },
             filled: self.filled,
+            work: self.work.report(),
             devices,
         }
     }
@@ -171,6 +212,34 @@ pub struct Devices {
     pub sink: Troubles,
 }
 
+/// What was computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Spent {
+    /// Multiply-adds over those of frames of which every window gets all.
+    pub macs_share: f64,
+    /// Where windows do not all get the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Shares>,
+    /// Mean of the least effort of each frame, with branches chosen window by window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<f64>,
+    /// Frames that took longer than the deadline.
+    pub missed: u64,
+}
+
+/// Shares of windows by what they got; their sum is 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Shares {
+    /// Both branches.
+    pub full: f64,
+    /// The Transformer branch alone.
+    pub structure: f64,
+    /// The bicubic filter alone.
+    pub plain: f64,
+    /// Nothing: they stood still.
+    pub kept: f64,
+}
+
 /// Numbers of a stretch of the run, or of all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Stats {
@@ -190,6 +259,9 @@ pub struct Stats {
     pub dropped: Drops,
     /// Frames of a recording that stand in for dropped ones, so that it keeps time.
     pub filled: u64,
+    /// What was computed for them.
+    #[serde(flatten)]
+    pub work: Spent,
     /// What went wrong at devices and was survived.
     #[serde(flatten)]
     pub devices: Devices,
@@ -197,7 +269,7 @@ pub struct Stats {
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { fps, latency_ms: l, stage_ms: s, captured, shown, dropped, filled, devices, .. } = self;
+        let Self { fps, latency_ms: l, stage_ms: s, captured, shown, dropped, filled, work, devices, .. } = self;
         write!(f, "{fps:.1} fps, latency p50 {:.1} ms p99 {:.1} max {:.1}, ", l.p50, l.p99, l.max)?;
         write!(f, "capture {:.1} wait {:.1} infer {:.1} sink {:.1} ms, ", s.capture, s.wait, s.infer, s.sink)?;
         write!(f, "{shown} of {captured} shown, dropped {}", dropped.total())?;
@@ -208,6 +280,17 @@ impl fmt::Display for Stats {
         }
         if *filled > 0 {
             write!(f, ", {filled} written again in their place")?;
+        }
+        if let Some(Shares { full, structure, plain, kept }) = work.windows {
+            let [full, structure, plain, kept] = [full, structure, plain, kept].map(|share| 100.0 * share);
+            write!(f, ", windows {full:.0} % full {structure:.0} % structure {plain:.0} % plain {kept:.0} % kept")?;
+            write!(f, ", {:.0} % of the work", 100.0 * work.macs_share)?;
+        }
+        if let Some(effort) = work.effort {
+            write!(f, ", effort {effort:.0}")?;
+        }
+        if work.missed > 0 {
+            write!(f, ", {} too late", work.missed)?;
         }
         for (who, t) in [("source", devices.source), ("sink", devices.sink)] {
             if t != Troubles::default() {
@@ -258,6 +341,10 @@ impl Meter {
         }
     }
 
+    pub(super) fn work(&self, work: &Work) {
+        self.lock().iter_mut().for_each(|tally| tally.work.add(work));
+    }
+
     pub(super) fn shown(&self, latency: Duration) {
         self.lock().iter_mut().for_each(|tally| tally.latency.add(latency));
     }
@@ -288,7 +375,8 @@ impl Meter {
         let lost = [&self.lock()[0]].map(|tally| tally.lost + tally.surplus)[0];
         let known = |value: f64| (stats.shown > 0).then_some(value);
         let dropped = counts.replaced + counts.refused + lost;
-        Numbers { fps: known(stats.fps), latency_ms: known(stats.latency_ms.p50), dropped }
+        let effort = stats.work.effort;
+        Numbers { fps: known(stats.fps), latency_ms: known(stats.latency_ms.p50), dropped, effort }
     }
 
     /// Reads a tally, and begins it anew.
@@ -298,7 +386,7 @@ impl Meter {
         let stats = tally.report(counts, 0, devices);
         tally.latency.clear();
         (tally.begin, tally.stages, tally.counts) = (Instant::now(), Default::default(), counts);
-        (tally.lost, tally.surplus, tally.filled) = (0, 0, 0);
+        (tally.lost, tally.surplus, tally.filled, tally.work) = (0, 0, 0, WorkSum::default());
         stats
     }
 

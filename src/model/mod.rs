@@ -203,7 +203,7 @@ impl Model {
 
     /// An embedded model by name; none if there is none of that name.
     pub fn named(name: &str) -> Result<Option<Self>, ModelError> {
-        Self::embedded_onnx(name)?.map(|onnx| Self::read_file(name, &onnx, false)).transpose()
+        Self::embedded_onnx(name)?.map(|onnx| load::trusting(|| Self::read_file(name, &onnx, false))).transpose()
     }
 
     /// The default model of a scale; none if there is none of that scale.

@@ -12,7 +12,7 @@ use crate::kernels::Level;
 use crate::model::{Branches, Model, ModelError, Order};
 
 pub use lower::MOST_ROWS;
-pub use route::{Class, Routing, Silent, StepRoute};
+pub use route::{Class, Need, Routing, Silent, StepRoute};
 pub use schedule::{Progress, RowNeeds, Strips, Wavefront, simulate};
 pub use step::{Attention, Buffer, BufferId, Conv, Depthwise, Fused, Kind, Read, Step};
 

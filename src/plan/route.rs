@@ -1,7 +1,7 @@
-//! What each Step is needed for when windows of the frame have classes: see [`Class`].
+//! What each Step is needed for when windows of the frame have classes (see [`Class`]), or stand still.
 //!
-//! The plan is walked backwards. A tensor is needed near `full` windows, near windows that are not `plain`, or everywhere;
-//! how near is counted in input pixels, and every Step adds its reach.
+//! The plan is walked backwards. A tensor is needed near windows that are made anew, near those of them that are not
+//! `plain`, or near `full` ones; how near is counted in input pixels, and every Step adds its reach.
 
 use super::Plan;
 use super::step::{Kind, Step};
@@ -25,26 +25,27 @@ pub enum Class {
 /// Where a tensor is needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Need {
-    /// So many pixels around windows that are `full`.
+    /// So many pixels around windows that are `full`, and made anew or near one that is.
     pub full: Option<usize>,
-    /// So many pixels around windows that are not `plain`.
+    /// So many pixels around windows that are made anew and not `plain`.
     pub shown: Option<usize>,
-    /// Everywhere.
-    pub all: bool,
+    /// So many pixels around windows that are made anew.
+    pub fresh: Option<usize>,
 }
 
 impl Need {
     fn map(self, reach: impl Fn(usize) -> usize) -> Self {
-        Self { full: self.full.map(&reach), shown: self.shown.map(&reach), all: self.all }
+        Self { full: self.full.map(&reach), shown: self.shown.map(&reach), fresh: self.fresh.map(&reach) }
     }
 
     fn join(&mut self, other: Self) {
         self.full = self.full.max(other.full);
         self.shown = self.shown.max(other.shown);
-        self.all |= other.all;
+        self.fresh = self.fresh.max(other.fresh);
     }
 
-    fn most(self) -> usize {
+    /// Pixels below a row whose classes tell whether the row is needed.
+    fn ahead(self) -> usize {
         self.full.max(self.shown).unwrap_or(0)
     }
 }
@@ -78,21 +79,29 @@ pub struct StepRoute {
 pub struct Routing {
     /// Of each Step.
     pub steps: Vec<StepRoute>,
-    /// Rows below those that are made whose classes must be known.
+    /// Rows below those that are made whose classes must be known; 0 where all are `full`.
     pub ahead: usize,
     /// Side of a window.
     pub window: usize,
+    /// Windows around one that has changed that must be made anew.
+    pub reach: usize,
+    /// Windows around one that is made anew whose tensors may be needed for it: the branches must join there, too.
+    pub near: usize,
 }
 
+/// Side of a window where the network has none.
+const WINDOW: usize = 16;
+
 impl Plan {
+    /// Routes for windows that are all `full`, and some of them still.
+    pub fn routed_whole(mut self) -> Self {
+        self.routing = Some(self.routes(vec![None; self.steps.len()], &[]));
+        self
+    }
+
     /// Routes for windows in which the tensors `silent` may be zero, and those of `given` that serve only these: what one
     /// branch gives the other need not reach beyond the windows that get both. The error says why there are no routes.
     pub fn routed(mut self, silent: &[&str], given: &[&str]) -> Result<Self, String> {
-        self.routing = Some(self.routes(silent, given)?);
-        Ok(self)
-    }
-
-    fn routes(&self, silent: &[&str], given: &[&str]) -> Result<Routing, String> {
         if self.channels > 1 || self.input_table.is_some() || self.output_table.is_some() {
             return Err("it does not see luma in the bytes of the picture".into());
         }
@@ -102,13 +111,22 @@ impl Plan {
             silences[step.ok_or_else(|| format!("'{name}' is no convolution of the plan"))?] = Some(Silent::UnlessFull);
         }
         silences[self.residual().ok_or("it adds nothing to an anchor")?] = Some(Silent::InPlain);
+        self.routing = Some(self.routes(silences, given));
+        Ok(self)
+    }
+
+    fn routes(&self, silences: Vec<Option<Silent>>, given: &[&str]) -> Routing {
+        let window = if self.grid >= WINDOW / 2 { self.grid } else { WINDOW.next_multiple_of(self.grid) };
         let mut wanted = vec![Need::default(); self.buffers.len()];
-        wanted[self.output].all = true;
+        wanted[self.output].fresh = Some(0);
+        // Pixels from a window that is made anew, whatever its class.
+        let mut distance = vec![0usize; self.buffers.len()];
+        let (mut near, mut ahead) = (0usize, 0usize);
         let mut routes = Vec::with_capacity(self.steps.len());
         for (step, silent) in self.steps.iter().zip(silences).rev() {
             let granule = self.granule(step);
             let own = wanted[step.write];
-            let only_full = !own.all && own.shown.is_none();
+            let only_full = own.fresh.is_none() && own.shown.is_none();
             let served = only_full && matches!(step.kind, Kind::Conv(_)) && given.contains(&step.name.as_str());
             let silent = if served { Some(Silent::UnlessFull) } else { silent };
             let made = match silent {
@@ -117,8 +135,13 @@ impl Plan {
                 Some(Silent::InPlain) => Need { shown: Some(0), ..Need::default() },
             };
             let made = made.map(|reach| reach.next_multiple_of(granule));
+            let far = distance[step.write].next_multiple_of(granule);
+            if silent == Some(Silent::UnlessFull) {
+                near = near.max(far);
+            }
             for read in &step.reads {
                 wanted[read.buffer].join(made.map(|reach| self.reach(step, read, reach)));
+                distance[read.buffer] = distance[read.buffer].max(self.reach(step, read, far));
             }
             // Where it is silent, what it is added to passes.
             if let (Some(_), Kind::Conv(conv), Some(skip)) = (silent, &step.kind, step.reads.last())
@@ -126,11 +149,12 @@ impl Plan {
             {
                 wanted[skip.buffer].join(own);
             }
+            ahead = ahead.max(made.ahead().max(own.ahead()));
             routes.push(StepRoute { made, wanted: own, silent, granule, gap: CALL / self.column_cost(step) });
         }
         routes.reverse();
-        let ahead = routes.iter().map(|r| r.made.most().max(r.wanted.most())).max().unwrap_or(0);
-        Ok(Routing { steps: routes, ahead, window: self.grid })
+        let windows = |pixels: usize| pixels.div_ceil(window);
+        Routing { steps: routes, ahead, window, reach: windows(self.halo()).max(1), near: windows(near) }
     }
 
     /// The convolution whose output is added to the picture, at the end.

@@ -1,7 +1,10 @@
 //! Steps: what FRAME runs. Each makes rows of one buffer from rows of others.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::Plan;
+use crate::geom::Size;
 use crate::kernels::{Add, Clamp, Gate, PackedDepthwise, PackedWeights, Pool, Table, WindowAttention};
 use crate::model::{Border, Ratio, View};
 
@@ -214,6 +217,13 @@ impl Step {
     /// Multiply-adds over a frame.
     pub fn frame_macs(&self, width: usize, height: usize) -> u64 {
         (self.macs * self.mac_columns.of(width) * self.units.of(height)) as u64
+    }
+
+    /// Multiply-adds of whole units of a frame.
+    pub fn unit_macs(&self, units: Range<usize>, frame: Size, plan: &Plan) -> u64 {
+        let rows = plan.buffers[self.write].rows.of(frame.height);
+        let made = self.rows_done(units.end, rows) - self.rows_done(units.start, rows);
+        (self.macs * self.mac_columns.of(frame.width) * made / self.unit_rows) as u64
     }
 
     /// What it is, in a word.

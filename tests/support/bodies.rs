@@ -5,7 +5,7 @@
 #![allow(dead_code)] // no test file needs all of it
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::sync::Mutex;
 
 use bifocal::internals::board::{Board, Config, Throttling, recognise};
@@ -65,6 +65,11 @@ pub fn mjpeg(bytes: &[u8]) -> bool {
     one_line(MjpegDecoder::new(format).decode(bytes, &mut frame)).is_some()
 }
 
+/// What the driver of a camera answers, and a frame.
+pub fn v4l2(bytes: &[u8]) -> bool {
+    one_line(bifocal::internals::io::frame_of_replies(bytes, LARGEST)).flatten().is_some()
+}
+
 /// A Y4M video.
 pub fn y4m(bytes: &[u8]) -> bool {
     let Some(mut source) = one_line(Y4mSource::open(bytes, "x")) else { return false };
@@ -114,6 +119,31 @@ pub fn model(bytes: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// Sound bytes for a while, then a mistake.
+struct Mistaken<'a>(&'a [u8]);
+
+impl Read for Mistaken<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        assert!(!self.0.is_empty(), "a decoder that makes mistakes");
+        self.0.read(buffer)
+    }
+}
+
+/// Reads a picture whose decoder panics when it has read what is given: the error, which the counter of fenced panics must see.
+pub fn mistake_behind(bytes: &'static [u8]) -> Option<String> {
+    let mut picture = match open_stream(Mistaken(bytes), "x") {
+        Ok(picture) => picture,
+        Err(error) => return Some(error.to_string()),
+    };
+    loop {
+        match picture.next_row() {
+            Ok(Some(_)) => {}
+            Ok(None) => return None,
+            Err(error) => return Some(error.to_string()),
+        }
+    }
 }
 
 /// Panics that were fenced, by the crate that they came from.

@@ -14,6 +14,7 @@ static ALLOCATOR: Counting = Counting;
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+static ASKED: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static OWN_CALLS: Cell<usize> = const { Cell::new(0) };
@@ -39,13 +40,22 @@ pub fn take_peak() -> usize {
     PEAK.swap(held(), Ordering::Relaxed)
 }
 
+/// The most bytes that were asked for since the last call, before anything took them.
+pub fn take_asked() -> usize {
+    ASKED.swap(0, Ordering::Relaxed)
+}
+
 #[allow(unsafe_code)]
 // SAFETY: every call is passed on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.fetch_add(1, Ordering::Relaxed);
         let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(held, Ordering::Relaxed);
+        // What is only asked for, and given back at once, nobody uses.
+        match bifocal::internals::memory::is_asking() {
+            true => ASKED.fetch_max(layout.size(), Ordering::Relaxed),
+            false => PEAK.fetch_max(held, Ordering::Relaxed),
+        };
         // A thread that ends may allocate when its own counter has gone.
         let _ = OWN_CALLS.try_with(|calls| calls.set(calls.get() + 1));
         // SAFETY: the caller keeps the contract, which is the same.

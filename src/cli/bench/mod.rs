@@ -1,6 +1,7 @@
 //! `bifocal bench`.
 
 mod compare;
+mod film;
 mod measured;
 mod peak;
 mod profile;
@@ -15,6 +16,7 @@ use super::session::Session;
 use crate::bench::{Conditions, Cooling, Latency, Runs, Schedule, cool_down, measure, peak_rss_bytes, scene};
 use crate::board::{Known, Sensors};
 use crate::frame::{PixelFormat, luma_row};
+use crate::geom::Size;
 use crate::io::whole_limit;
 use crate::plan::Plan;
 use measured::{MachineInfo, Measured, Sustained};
@@ -54,19 +56,8 @@ fn failed(reason: String) -> Failure {
     Failure::new(Code::Failed, format!("the network failed: {reason}"))
 }
 
-fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
-    let (format, pixels) = match args.pixels {
-        Pixels::Gray => (PixelFormat::Gray8, "gray"),
-        Pixels::Rgb => (PixelFormat::Rgb8, "rgb"),
-    };
-    let size = args.size;
-    let begin = Instant::now();
-    let mut session = Session::open(&args.engine)?;
-    session.engine(size, format)?;
-    let load_ms = begin.elapsed().as_secs_f64() * 1e3;
-
-    let sensors = session.machine.sensors();
-    let options = session.options(size, format);
+/// The picture that is measured with where no scene is named.
+fn still(size: Size, format: PixelFormat) -> Result<Vec<u8>, Failure> {
     // The frame is held whole, in colour and in grey.
     let (needed, limit) = (4 * size.area() as u64, whole_limit());
     if needed > limit {
@@ -79,6 +70,27 @@ fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
         luma_row(PixelFormat::Rgb8, &frame, &mut luma);
         frame = luma;
     }
+    Ok(frame)
+}
+
+fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
+    let (format, pixels) = match args.pixels {
+        Pixels::Gray => (PixelFormat::Gray8, "gray"),
+        Pixels::Rgb => (PixelFormat::Rgb8, "rgb"),
+    };
+    let film = args.scene.as_deref().map(|path| film::read(path, format)).transpose()?;
+    let size = film.as_ref().map_or(args.size, |(size, _)| *size);
+    let begin = Instant::now();
+    let mut session = Session::open(&args.engine)?;
+    session.engine(size, format)?;
+    let load_ms = begin.elapsed().as_secs_f64() * 1e3;
+
+    let sensors = session.machine.sensors();
+    let options = session.options(size, format);
+    let frame = match film {
+        Some((_, frames)) => frames,
+        None => still(size, format)?,
+    };
     let (runs, limit) = match args.duration {
         Some(duration) => (usize::MAX, duration),
         None => (args.num_runs, Duration::from_secs(args.max_secs)),
@@ -92,18 +104,19 @@ fn run_frames(args: &Bench) -> Result<(Measured, Runs, Sensors), Failure> {
     let runs = measure(engine, &sensors, &frame, row_bytes, schedule).map_err(failed)?;
     let peak_gmacs_per_s = peak_before.max(peak::gmacs_per_s(options.level, options.threads));
     let latency_ms = Latency::of(&runs.frames).ok_or_else(|| Failure::new(Code::Failed, "no frame was measured"))?;
-    let (report, macs_share) = (engine.report().clone(), engine.macs_share());
-    let steps = if args.report.is_some() && !args.profile {
+    let (report, macs_share) = (engine.report().clone(), runs.macs_share);
+    let (steps, counted) = if args.report.is_some() && !args.profile {
         // The clock is looked at for every Step: not while the frames above are measured.
         let schedule = Schedule { warmup: 0, runs: PROFILED.0, limit: PROFILED.1, profile: true };
-        measure(engine, &Sensors::default(), &frame, row_bytes, schedule).map_err(failed)?.steps
+        let profiled = measure(engine, &Sensors::default(), &frame, row_bytes, schedule).map_err(failed)?;
+        (profiled.steps, profiled.step_macs)
     } else {
-        runs.steps.clone()
+        (runs.steps.clone(), runs.step_macs.clone())
     };
     let profile = if args.profile || args.report.is_some() {
         let plan = Plan::new(&session.model, options.branches, options.level);
         let plan = plan.map_err(|e| Failure::usage(e.to_string()))?;
-        Some(profile::rows(&plan, &report, &steps))
+        Some(profile::rows(&plan, &report, &steps, &counted))
     } else {
         None
     };

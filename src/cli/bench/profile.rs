@@ -19,22 +19,23 @@ pub(super) struct Row {
     pub(super) ms: f64,
     /// Of the time of all Steps.
     pub(super) share: f64,
-    /// Multiply-adds of a frame, recomputed ones included.
+    /// Multiply-adds of a frame, recomputed ones included: those that were done, where windows do not all get the same.
     pub(super) macs: u64,
     pub(super) gmacs_per_s: f64,
     /// Bytes of activations that it writes in a frame.
     bytes_written: u64,
 }
 
-/// The Steps of `plan`, which `report` is of, from the milliseconds of each in every frame.
-pub(super) fn rows(plan: &Plan, report: &Report, steps: &[Reservoir]) -> Vec<Row> {
+/// The Steps of `plan`, which `report` is of, from the milliseconds of each in every frame, and the multiply-adds where they
+/// were counted.
+pub(super) fn rows(plan: &Plan, report: &Report, steps: &[Reservoir], counted: &[u64]) -> Vec<Row> {
     let medians: Vec<f64> = steps.iter().map(|ms| Latency::of(ms).map_or(0.0, |latency| latency.p50)).collect();
     let all: f64 = medians.iter().sum();
     let again = |count: u64| (count as f64 * report.mac_overhead) as u64;
-    let row = |((step, ms), reported): ((&crate::plan::Step, f64), &crate::engine::StepReport)| {
+    let row = |(number, ((step, ms), reported)): (usize, ((&crate::plan::Step, f64), &crate::engine::StepReport))| {
         let buffer = &plan.buffers[step.write];
         let pixels = buffer.rows.of(report.frame.height) * buffer.columns.of(report.frame.width);
-        let macs = again(reported.macs);
+        let macs = counted.get(number).copied().unwrap_or_else(|| again(reported.macs));
         Row {
             name: reported.name.clone(),
             kind: reported.kind,
@@ -45,7 +46,7 @@ pub(super) fn rows(plan: &Plan, report: &Report, steps: &[Reservoir]) -> Vec<Row
             bytes_written: again((pixels * buffer.stride) as u64),
         }
     };
-    plan.steps.iter().zip(medians).zip(&report.steps).map(row).collect()
+    plan.steps.iter().zip(medians).zip(&report.steps).enumerate().map(row).collect()
 }
 
 /// A table, and a line for each kind of Step.

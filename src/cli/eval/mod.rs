@@ -167,7 +167,7 @@ fn upscale(session: &mut Session<'_>, low: &Still, label: &str, progress: Progre
     let bar = progress.bar(label, low.size.height);
     let mut pixels = Vec::with_capacity(size.area() * low.channels());
     for row in low.pixels.chunks_exact(low.channels() * low.size.width) {
-        engine.push_row(row, |out| {
+        engine.push_row(row, |_, out| {
             pixels.extend_from_slice(out);
             Ok::<_, Failure>(())
         })?;

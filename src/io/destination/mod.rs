@@ -21,7 +21,7 @@ use super::location::Location;
 use super::output_is_closed;
 pub(in crate::io) use out::Out;
 use partial::Partial;
-pub use partial::remove_partial_files;
+pub use partial::{remove_partial_files, remove_partial_files_if_free};
 
 /// A file in the making, or a stream.
 pub(in crate::io) struct Destination {
@@ -56,6 +56,11 @@ impl Destination {
                 Ok(Self { name, out: Out::new(file), partial: Some(partial) })
             }
         }
+    }
+
+    /// The file under its temporary name, for a program that writes it; nothing where there is none.
+    pub(in crate::io) fn path(&self) -> Option<&Path> {
+        self.partial.as_ref().map(Partial::path)
     }
 
     /// Where to write.

@@ -35,6 +35,15 @@ pub fn remove_partial_files() {
     }
 }
 
+/// The same for a program that ends because it gets no memory, perhaps while it notes a file: what cannot be had now, the next
+/// run removes.
+pub fn remove_partial_files_if_free() {
+    let Ok(mut known) = KNOWN.try_lock() else { return };
+    while let Some(path) = known.own.pop_first() {
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// A file that is being written; removed with the value unless it is committed.
 pub(super) struct Partial {
     temporary: PathBuf,
@@ -55,6 +64,11 @@ impl Partial {
         target::keep_access(&partial.target, &partial.file)?;
         let writer = partial.file.try_clone()?;
         Ok((partial, writer))
+    }
+
+    /// Its temporary name.
+    pub(super) fn path(&self) -> &Path {
+        &self.temporary
     }
 
     /// Cuts what lies behind the first `bytes` bytes.

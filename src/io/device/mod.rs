@@ -9,8 +9,6 @@ pub(in crate::io) mod drm;
 pub(in crate::io) mod factory;
 #[cfg(all(target_os = "linux", feature = "drm"))]
 mod fb;
-#[cfg(unix)]
-mod reconnect;
 #[cfg(all(target_os = "linux", feature = "drm"))]
 mod screen;
 pub(in crate::io) mod spi;

@@ -73,38 +73,52 @@ struct Directory {
     unit: Option<u16>,
     /// Where the ICC profile lies, and how long it is.
     profile: Option<(u64, u64)>,
+    /// Values of the entry that has most.
+    most_values: u64,
 }
 
 impl Directory {
-    fn number<const N: usize>(&self, bytes: [u8; N]) -> u64 {
-        let byte = |at: usize| u64::from(bytes[if self.little { N - 1 - at } else { at }]);
-        (0..N).fold(0, |number, at| number << 8 | byte(at))
+    fn number(&self, bytes: &[u8]) -> u64 {
+        let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        if self.little { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) }
     }
 
     fn read(file: &mut (impl Read + Seek)) -> Option<Self> {
-        let mut head = [0; 8];
+        let mut head = [0; 16];
         file.seek(SeekFrom::Start(0)).ok()?;
-        file.read_exact(&mut head).ok()?;
-        let [a, b, magic @ .., o1, o2, o3, o4] = head;
-        let mut found = Self { little: [a, b] == *b"II", ..Self::default() };
-        if !(found.little || [a, b] == *b"MM") || found.number(magic) != 42 {
+        file.read_exact(&mut head[..8]).ok()?;
+        let mut found = Self { little: head[..2] == *b"II", ..Self::default() };
+        if !(found.little || head[..2] == *b"MM") {
             return None;
         }
-        file.seek(SeekFrom::Start(found.number([o1, o2, o3, o4]))).ok()?;
-        let mut count = [0; 2];
-        file.read_exact(&mut count).ok()?;
-        for _ in 0..found.number(count).min(MOST_ENTRIES.into()) {
-            let mut entry = [0; 12];
-            file.read_exact(&mut entry).ok()?;
-            let [t1, t2, k1, k2, n1, n2, n3, n4, v1, v2, v3, v4] = entry;
-            let (kind, values) = (found.number([k1, k2]), found.number([n1, n2, n3, n4]));
-            match (found.number([t1, t2]) as u16, kind, values) {
-                (ACROSS, 5, 1) => found.fractions[0] = Some(found.number([v1, v2, v3, v4])),
-                (DOWN, 5, 1) => found.fractions[1] = Some(found.number([v1, v2, v3, v4])),
-                (PROFILE, 1 | 7, 5..=MOST_PROFILE) => found.profile = Some((found.number([v1, v2, v3, v4]), values)),
-                (UNIT, 3, 1) => found.unit = Some(found.number([v1, v2]) as u16),
+        // BigTIFF has 8 bytes where TIFF has 4, and for the number of entries.
+        let (wide, wide_count, begin) = match found.number(&head[2..4]) {
+            42 => (4, 2, 4..8),
+            43 => (8, 8, 8..16),
+            _ => return None,
+        };
+        file.read_exact(&mut head[8..begin.end.max(8)]).ok()?;
+        let mut place = found.number(&head[begin]);
+        file.seek(SeekFrom::Start(place)).ok()?;
+        let mut count = [0; 8];
+        file.read_exact(&mut count[..wide_count]).ok()?;
+        place += wide_count as u64;
+        for _ in 0..found.number(&count[..wide_count]).min(MOST_ENTRIES.into()) {
+            let mut entry = [0; 20];
+            file.read_exact(&mut entry[..4 + 2 * wide]).ok()?;
+            let (tag, kind) = (found.number(&entry[..2]) as u16, found.number(&entry[2..4]));
+            let (values, value) = (found.number(&entry[4..4 + wide]), &entry[4 + wide..4 + 2 * wide]);
+            found.most_values = found.most_values.max(values);
+            // What fits stands in the entry itself.
+            let fraction = if wide == 8 { place + 12 } else { found.number(value) };
+            match (tag, kind, values) {
+                (ACROSS, 5, 1) => found.fractions[0] = Some(fraction),
+                (DOWN, 5, 1) => found.fractions[1] = Some(fraction),
+                (PROFILE, 1 | 7, 9..=MOST_PROFILE) => found.profile = Some((found.number(value), values)),
+                (UNIT, 3, 1) => found.unit = Some(found.number(&value[..2]) as u16),
                 _ => {}
             }
+            place += 4 + 2 * wide as u64;
         }
         Some(found)
     }
@@ -113,8 +127,7 @@ impl Directory {
         let mut bytes = [0; 8];
         file.seek(SeekFrom::Start(at)).ok()?;
         file.read_exact(&mut bytes).ok()?;
-        let [a, b, c, d, e, f, g, h] = bytes;
-        Some([self.number([a, b, c, d]), self.number([e, f, g, h])])
+        Some([self.number(&bytes[..4]), self.number(&bytes[4..])])
     }
 }
 
@@ -141,6 +154,12 @@ pub(super) fn profile_of_tiff(file: &mut (impl Read + Seek)) -> Option<Vec<u8>> 
     let mut profile = Vec::new();
     file.take(length).read_to_end(&mut profile).ok()?;
     (profile.len() as u64 == length).then_some(profile)
+}
+
+/// Has an entry of a TIFF file more values than the file has bytes? The decoder would make room for them.
+pub(super) fn is_impossible_tiff(file: &mut (impl Read + Seek)) -> bool {
+    let length = file.seek(SeekFrom::End(0)).unwrap_or(u64::MAX);
+    Directory::read(file).is_some_and(|found| found.most_values > length)
 }
 
 /// Makes the density in an EXIF block that of a picture `scale` times as wide and high.

@@ -13,16 +13,18 @@ use crate::frame::PixelFormat;
 use crate::geom::Size;
 use crate::io::error::{Fault, OpenError};
 use crate::io::fence::fenced;
-use crate::io::limits::{can_get, check_whole, whole_limit};
+use crate::io::limits::{can_get, check_whole};
 
 /// Bytes that the decoder works with for each sample: floats, several times over.
 const WORK: usize = 16;
+/// Bytes that it may hold whatever the size.
+const BEFORE: usize = 16 << 20;
 
 /// Decodes the one picture of a file.
 pub(super) fn open(bytes: &[u8], name: &str) -> Result<Box<dyn Source>, OpenError> {
-    let limit = usize::try_from(2 * whole_limit()).unwrap_or(usize::MAX);
-    let begin =
-        || JxlImage::builder().alloc_tracker(AllocTracker::with_limit(limit)).read(Cursor::new(bytes)).map_err(bad);
+    // Before it is known how large the picture is, the decoder has little to hold.
+    let given = AllocTracker::with_limit(BEFORE);
+    let begin = || JxlImage::builder().alloc_tracker(given.clone()).read(Cursor::new(bytes)).map_err(bad);
     let image = fenced(begin).map_err(|fault| fault.open(name))?;
     let size = Size::new(image.width() as usize, image.height() as usize);
     let format = match image.pixel_format() {
@@ -35,7 +37,9 @@ pub(super) fn open(bytes: &[u8], name: &str) -> Result<Box<dyn Source>, OpenErro
         }
     };
     check_whole(name, size, WORK * format.channels())?;
-    can_get((WORK * format.channels() * size.area()) as u64).map_err(|error| OpenError::io(name, error))?;
+    let work = WORK * format.channels() * size.area();
+    can_get(work as u64).map_err(|error| OpenError::io(name, error))?;
+    given.expand_limit(work);
     if image.num_loaded_keyframes() > 1 {
         let frames = image.num_loaded_keyframes();
         return Err(

@@ -141,6 +141,10 @@ impl Source for Matte {
         self.picture.next_frame()
     }
 
+    fn held_bytes(&self) -> usize {
+        self.picture.held_bytes()
+    }
+
     fn delay(&self) -> Delay {
         self.picture.delay()
     }

@@ -29,6 +29,11 @@ pub trait Source: Send {
         Ok(false)
     }
 
+    /// Bytes of pixels that it holds until all rows are lent: of pictures that cannot be read row by row.
+    fn held_bytes(&self) -> usize {
+        0
+    }
+
     /// How long the picture of an animation is seen.
     fn delay(&self) -> Delay {
         Delay { parts: 0, of: 100 }

@@ -10,7 +10,7 @@ use image::{
     DynamicImage, ExtendedColorType, ImageBuffer, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, ImageResult,
 };
 
-use super::density::{Unit, of_tiff, profile_of_tiff};
+use super::density::{Unit, is_impossible_tiff, of_tiff, profile_of_tiff};
 use super::encoding::spread;
 use super::picture::{Samples, eight_bits};
 use super::{Density, Encoding, Metadata, Sink, Source, tiff};
@@ -80,6 +80,13 @@ impl Source for WholeSource {
         })
     }
 
+    fn held_bytes(&self) -> usize {
+        match &self.samples {
+            Samples::Eight(samples) => samples.len(),
+            Samples::Sixteen(samples) => 2 * samples.len(),
+        }
+    }
+
     fn deep_row(&self) -> &[u16] {
         match &self.samples {
             Samples::Sixteen(samples) if self.next > 0 => &samples[self.last()],
@@ -111,6 +118,9 @@ where
 {
     let mut known = Metadata::default();
     if format == ImageFormat::Tiff {
+        if is_impossible_tiff(&mut reader) {
+            return Err(Fault::bad("a tag has more values than the file has bytes").open(name));
+        }
         known.density = of_tiff(&mut reader);
         known.icc = profile_of_tiff(&mut reader);
         reader.rewind().map_err(|error| Fault::from(error).open(name))?;

@@ -23,17 +23,32 @@ pub struct SourceUri {
     pub(in crate::io) matrix: Option<Matrix>,
     pub(in crate::io) range: Option<Range>,
     pub(in crate::io) leave: LeaveOut,
+    /// Are frames to be made of fields?
+    pub(in crate::io) deinterlace: bool,
 }
 
 /// What a source is, by its kind.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::io) enum SourceSpec {
     Test(TestSpec),
-    Y4m(Location),
-    Raw { location: Location, format: VideoFormat, size: Size },
-    Pictures { pattern: Pattern, start: Option<u64> },
+    /// Y4M, or what ffmpeg reads.
+    Video(Location),
+    Raw {
+        location: Location,
+        format: VideoFormat,
+        size: Size,
+    },
+    Pictures {
+        pattern: Pattern,
+        start: Option<u64>,
+    },
     Camera(CameraSpec),
     Csi(CsiSpec),
+    /// A stream of the network, through ffmpeg.
+    Stream {
+        url: String,
+        patience: Option<Duration>,
+    },
 }
 
 /// The test picture; after `frames` of them it ends.
@@ -48,6 +63,12 @@ impl FromStr for SourceUri {
     type Err = UriError;
 
     fn from_str(uri: &str) -> Result<Self, UriError> {
+        if NETWORK
+            .iter()
+            .any(|scheme| uri.split_once("://").is_some_and(|(given, rest)| given == *scheme && !rest.is_empty()))
+        {
+            return Ok(Self::stream(uri));
+        }
         let mut parts = Parts::of(uri);
         let rate = parts.take("fps")?;
         let (matrix, range) = parts.colour()?;
@@ -57,12 +78,25 @@ impl FromStr for SourceUri {
             "v4l2" => camera(&mut parts)?,
             "csi" => csi(&mut parts)?,
             scheme => {
-                let known = "v4l2://, csi://, file://, - and test:// are";
+                let known = "v4l2://, csi://, rtsp://, http://, file://, - and test:// are";
                 return Err(parts.wrong(format!("sources of kind '{scheme}' are not supported; {known}")));
             }
         };
         parts.end()?;
-        Ok(Self { uri: uri.to_string(), spec, rate, matrix, range, leave: LeaveOut::default() })
+        Ok(Self { uri: uri.to_string(), spec, rate, matrix, range, leave: LeaveOut::default(), deinterlace: false })
+    }
+}
+
+/// The kinds of streams that ffmpeg is asked for.
+const NETWORK: &[&str] = &["rtsp", "rtsps", "http", "https"];
+
+/// A URL without the password, for messages.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
+    let host = rest.find(['/', '?']).unwrap_or(rest.len());
+    match rest[..host].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.into(),
     }
 }
 
@@ -87,7 +121,7 @@ fn file(parts: &mut Parts) -> Result<SourceSpec, UriError> {
     let sides = parts.size()?;
     let location = parts.location()?;
     match (format, sides) {
-        (None, (None, None)) => Ok(SourceSpec::Y4m(location)),
+        (None, (None, None)) => Ok(SourceSpec::Video(location)),
         (Some(format), (Some(width), Some(height))) => {
             Ok(SourceSpec::Raw { location, format, size: Size::new(width, height) })
         }
@@ -126,6 +160,13 @@ fn csi(parts: &mut Parts) -> Result<SourceSpec, UriError> {
 }
 
 impl SourceUri {
+    /// All of the URI is the stream's: its options are none of ours.
+    fn stream(uri: &str) -> Self {
+        let spec = SourceSpec::Stream { url: uri.into(), patience: None };
+        let (uri, leave) = (without_password(uri), LeaveOut::default());
+        Self { uri, spec, rate: None, matrix: None, range: None, leave, deinterlace: false }
+    }
+
     /// How long a camera that is gone is waited for, instead of for ever.
     ///
     /// # Errors
@@ -135,7 +176,8 @@ impl SourceUri {
         match &mut self.spec {
             SourceSpec::Camera(spec) => spec.patience = Some(limit),
             SourceSpec::Csi(spec) => spec.patience = Some(limit),
-            _ => return Err(self.wrong("nothing here is waited for; --reconnect is for cameras")),
+            SourceSpec::Stream { patience, .. } => *patience = Some(limit),
+            _ => return Err(self.wrong("nothing here is waited for; --reconnect is for cameras and streams")),
         }
         Ok(())
     }
@@ -147,12 +189,25 @@ impl SourceUri {
     /// When there is no such thing here.
     pub fn set_lenient(&mut self) -> Result<(), UriError> {
         match &self.spec {
-            SourceSpec::Y4m(_) | SourceSpec::Raw { .. } | SourceSpec::Pictures { .. } => self.leave.unreadable = true,
-            SourceSpec::Test(_) | SourceSpec::Camera(_) | SourceSpec::Csi(_) => {
+            SourceSpec::Video(_) | SourceSpec::Raw { .. } | SourceSpec::Pictures { .. } => self.leave.unreadable = true,
+            SourceSpec::Test(_) | SourceSpec::Camera(_) | SourceSpec::Csi(_) | SourceSpec::Stream { .. } => {
                 return Err(
                     self.wrong("--on-error is for files and pipes; damaged frames of cameras are always skipped")
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// Frames are made of the fields of interlaced video.
+    ///
+    /// # Errors
+    ///
+    /// When there can be none.
+    pub fn set_deinterlace(&mut self) -> Result<(), UriError> {
+        match &self.spec {
+            SourceSpec::Video(Location::File(_)) | SourceSpec::Stream { .. } => self.deinterlace = true,
+            _ => return Err(self.wrong("--deinterlace is for video files and streams that ffmpeg reads")),
         }
         Ok(())
     }
@@ -187,11 +242,12 @@ impl SourceUri {
     /// The file or folder that is read.
     pub(in crate::io) fn path(&self) -> Option<PathBuf> {
         match &self.spec {
-            SourceSpec::Y4m(Location::File(path)) => Some(path.clone()),
+            SourceSpec::Video(Location::File(path)) => Some(path.clone()),
             SourceSpec::Raw { location: Location::File(path), .. } => Some(path.clone()),
             SourceSpec::Pictures { pattern, .. } => Some(pattern.folder()),
             SourceSpec::Camera(spec) => Some(spec.path.clone()),
-            SourceSpec::Y4m(_) | SourceSpec::Raw { .. } | SourceSpec::Test(_) | SourceSpec::Csi(_) => None,
+            SourceSpec::Video(_) | SourceSpec::Raw { .. } | SourceSpec::Test(_) | SourceSpec::Csi(_) => None,
+            SourceSpec::Stream { .. } => None,
         }
     }
 
@@ -199,13 +255,34 @@ impl SourceUri {
     pub fn is_pipe(&self) -> bool {
         let standard = Location::Standard;
         match &self.spec {
-            SourceSpec::Y4m(location) | SourceSpec::Raw { location, .. } => *location == standard,
+            SourceSpec::Video(location) | SourceSpec::Raw { location, .. } => *location == standard,
             _ => false,
         }
     }
 
-    /// Do frames come from a program that is started for them?
+    /// Is it a camera, whose pictures are noisy?
+    pub fn is_camera(&self) -> bool {
+        matches!(self.spec, SourceSpec::Camera(_) | SourceSpec::Csi(_))
+    }
+
+    /// May frames come from a program that is started for them?
     pub fn is_program(&self) -> bool {
-        matches!(&self.spec, SourceSpec::Csi(_))
+        matches!(&self.spec, SourceSpec::Csi(_) | SourceSpec::Stream { .. } | SourceSpec::Video(Location::File(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_keep_their_options_and_show_no_password() {
+        let uri: SourceUri = "rtsp://me:secret@cam:554/1?fps=b@c".parse().unwrap();
+        assert_eq!(uri.uri, "rtsp://cam:554/1?fps=b@c");
+        assert!(matches!(&uri.spec, SourceSpec::Stream { url, .. } if url == "rtsp://me:secret@cam:554/1?fps=b@c"));
+        assert_eq!(without_password("http://cam/a@b"), "http://cam/a@b");
+        for wrong in ["rtsp://", "ftp://x", "concat:a", "RTSP://x"] {
+            assert!(!matches!(wrong.parse(), Ok(SourceUri { spec: SourceSpec::Stream { .. }, .. })), "{wrong}");
+        }
     }
 }

@@ -84,6 +84,7 @@ impl VideoFormat {
         let usual = if layout.has_chroma() { Range::Limited } else { Range::Full };
         FrameFormat {
             size,
+            bits: 8,
             layout,
             siting: Siting::Left,
             matrix: matrix.unwrap_or(Matrix::Bt601),

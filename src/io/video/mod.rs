@@ -1,5 +1,7 @@
 //! Video: whole frames in and out, from and to files and pipes, and the formats that their pixels come in.
 
+#[cfg(unix)]
+pub mod ffmpeg;
 mod format;
 mod mjpeg;
 mod packing;
@@ -8,7 +10,7 @@ mod recording;
 mod sequence;
 mod stream;
 mod test_source;
-mod y4m;
+pub(in crate::io) mod y4m;
 
 pub use format::VideoFormat;
 pub use mjpeg::MjpegDecoder;

@@ -1,6 +1,8 @@
 //! Sources and sinks of whole frames.
 
+use std::ops::Range;
 use std::str::FromStr;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::frame::FrameFormat;
@@ -31,6 +33,11 @@ pub struct Rate {
 impl Rate {
     /// 25 frames a second, where a source does not say.
     pub const USUAL: Self = Self { frames: 25, seconds: 1 };
+
+    /// Whole frames in a time, to the nearest.
+    pub fn frames_in(self, time: Duration) -> usize {
+        (time.as_secs_f64() * f64::from(self.frames) / f64::from(self.seconds)).round() as usize
+    }
 }
 
 impl FromStr for Rate {
@@ -121,6 +128,11 @@ pub trait FrameSource: Send {
         None
     }
 
+    /// Time stamp of the frame that came last, in ticks of the source, where frames have their own.
+    fn time(&self) -> Option<i64> {
+        None
+    }
+
     /// After an error: passes over what it was about, and counts it. `None` where nothing can follow.
     fn pass_over(&mut self) -> Option<Gap> {
         None
@@ -147,6 +159,12 @@ pub trait FrameSink: Send {
 
     /// Number of the frame that is written next, where the source's have numbers.
     fn set_number(&mut self, _: u64) {}
+
+    /// Rows of the frame that is written next of which the others are as in the frame before; all where this is not called.
+    fn set_changed(&mut self, _: Range<usize>) {}
+
+    /// Time stamp of the frame that is written next, where the source's have their own.
+    fn set_time(&mut self, _: i64) {}
 
     /// Is it played later, at its rate?
     fn is_recording(&self) -> bool {

@@ -1,6 +1,7 @@
 //! YUV4MPEG2, the format in which programs hand raw video on: a line of text, then frames of planes.
 //!
-//! Read and written: `C420jpeg`, `C420mpeg2`, `C420paldv`, `C420`, `C422`, `C444`, `Cmono`, 8 bits, progressive.
+//! Read and written: `C420jpeg`, `C420mpeg2`, `C420paldv`, `C420`, `C422`, `C444`, `Cmono` with 8 bits, `C420p10`, `C422p10`,
+//! `C444p10`, `Cmono10` with 10; progressive.
 //! `XCOLORRANGE` gives the range; without it colour is limited and mono full, as ffmpeg has them. There is no tag
 //! for the matrix: it is BT.601 unless the URI says otherwise. `C420` without a kind, and no tag at all, lie as JPEG.
 
@@ -32,6 +33,12 @@ pub struct Y4mSource<R> {
     /// Was the last frame cut short?
     cut: bool,
     damaged: u64,
+}
+
+/// Does this begin as Y4M does, or is there nothing? What was looked at stays.
+pub(in crate::io) fn begins(reader: &mut impl BufRead, name: &str) -> Result<bool, OpenError> {
+    let begin = reader.fill_buf().map_err(|error| OpenError::io(name, error))?;
+    Ok(begin.iter().zip(MAGIC).all(|(a, b)| a == b))
 }
 
 impl<R: BufRead + Send> Y4mSource<R> {
@@ -154,10 +161,10 @@ fn parse(line: &[u8]) -> Result<Clip, Fault> {
     let (Some(width), Some(height)) = (width, height) else {
         return Err(Fault::bad("damaged Y4M: width or height is missing"));
     };
-    let (layout, siting) = layout_of(kind.or(old_kind.as_deref()).unwrap_or("420jpeg"))?;
+    let (layout, siting, bits) = layout_of(kind.or(old_kind.as_deref()).unwrap_or("420jpeg"))?;
     let usual = if layout == Layout::Gray { Range::Full } else { Range::Limited };
     let range = range.unwrap_or(usual);
-    let format = FrameFormat { size: Size::new(width, height), layout, siting, matrix: Matrix::Bt601, range };
+    let format = FrameFormat { size: Size::new(width, height), bits, layout, siting, matrix: Matrix::Bt601, range };
     Ok(Clip { format, rate, aspect, live: false })
 }
 
@@ -187,19 +194,25 @@ fn range_of(value: &str) -> Option<Range> {
     }
 }
 
-fn layout_of(kind: &str) -> Result<(Layout, Siting), Fault> {
+fn layout_of(kind: &str) -> Result<(Layout, Siting, u32), Fault> {
     Ok(match kind {
-        "420jpeg" | "420" => (Layout::Yuv420, Siting::Centre),
-        "420mpeg2" => (Layout::Yuv420, Siting::Left),
-        "420paldv" => (Layout::Yuv420, Siting::TopLeft),
+        "420jpeg" | "420" => (Layout::Yuv420, Siting::Centre, 8),
+        "420mpeg2" => (Layout::Yuv420, Siting::Left, 8),
+        "420paldv" => (Layout::Yuv420, Siting::TopLeft, 8),
         // Wherever 4:2:2 comes from, its chroma lies on the left column.
-        "422" => (Layout::Yuv422, Siting::Left),
-        "444" => (Layout::Yuv444, Siting::Centre),
-        "mono" => (Layout::Gray, Siting::Centre),
+        "422" => (Layout::Yuv422, Siting::Left, 8),
+        "444" => (Layout::Yuv444, Siting::Centre, 8),
+        "mono" => (Layout::Gray, Siting::Centre, 8),
+        // With 10 bits there is no word for the place of chroma; what has so many has it on the left column.
+        "420p10" => (Layout::Yuv420, Siting::Left, 10),
+        "422p10" => (Layout::Yuv422, Siting::Left, 10),
+        "444p10" => (Layout::Yuv444, Siting::Centre, 10),
+        "mono10" => (Layout::Gray, Siting::Centre, 10),
         other => {
             let other: String = other.chars().filter(char::is_ascii_graphic).take(20).collect();
             return Err(Fault::bad(format!(
-                "C{other} is not supported; C420jpeg, C420mpeg2, C420paldv, C420, C422, C444 and Cmono are, with 8 bits"
+                "C{other} is not supported; C420jpeg, C420mpeg2, C420paldv, C420, C422, C444 and Cmono are, with 10 bits C420p10, \
+                 C422p10, C444p10 and Cmono10"
             )));
         }
     })
@@ -224,14 +237,18 @@ impl Y4mSink {
 
 fn header(clip: &Clip) -> String {
     let Clip { format, rate, aspect, .. } = clip;
-    let kind = match (format.layout, format.siting) {
-        (Layout::Yuv420, Siting::Centre) => "420jpeg",
-        (Layout::Yuv420, Siting::Left) => "420mpeg2",
-        (Layout::Yuv420, Siting::TopLeft) => "420paldv",
-        (Layout::Yuv422, _) => "422",
-        (Layout::Yuv444, _) => "444",
-        (Layout::Gray, _) => "mono",
-        (Layout::Rgb, _) => panic!("Y4M holds no RGB"),
+    let kind = match (format.layout, format.siting, format.bits > 8) {
+        (Layout::Yuv420, Siting::Centre, false) => "420jpeg",
+        (Layout::Yuv420, Siting::Left, false) => "420mpeg2",
+        (Layout::Yuv420, Siting::TopLeft, false) => "420paldv",
+        (Layout::Yuv422, _, false) => "422",
+        (Layout::Yuv444, _, false) => "444",
+        (Layout::Gray, _, false) => "mono",
+        (Layout::Yuv420, _, true) => "420p10 XYSCSS=420P10",
+        (Layout::Yuv422, _, true) => "422p10 XYSCSS=422P10",
+        (Layout::Yuv444, _, true) => "444p10 XYSCSS=444P10",
+        (Layout::Gray, _, true) => "mono10",
+        (Layout::Rgb, ..) => panic!("Y4M holds no RGB"),
     };
     let range = if format.range == Range::Full { "FULL" } else { "LIMITED" };
     let Size { width, height } = format.size;
@@ -265,7 +282,7 @@ mod tests {
 
     #[test]
     fn headers_travel_both_ways() {
-        for kind in ["420jpeg", "420mpeg2", "420paldv", "422", "444", "mono"] {
+        for kind in ["420jpeg", "420mpeg2", "420paldv", "422", "444", "mono", "420p10 XYSCSS=420P10", "mono10"] {
             for range in ["FULL", "LIMITED"] {
                 let line = format!("YUV4MPEG2 W7 H5 F30000:1001 Ip A4:3 C{kind} XCOLORRANGE={range}\n");
                 assert_eq!(header(&clip(&line).unwrap()), line);
@@ -292,7 +309,7 @@ mod tests {
             ("YUV4MPEG2 W0 H2\n", "no pixels"),
             ("YUV4MPEG2 W70000 H2\n", "70000x2 is too large"),
             ("YUV4MPEG2 W4 H2 It\n", "interlaced"),
-            ("YUV4MPEG2 W4 H2 C420p10\n", "C420p10"),
+            ("YUV4MPEG2 W4 H2 C420p12\n", "C420p12"),
             ("YUV4MPEG2 W4 H2 C444alpha\n", "C444alpha"),
         ] {
             let error = clip(header).unwrap_err();

@@ -1,8 +1,6 @@
 //! `csi://`: cameras on the board's own connector, through the program that the board's maker has for them.
 
 #[cfg(unix)]
-mod child;
-#[cfg(unix)]
 mod program;
 #[cfg(unix)]
 pub(super) mod source;

@@ -1,16 +1,17 @@
 //! Frames of a program. A program that ends is a camera that is gone: it is started again, with pauses that grow.
 
 use std::io;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::child::Child;
 use super::program::{Host, Program};
 use super::spec::CsiSpec;
 use crate::frame::{FrameFormat, Layout, Matrix, Range, Siting};
 use crate::geom::Size;
-use crate::io::device::reconnect::{Pauses, Reconnect, Step};
+use crate::io::child::Child;
 use crate::io::error::{DeviceError, ReadError};
+use crate::io::reconnect::{Pauses, Reconnect, Step};
 use crate::io::video::{Arrival, Clip, FrameSource, Troubles};
 
 /// Longest wait for bytes before the caller hears that there is no frame yet.
@@ -151,7 +152,7 @@ impl CsiSource {
             Step::Wait(time) => sleep(time.min(WAIT)),
             Step::Try => {
                 let name = &self.program.name;
-                let child = Child::start(name, &self.program.words).map_err(|error| format!("{name}: {error}"));
+                let child = begin(&self.program).map_err(|error| format!("{name}: {error}"));
                 self.camera.tried(now, child.map(|child| Running { child, last: now }));
             }
             Step::GiveUp(away) => return Err(self.camera.given_up(away)),
@@ -197,10 +198,32 @@ impl FrameSource for CsiSource {
     }
 }
 
+/// What libcamera says before it tells of its streams.
+const STREAMS: &str = "configuring streams: (0) ";
+
+fn begin(program: &Program) -> io::Result<Child> {
+    let (first, rest) = program.words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    Child::start(&program.name, Command::new(first).args(rest), STREAMS)
+}
+
+/// The first stream's size and colours.
+fn stream_of(child: &Child) -> Option<(Size, String)> {
+    stream(&child.marked()?)
+}
+
+/// `... configuring streams: (0) 640x360-YUV420/sYCC (1) ...`, of which the first is read.
+fn stream(line: &str) -> Option<(Size, String)> {
+    let (_, streams) = line.split_once(STREAMS)?;
+    let (size, format) = streams.split_whitespace().next()?.split_once('-')?;
+    let (width, height) = size.split_once('x')?;
+    let colours = format.split_once('/').map_or("", |(_, colours)| colours);
+    Some((Size::new(width.parse().ok()?, height.parse().ok()?), colours.to_string()))
+}
+
 /// Starts the program and waits for its first byte; the reason why not is one that says what to do.
 fn start(program: &Program, size: Size) -> Result<Child, DeviceError> {
     let name = &program.name;
-    let mut child = Child::start(name, &program.words).map_err(|error| {
+    let mut child = begin(program).map_err(|error| {
         let reason = format!("cannot run {name}: {error}");
         DeviceError::of(error, reason)
     })?;
@@ -219,7 +242,7 @@ fn start(program: &Program, size: Size) -> Result<Child, DeviceError> {
             None => {}
         }
     }
-    match child.stream() {
+    match stream_of(&child) {
         Some((given, _)) if given != size => {
             Err(format!("{name} gives frames of {given} and not {size}; ask for those").into())
         }
@@ -229,11 +252,27 @@ fn start(program: &Program, size: Size) -> Result<Child, DeviceError> {
 
 /// What libcamera said of its colours, else what the program is known for.
 fn colours(child: &Child, program: &Program) -> (Matrix, Range) {
-    let told = child.stream().map(|(_, colours)| colours).unwrap_or_default();
+    let told = stream_of(child).map(|(_, colours)| colours).unwrap_or_default();
     match &*told {
         "sYCC" => (Matrix::Bt601, Range::Full),
         "SMPTE170M" => (Matrix::Bt601, Range::Limited),
         "Rec709" => (Matrix::Bt709, Range::Limited),
         _ => (program.matrix, program.range),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_of_libcamera() {
+        let line = "[2:13:45.034] [8493]  INFO Camera camera.cpp:1215 configuring streams: (0) 1296x972-YUV420/sYCC (1) \
+                    1296x972-SGBRG10_CSI2P/RAW";
+        assert_eq!(stream(line), Some((Size::new(1296, 972), "sYCC".into())));
+        assert_eq!(stream("configuring streams: (0) 640x360-YUV420"), Some((Size::new(640, 360), String::new())));
+        for other in ["", "configuring streams: (0) ", "configuring streams: (0) x-", "configuring streams: (0) 1x2"] {
+            assert_eq!(stream(other), None, "{other}");
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::screen::Screen;
 use super::spec::{Depth, DisplaySpec};
 use crate::frame::{Fit, Fitter, FrameFormat, Packer, PixelBits};
-use crate::io::device::reconnect::{Pauses, Reconnect, Step};
 use crate::io::device::screen::describe;
 use crate::io::error::{DeviceError, WriteError};
+use crate::io::reconnect::{Pauses, Reconnect, Step};
 use crate::io::video::{FrameSink, Shown, Troubles};
 
 /// How often a display is asked whether it is there.

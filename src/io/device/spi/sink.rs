@@ -6,6 +6,7 @@
 //! Everything but `linux` runs on whatever has the traits of embedded-hal 1.0.
 
 use std::io;
+use std::ops::Range;
 
 use embedded_hal::delay::DelayNs;
 use embedded_hal::digital::OutputPin;
@@ -56,6 +57,8 @@ pub struct PanelSink {
     size: Size,
     /// The panel shows what nobody knows.
     stale: bool,
+    /// Rows of the frame that is written next that may differ from the one before; all if it is none.
+    news: Option<Range<usize>>,
 }
 
 impl PanelSink {
@@ -107,14 +110,19 @@ impl PanelSink {
             shown: vec![0; size.area()],
             size,
             stale: true,
+            news: None,
         })
     }
 
     /// Draws a strip of rows into `shown`, and returns the rectangle that differs from what was there.
     fn strip(&mut self, frame: &[u8], rows: Span) -> Option<Rect> {
-        let Self { fitter, packer, row, packed, shown, size, stale, .. } = self;
+        let Self { fitter, packer, row, packed, shown, size, stale, news, .. } = self;
         let mut changed: Option<Rect> = None;
+        let new = |fitter: &Fitter, y: &usize| *stale || news.as_ref().is_none_or(|news| fitter.shows(*y, news));
         for y in rows.start..rows.end {
+            if !new(fitter, &y) {
+                continue;
+            }
             fitter.row(frame, y, row);
             packer.row(row, packed);
             let old = &mut shown[y * size.width..][..size.width];
@@ -141,10 +149,15 @@ impl FrameSink for PanelSink {
                 return Err(WriteError::Io { file: self.name.clone(), source: io::Error::other(reason) });
             }
         }
+        self.news = None;
         if std::mem::replace(&mut self.stale, false) {
             self.light.iter_mut().for_each(|light| light(true));
         }
         Ok(Shown::Now)
+    }
+
+    fn set_changed(&mut self, rows: Range<usize>) {
+        self.news = Some(rows);
     }
 
     fn finish(self: Box<Self>) -> Result<(), WriteError> {

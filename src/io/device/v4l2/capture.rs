@@ -4,15 +4,16 @@
 //! started again; a camera that is gone is waited for.
 
 use std::io;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::fourcc::{CAMERA, refused};
-use super::negotiate::{Agreed, agree, name};
+use super::negotiate::{Agreed, agree, agree_with, name};
 use super::spec::CameraSpec;
-use crate::io::device::reconnect::{Pauses, Reconnect, Step};
 use crate::io::error::{DeviceError, ReadError};
-use crate::io::sys::v4l2::{Captured, Stream};
+use crate::io::reconnect::{Pauses, Reconnect, Step};
+use crate::io::sys::v4l2::{Captured, Device, Stream};
 use crate::io::video::{Arrival, Clip, FrameSource, MjpegDecoder, Troubles, VideoFormat, unpack};
 
 /// Longest wait for a frame before the caller hears that there is none yet.
@@ -51,16 +52,11 @@ impl Running {
     /// Waits for a frame a while, and puts it into `frame` unless it was taken before `begun`.
     fn next(&mut self, begun: Instant, frame: &mut [u8]) -> io::Result<Captured<Fate>> {
         let Self { stream, agreed, jpeg, .. } = self;
-        let Agreed { format, frames, stride, .. } = agreed;
         let captured = stream.next(WAIT, |bytes, at| {
-            let good = match jpeg {
-                _ if at.is_some_and(|at| at < begun) => return Fate::Stale,
-                Some(decoder) => {
-                    decoder.decode(bytes, frame).inspect_err(|e| log::debug!("damaged frame: {e}")).is_ok()
-                }
-                None => unpack(*format, frames, *stride, bytes, frame).is_some(),
-            };
-            if good { Fate::Good } else { Fate::Damaged }
+            if at.is_some_and(|at| at < begun) {
+                return Fate::Stale;
+            }
+            if unpacked(agreed, jpeg, bytes, frame) { Fate::Good } else { Fate::Damaged }
         })?;
         match captured {
             Captured::Frame { .. } => (self.last, self.breakdowns) = (Instant::now(), 0),
@@ -84,6 +80,30 @@ impl Running {
         self.sequence = None;
         self.breakdowns <= 3 && self.stream.restart().is_ok()
     }
+}
+
+/// Puts what a camera gave into `frame`; not so if it is damaged.
+fn unpacked(agreed: &Agreed, jpeg: &mut Option<MjpegDecoder>, bytes: &[u8], frame: &mut [u8]) -> bool {
+    let Agreed { format, frames, stride, .. } = agreed;
+    match jpeg {
+        Some(decoder) => decoder.decode(bytes, frame).inspect_err(|e| log::debug!("damaged frame: {e}")).is_ok(),
+        None => unpack(*format, frames, *stride, bytes, frame).is_some(),
+    }
+}
+
+/// Agrees with a driver that answers with `replies`, and reads a frame of at most `most` bytes out of what they leave; nothing for
+/// a damaged or larger one. For tests.
+#[doc(hidden)]
+pub fn frame_of_replies(replies: &[u8], most: usize) -> Result<Option<Vec<u8>>, String> {
+    let device = Device::of_replies(replies).map_err(|error| error.to_string())?;
+    let spec = CameraSpec::of(PathBuf::from("/dev/video0"));
+    let (device, agreed) = agree_with(device, &spec).map_err(|error| error.to_string())?;
+    if agreed.frames.bytes() > most {
+        return Ok(None);
+    }
+    let mut frame = vec![0; agreed.frames.bytes()];
+    let mut jpeg = (agreed.format == VideoFormat::Mjpeg).then(|| MjpegDecoder::new(agreed.frames));
+    Ok(unpacked(&agreed, &mut jpeg, &device.rest(), &mut frame).then_some(frame))
 }
 
 /// Frames of a camera.

@@ -1,7 +1,7 @@
 //! `v4l2://`: cameras as sources, and devices that take frames as sinks.
 
 #[cfg(all(target_os = "linux", feature = "v4l2"))]
-pub(super) mod capture;
+pub(in crate::io) mod capture;
 #[cfg(all(target_os = "linux", feature = "v4l2"))]
 pub(super) mod fourcc;
 #[cfg(all(target_os = "linux", feature = "v4l2"))]

@@ -28,7 +28,11 @@ pub(super) fn name(spec: &CameraSpec) -> String {
 
 /// Opens a camera and sets its format; the reason why not is one that says what to do.
 pub(super) fn agree(spec: &CameraSpec) -> Result<(Device, Agreed), DeviceError> {
-    let device = Device::open(&spec.path).map_err(|error| why_not_open(&spec.path, error, CAMERA))?;
+    agree_with(Device::open(&spec.path).map_err(|error| why_not_open(&spec.path, error, CAMERA))?, spec)
+}
+
+/// [`agree`] with an open device.
+pub(super) fn agree_with(device: Device, spec: &CameraSpec) -> Result<(Device, Agreed), DeviceError> {
     if !device.captures() {
         return Err(match device.captures_planes() {
             true => "this device gives each plane in a buffer of its own, which is not supported".into(),
@@ -197,7 +201,7 @@ fn colour(spec: &CameraSpec, format: VideoFormat, size: Size, pix: &PixFormat) -
     };
     let siting = if format == VideoFormat::Mjpeg { Siting::Centre } else { Siting::Left };
     let matrix = if format == VideoFormat::Mjpeg { spec.matrix.unwrap_or(Matrix::Bt601) } else { matrix };
-    Ok(FrameFormat { size, layout, siting, matrix, range })
+    Ok(FrameFormat { size, bits: 8, layout, siting, matrix, range })
 }
 
 #[cfg(test)]
@@ -228,17 +232,7 @@ mod tests {
 
     #[test]
     fn colours_follow_the_drivers_flags() {
-        let spec = |matrix, range| CameraSpec {
-            path: "x".into(),
-            width: None,
-            height: None,
-            rate: None,
-            format: None,
-            input: None,
-            matrix,
-            range,
-            patience: None,
-        };
+        let spec = |matrix, range| CameraSpec { matrix, range, ..CameraSpec::of("x".into()) };
         let of = |format, colorspace, encoding, quantization| {
             let size = Size::new(4, 2);
             let pix = PixFormat {

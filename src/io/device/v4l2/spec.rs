@@ -22,6 +22,14 @@ pub(in crate::io) struct CameraSpec {
     pub(in crate::io) patience: Option<Duration>,
 }
 
+impl CameraSpec {
+    /// Whatever the camera at this path gives.
+    pub(in crate::io) const fn of(path: PathBuf) -> Self {
+        let (width, height, rate, format, input) = (None, None, None, None, None);
+        Self { path, width, height, rate, format, input, matrix: None, range: None, patience: None }
+    }
+}
+
 /// Can a camera give this?
 pub(in crate::io) const fn is_of_cameras(format: VideoFormat) -> bool {
     !matches!(format, VideoFormat::Rgb24 | VideoFormat::Yuv422p | VideoFormat::Yuv444p)

@@ -3,10 +3,9 @@
 use ::gif::{ColorOutput, DecodeOptions, Decoder, DecodingError, DisposalMethod, MemoryLimit, Repeat};
 
 use super::canvas::{Canvas, Disposal, Part};
-use super::{Bytes, Delay, Frames};
+use super::{Bytes, Delay, Frames, gif_size};
 use crate::geom::Size;
 use crate::io::error::Fault;
-use crate::io::limits::whole_limit;
 
 struct Gif {
     decoder: Decoder<Bytes>,
@@ -16,7 +15,9 @@ struct Gif {
 pub(super) fn open(bytes: Bytes) -> Result<(Size, Box<dyn Frames>), Fault> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::RGBA);
-    options.set_memory_limit(MemoryLimit::Bytes(whole_limit().try_into().unwrap_or(std::num::NonZeroU64::MIN)));
+    // No part is larger than the whole.
+    let whole = gif_size(&bytes.get_ref()[..]).map_or(0, |size| 4 * size.area() as u64);
+    options.set_memory_limit(MemoryLimit::Bytes(whole.try_into().unwrap_or(std::num::NonZeroU64::MIN)));
     let decoder = options.read_info(bytes)?;
     let size = Size::new(decoder.width().into(), decoder.height().into());
     Ok((size, Box::new(Gif { decoder, canvas: Canvas::new(size) })))

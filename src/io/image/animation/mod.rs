@@ -151,6 +151,10 @@ impl Source for AnimationSource {
         Ok(delay.is_some())
     }
 
+    fn held_bytes(&self) -> usize {
+        self.frames.pixels().len()
+    }
+
     fn delay(&self) -> Delay {
         self.delay
     }

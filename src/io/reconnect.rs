@@ -1,4 +1,4 @@
-//! Devices that leave and come back: one state machine for cameras, programs and displays.
+//! Devices that leave and come back: one state machine for cameras, programs, streams and displays.
 //!
 //! A device is *up*, or it is *away* and tried again after pauses that grow. It counts as back only once it has worked
 //! for [`SETTLED`]: one that dies again at once is still in the same outage, so pauses go on growing and the limit on
@@ -15,14 +15,14 @@ const SETTLED: Duration = Duration::from_secs(1);
 
 /// First and longest pause before a device is tried again; each is twice the one before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pauses {
-    pub(super) first: Duration,
-    pub(super) longest: Duration,
+pub(in crate::io) struct Pauses {
+    pub(in crate::io) first: Duration,
+    pub(in crate::io) longest: Duration,
 }
 
 impl Pauses {
     /// For what takes long to start, or costs much to try.
-    pub(super) const GROWING: Self = Self { first: Duration::from_millis(100), longest: Duration::from_secs(3) };
+    pub(in crate::io) const GROWING: Self = Self { first: Duration::from_millis(100), longest: Duration::from_secs(3) };
 }
 
 /// From the loss of a device until it works again for good.
@@ -40,7 +40,7 @@ struct Outage {
 
 /// What is to be done about a device that is away.
 #[derive(Debug, PartialEq)]
-pub(super) enum Step {
+pub(in crate::io) enum Step {
     /// Nothing for so long.
     Wait(Duration),
     /// Open it.
@@ -51,7 +51,7 @@ pub(super) enum Step {
 
 /// A device that may be away.
 #[derive(Debug)]
-pub(super) struct Reconnect<T> {
+pub(in crate::io) struct Reconnect<T> {
     name: String,
     pauses: Pauses,
     /// Longest outage; `None` waits for ever.
@@ -62,22 +62,22 @@ pub(super) struct Reconnect<T> {
 }
 
 impl<T> Reconnect<T> {
-    pub(super) fn new(name: &str, device: T, pauses: Pauses, limit: Option<Duration>) -> Self {
+    pub(in crate::io) fn new(name: &str, device: T, pauses: Pauses, limit: Option<Duration>) -> Self {
         Self { name: name.to_string(), pauses, limit, device: Some(device), outage: None, reconnects: 0 }
     }
 
     /// The device, while it is up.
-    pub(super) fn device(&mut self) -> Option<&mut T> {
+    pub(in crate::io) fn device(&mut self) -> Option<&mut T> {
         self.device.as_mut()
     }
 
     /// Times that the device came back.
-    pub(super) fn reconnects(&self) -> u64 {
+    pub(in crate::io) fn reconnects(&self) -> u64 {
         self.reconnects
     }
 
     /// The device has failed: it is closed, and waited for.
-    pub(super) fn lose(&mut self, now: Instant, why: impl Display) {
+    pub(in crate::io) fn lose(&mut self, now: Instant, why: impl Display) {
         self.device = None;
         let pauses = self.pauses;
         let told = self.outage.is_some();
@@ -93,7 +93,7 @@ impl<T> Reconnect<T> {
     }
 
     /// What to do while the device is away.
-    pub(super) fn step(&self, now: Instant) -> Step {
+    pub(in crate::io) fn step(&self, now: Instant) -> Step {
         let Some(Outage { since, next, .. }) = &self.outage else { return Step::Try };
         let away = now.saturating_duration_since(*since);
         match self.limit {
@@ -104,13 +104,13 @@ impl<T> Reconnect<T> {
     }
 
     /// The error of a source whose device has been away for too long.
-    pub(super) fn given_up(&self, away: Duration) -> ReadError {
-        let reason = format!("the camera is gone, and did not return within {away:.1?}");
+    pub(in crate::io) fn given_up(&self, away: Duration) -> ReadError {
+        let reason = format!("it is gone, and did not return within {away:.1?}");
         ReadError::Io { file: self.name.clone(), source: io::Error::other(reason) }
     }
 
     /// What came of trying.
-    pub(super) fn tried(&mut self, now: Instant, result: Result<T, impl Display>) {
+    pub(in crate::io) fn tried(&mut self, now: Instant, result: Result<T, impl Display>) {
         let longest = self.pauses.longest;
         if let Some(outage) = &mut self.outage {
             outage.pause = (outage.pause * 2).min(longest);
@@ -127,7 +127,7 @@ impl<T> Reconnect<T> {
     }
 
     /// The device does its work: a frame came, or was taken.
-    pub(super) fn works(&mut self, now: Instant) {
+    pub(in crate::io) fn works(&mut self, now: Instant) {
         let Some(outage) = &mut self.outage else { return };
         let back = *outage.back.get_or_insert_with(|| {
             log::info!("{}: taken up again", self.name);

@@ -1,0 +1,284 @@
+//! `bifocal video`.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::args::{Format, Video as Args, VideoCodec};
+use super::failure::{Code, Failure};
+use super::interrupt::Control;
+use super::print;
+use super::progress::Progress;
+use super::report;
+use super::session::Session;
+use crate::engine::Engine;
+use crate::frame::FrameFormat;
+use crate::geom::Size;
+use crate::io::ffmpeg::{Codec, Container, Decoding, Movie, Parts, PartsError, PartsSink, join, test_output};
+use crate::io::{Clip, remove_partial_files, same_file};
+use crate::live::{self, DropPolicy, LiveError, OnError, Options, Upscaler};
+
+/// Nothing is dropped, and nothing waits that need not.
+const OPTIONS: Options = Options {
+    queue: 1,
+    drop: DropPolicy::Never,
+    compare: false,
+    still: None,
+    on_error: OnError::Stop,
+    frames: None,
+    duration: None,
+};
+
+/// What is printed with `--format json`.
+#[derive(Serialize)]
+struct Summary<'a> {
+    model: &'a str,
+    scale: usize,
+    input: String,
+    output: String,
+    width: usize,
+    height: usize,
+    /// Frames of this run, and of those before.
+    frames: u64,
+    resumed: u64,
+    complete: bool,
+    seconds: f64,
+}
+
+pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let (input, output) = (&args.input, &args.output);
+    let container = Container::of(output)?;
+    if same_file(input, output) {
+        return Err(Failure::usage(format!(
+            "{}: this is the input itself, which is never overwritten",
+            output.display()
+        )));
+    }
+    if output.is_dir() {
+        return Err(Failure::usage(format!("{}: this is a folder; give the name of a file", output.display())));
+    }
+    let more = shell_words::split(args.ffmpeg_out.as_deref().unwrap_or_default());
+    let more = more.map_err(|error| Failure::usage(format!("--ffmpeg-out: {error}")))?;
+    let movie = Movie::open(input)?;
+    if movie.is_interlaced() && !args.deinterlace {
+        return Err(Failure::usage(format!(
+            "{}: the video is interlaced; --deinterlace makes frames of it",
+            input.display()
+        )));
+    }
+    let codec = codec(args, &movie)?;
+    let data = test_output(&movie, container, codec, &more, output)?;
+    let session = Session::open(&args.engine)?;
+
+    // A signal must find somebody who ends the programs that are started from here on.
+    let mut control = Control::new(true)?;
+    let parts = Parts::open(output, &note(args, &movie, &session), args.resume)?;
+    let resumed = parts.frames();
+    let decoding = Decoding {
+        deinterlace: args.deinterlace,
+        upright: container.turns(&movie),
+        skip: resumed,
+        ..Decoding::default()
+    };
+    let parts = Arc::new(Mutex::new(parts));
+    let size = movie.clip_of(decoding).format.size;
+    let job =
+        Job { args, codec, more, decoding, parts: Arc::clone(&parts), reached: Arc::new(AtomicI64::new(i64::MIN)) };
+    let done = job.run(&movie, &session, &mut control, progress);
+    let reached = job.reached.load(Ordering::Relaxed);
+    let (frames, failure) = match done {
+        Ok(frames) => (frames, None),
+        // What came before is kept, as of every recording.
+        Err(LiveOr::Live(LiveError::Read(error))) => (0, Some(Failure::from(error))),
+        Err(error) => return Err(unfinished(&parts, error.into())),
+    };
+    let complete = failure.is_none() && control.asked() == 0;
+    if !complete && reached == i64::MIN {
+        let nothing = || Failure::new(Code::Failed, "ended before the first frame");
+        return Err(unfinished(&parts, failure.unwrap_or_else(nothing)));
+    }
+    let end = (!complete).then(|| movie.end_of(reached));
+    Joining { parts: Arc::clone(&parts), movie, container, data, end }.run(output, &mut control)?;
+    if complete {
+        let parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = parts.remove() {
+            log::warn!("{}: cannot be removed: {error}", parts.folder().display());
+        }
+    } else if failure.is_none() {
+        let end = end.unwrap_or_default();
+        report::line(&format!("{}: ended early, after {end:.1} s; --resume goes on", output.display()));
+    }
+    if args.format == Format::Json {
+        let (model, scale) = (session.model.metadata().name.as_str(), session.scale());
+        let (input, output) = (input.display().to_string(), output.display().to_string());
+        let (Size { width, height }, seconds) = (size.scaled(scale), begin.elapsed().as_secs_f64());
+        print::json(&Summary { model, scale, input, output, width, height, frames, resumed, complete, seconds })?;
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+fn codec(args: &Args, movie: &Movie) -> Result<Codec, Failure> {
+    Ok(match args.codec {
+        None => Codec::usual(movie),
+        Some(VideoCodec::X264) => Codec::X264,
+        Some(VideoCodec::X265) => Codec::X265,
+        Some(VideoCodec::Av1) => Codec::Av1,
+        Some(VideoCodec::Ffv1) => Codec::Ffv1,
+        Some(VideoCodec::CopyOfSource) => Codec::of_source(movie).ok_or_else(|| {
+            let source = movie.codec();
+            Failure::usage(format!(
+                "the source is {source}, which is not written here; --codec x264, x265, av1 and ffv1 are"
+            ))
+        })?,
+    })
+}
+
+/// What parts are made of, and how: those of two notes that differ do not fit together.
+fn note(args: &Args, movie: &Movie, session: &Session) -> String {
+    let identity = |path: &Path| {
+        let about = std::fs::metadata(path).ok();
+        about.map(|about| (about.len(), about.modified().ok()))
+    };
+    let engine = &args.engine;
+    let model = session.model.metadata();
+    let file = engine.model.model.as_deref().and_then(identity);
+    format!(
+        "bifocal {}\nsource {:?} {:?}\nmodel {} {} {file:?} {:?} {:?} {:?}\nbranches {:?} {:?}\ntile {:?}\ncodec {:?} {:?}\n\
+         deinterlace {}\nkind {:?}\n",
+        env!("CARGO_PKG_VERSION"),
+        args.input.canonicalize().ok(),
+        identity(&args.input),
+        model.name,
+        model.scale,
+        engine.model_range,
+        engine.model_order,
+        engine.model_scale,
+        engine.branches,
+        engine.effort,
+        engine.tile,
+        codec(args, movie).ok(),
+        args.ffmpeg_out,
+        args.deinterlace,
+        args.output.extension(),
+    )
+}
+
+/// The end of a run that leaves no output: its parts stay, if there are any.
+fn unfinished(parts: &Mutex<Parts>, failure: Failure) -> Failure {
+    let parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
+    if parts.is_empty() {
+        let _ = parts.remove();
+    } else {
+        report::line(&format!(
+            "{} holds {} finished frames; --resume goes on",
+            parts.folder().display(),
+            parts.frames()
+        ));
+    }
+    failure
+}
+
+/// Either of two errors.
+enum LiveOr {
+    Live(LiveError),
+    Other(Failure),
+}
+
+impl From<LiveOr> for Failure {
+    fn from(error: LiveOr) -> Self {
+        match error {
+            LiveOr::Live(error) => error.into(),
+            LiveOr::Other(failure) => failure,
+        }
+    }
+}
+
+/// The frames of a movie to parts.
+struct Job<'a> {
+    args: &'a Args,
+    codec: Codec,
+    more: Vec<String>,
+    decoding: Decoding,
+    parts: Arc<Mutex<Parts>>,
+    /// Time stamp of the last frame that went to an encoder.
+    reached: Arc<AtomicI64>,
+}
+
+impl Job<'_> {
+    /// Frames that were upscaled.
+    fn run(&self, movie: &Movie, session: &Session, control: &mut Control, progress: Progress) -> Result<u64, LiveOr> {
+        let source = movie.frames(self.decoding).map_err(|error| LiveOr::Other(error.into()))?;
+        let clip = *source.clip();
+        let to = FrameFormat { size: clip.format.size.scaled(session.scale()), ..clip.format };
+        let beside = live::bytes_beside_engine(&OPTIONS, &clip.format, &to);
+        let prepare = |o: &_| live::within(o, beside, |o| Engine::prepare(&session.model, o));
+        let prepared = session.with_threads(clip.format.size, live::engine_format(&clip.format), prepare);
+        let (_, engine) = prepared.map_err(LiveOr::Other)?;
+        let upscaler = Upscaler::new(engine, clip.format, to, false);
+        let name = self.args.output.display().to_string();
+        let (parts, reached) = (Arc::clone(&self.parts), Arc::clone(&self.reached));
+        let sink = PartsSink::new(name, parts, movie, &Clip { format: to, ..clip }, self.codec, &self.more, reached);
+        let milliseconds = |seconds: f64| (seconds * 1e3) as usize;
+        let bar = progress.bar(&self.args.input.display().to_string(), milliseconds(movie.duration().unwrap_or(0.0)));
+        if movie.duration().is_none() {
+            bar.finish_and_clear();
+        }
+        let mut first = None;
+        let stats = live::run(&OPTIONS, upscaler, source, Box::new(sink), |_| {
+            let reached = self.reached.load(Ordering::Relaxed);
+            if reached > i64::MIN && !bar.is_finished() {
+                let at = milliseconds(movie.end_of(reached) - movie.start()) as u64;
+                if first.is_none() {
+                    // What an earlier run did says nothing of this one's speed.
+                    first = Some(at);
+                    bar.set_position(at);
+                    bar.reset_eta();
+                }
+                bar.set_position(at);
+            }
+            control.wish()
+        });
+        bar.finish_and_clear();
+        stats.map(|stats| stats.shown).map_err(LiveOr::Live)
+    }
+}
+
+/// Parts to the output, by a thread of its own: a second Ctrl-C must not wait.
+struct Joining {
+    parts: Arc<Mutex<Parts>>,
+    movie: Movie,
+    container: Container,
+    data: bool,
+    end: Option<f64>,
+}
+
+impl Joining {
+    fn run(self, output: &Path, control: &mut Control) -> Result<(), Failure> {
+        let (asked, target) = (control.asked(), output.to_path_buf());
+        let work = move || {
+            let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            join(&self.movie, &parts, &target, self.container, self.data, self.end)
+        };
+        let thread = std::thread::Builder::new().name("bifocal-join".into()).spawn(work);
+        let thread = thread.map_err(|error| LiveError::Spawn(error))?;
+        while !thread.is_finished() {
+            std::thread::sleep(Duration::from_millis(10));
+            if control.asked() > asked {
+                remove_partial_files();
+                return Err(Failure::new(Code::Failed, "ended at once; --resume writes the output"));
+            }
+        }
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(Failure::from)
+    }
+}
+
+impl From<PartsError> for Failure {
+    fn from(error: PartsError) -> Self {
+        let code = if matches!(error, PartsError::Io(..)) { Code::Failed } else { Code::Usage };
+        Self::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,127 @@
+//! Keeps a deadline: how much work the rest of a frame may take, from what frames have taken so far.
+
+use std::time::{Duration, Instant};
+
+use crate::plan::Class;
+
+/// Work that a frame takes when no window gets anything, in frames of which all windows get all: rows are moved, looked at,
+/// filtered and converted.
+const IDLE: f64 = 0.12;
+/// The part of the time that is planned with; the rest is for what cannot be foreseen.
+const PLANNED: f64 = 0.8;
+
+/// Less work than this tells nothing of how long work takes.
+const LEAST: f64 = 0.02;
+
+/// A deadline for each frame, and what a frame takes.
+///
+/// Work is counted in frames of which every window gets both branches. A frame takes `time` for that, and for [`IDLE`].
+#[derive(Clone, Debug)]
+pub struct Pace {
+    deadline: Duration,
+    /// Windows of a frame.
+    windows: f64,
+    /// Work of a window that gets the Transformer branch alone, over that of one that gets both.
+    structure: f64,
+    /// Seconds for a frame of which all windows get all; none before the first frame has ended.
+    time: Option<f64>,
+    /// When the frame began; its first row of windows may come later.
+    begun: Option<Instant>,
+    /// Work of the windows whose classes have been chosen.
+    spent: f64,
+    missed: bool,
+}
+
+impl Pace {
+    /// For frames of so many windows.
+    pub fn new(deadline: Duration, windows: usize, structure: f64) -> Self {
+        let windows = windows as f64;
+        Self { deadline, windows, structure, time: None, begun: None, spent: 0.0, missed: false }
+    }
+
+    /// A frame begins, unless it has.
+    pub fn begin(&mut self) {
+        if self.begun.is_none() {
+            self.begun = Some(Instant::now());
+            self.spent = 0.0;
+        }
+    }
+
+    /// Work of a window.
+    pub fn cost(&self, class: Class) -> f64 {
+        match class {
+            Class::Full => 1.0 / self.windows,
+            Class::Structure => self.structure / self.windows,
+            Class::Plain => 0.0,
+        }
+    }
+
+    /// Work that the windows to come may take together, when the network has got `done` of the frame, and `part` of that whose
+    /// classes are chosen.
+    pub fn allowed(&self, done: f64, part: f64) -> f64 {
+        let Some(time) = self.time else { return f64::INFINITY };
+        let passed = self.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+        // Slower than it was: then so is the rest. What has been given is not all made, so this is on the safe side of alarm.
+        let expected = time * (IDLE * done + self.spent * part);
+        let time = if done > 0.1 && passed > expected { time * (passed / expected).min(8.0) } else { time };
+        PLANNED * self.deadline.as_secs_f64() / time - IDLE - self.spent
+    }
+
+    /// Classes have been chosen that take so much.
+    pub fn spend(&mut self, work: f64) {
+        self.spent += work;
+    }
+
+    /// Work that frames of which nothing has changed may take.
+    pub fn spare(&self) -> f64 {
+        self.time.map_or(0.0, |time| (PLANNED * self.deadline.as_secs_f64() / time - IDLE).clamp(0.0, 1.0))
+    }
+
+    /// The frame has ended.
+    pub fn end(&mut self) {
+        let Some(begun) = self.begun.take() else { return };
+        let taken = begun.elapsed();
+        self.missed = taken > self.deadline;
+        // What little is done for windows that stand still says nothing of the others.
+        if self.spent < LEAST {
+            return;
+        }
+        let now = taken.as_secs_f64() / (IDLE + self.spent);
+        // Up at once, down slowly.
+        self.time = Some(
+            self.time.map_or(now, |time| if now > time { (time + 3.0 * now) / 4.0 } else { (7.0 * time + now) / 8.0 }),
+        );
+    }
+
+    /// Did the last frame take longer than it may?
+    pub fn has_missed(&self) -> bool {
+        self.missed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_follows_the_time_that_it_takes() {
+        let mut pace = Pace::new(Duration::from_millis(100), 100, 0.25);
+        assert_eq!(pace.allowed(0.0, 0.0), f64::INFINITY, "nothing is known");
+        pace.time = Some(0.2);
+        pace.begin();
+        let all = pace.allowed(0.0, 0.0);
+        assert!((all - (0.4 - IDLE)).abs() < 1e-9, "{all}");
+        pace.spend(10.0 * pace.cost(Class::Full) + 20.0 * pace.cost(Class::Structure) + pace.cost(Class::Plain));
+        assert!((pace.allowed(0.0, 0.0) - (all - 0.15)).abs() < 1e-9);
+        std::thread::sleep(Duration::from_millis(120));
+        assert!(pace.allowed(0.5, 0.9) < 0.0, "no time is left");
+        pace.end();
+        assert!(pace.has_missed() && pace.time.unwrap() > 0.3);
+        for _ in 0..100 {
+            pace.begin();
+            pace.spend(0.2);
+            pace.end();
+        }
+        assert!(!pace.has_missed() && pace.time.unwrap() < 0.01);
+    }
+}

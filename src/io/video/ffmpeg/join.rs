@@ -1,0 +1,211 @@
+//! Parts and what is copied of the source, to the output.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use super::nut::{RawStream, TimeBase, frame_header};
+use super::parts::Parts;
+use super::probe::{Movie, Stream};
+use super::program::{Place, ffmpeg, named, not_started, said};
+use super::writer::{Codec, codec_words};
+use crate::frame::FrameFormat;
+use crate::geom::Size;
+use crate::io::child::Child;
+use crate::io::destination::Destination;
+use crate::io::error::{CreateError, WriteError};
+use crate::io::location::Location;
+
+/// The kind of file that an output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Container {
+    format: &'static str,
+    /// Does it keep the ticks of the source, and how its picture is turned?
+    is_mov: bool,
+}
+
+/// Endings of names, and what ffmpeg calls the format.
+const CONTAINERS: &[(&str, &str)] = &[
+    ("mkv", "matroska"),
+    ("mp4", "mp4"),
+    ("m4v", "mp4"),
+    ("mov", "mov"),
+    ("webm", "webm"),
+    ("nut", "nut"),
+    ("ts", "mpegts"),
+    ("avi", "avi"),
+];
+
+/// Numbers that mkvmerge and others write of a stream, which are wrong once it is encoded anew.
+const STATISTICS: &[&str] =
+    &["BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_", "encoder", "rotate"];
+
+impl Container {
+    /// By the ending of the name.
+    pub fn of(path: &Path) -> Result<Self, CreateError> {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+        let found = CONTAINERS.iter().find(|(known, _)| ending.as_deref() == Some(known));
+        let Some((_, format)) = found else {
+            let known: Vec<&str> = CONTAINERS.iter().map(|(ending, _)| *ending).collect();
+            let reason = format!("the name does not tell a kind of video; use one that ends in .{}", known.join(", ."));
+            return Err(CreateError::Unsupported { file: path.display().to_string(), reason });
+        };
+        Ok(Self { format, is_mov: matches!(*format, "mp4" | "mov") })
+    }
+
+    /// Is the picture of `movie` turned upright here, since the output could not say how it is to be turned?
+    pub fn turns(self, movie: &Movie) -> bool {
+        movie.mirrored || movie.turns > 0 && !self.is_mov
+    }
+}
+
+/// The streams of the output in order: the video, and what is copied.
+fn streams(movie: &Movie, data: bool) -> impl Iterator<Item = &Stream> {
+    let copied = move |stream: &&Stream| match &*stream.codec_type {
+        // Time codes are written anew from the metadata.
+        "data" => {
+            data && stream.codec_name != ""
+                && stream.tags.get("handler_name").is_none_or(|name| name != "TimeCodeHandler")
+        }
+        "" => false,
+        _ => true,
+    };
+    movie.streams.iter().filter(copied)
+}
+
+/// How long a trial may take before it counts as passed; what is wrong shows at once.
+const TRIAL: Duration = Duration::from_secs(20);
+
+/// Tries, with one black picture, whether there is such an encoder and whether `container` holds what it gives and what is
+/// copied; without data streams if it must be. `true`: with them. Nobody wants to hear of it after hours.
+///
+/// # Errors
+///
+/// What is not supported.
+pub fn test_output(
+    movie: &Movie,
+    container: Container,
+    codec: Codec,
+    more: &[String],
+    output: &Path,
+) -> Result<bool, CreateError> {
+    let file = || output.display().to_string();
+    let size = Size::new(128, 128);
+    let picture = FrameFormat { size, ..movie.clip().format };
+    let stream = RawStream {
+        size,
+        time_base: TimeBase { num: 1, den: 25 },
+        aspect: (1, 1),
+        rate: (25, 1),
+        fourcc: movie.fourcc,
+    };
+    let mut frame = [stream.header(), frame_header(0, picture.bytes())].concat();
+    frame.resize(frame.len() + picture.bytes(), 0);
+    let mut reason = String::new();
+    for data in [true, false] {
+        let others: Vec<_> = streams(movie, data).filter(|stream| stream.index != movie.video().index).collect();
+        let mut words = Place::Pipe.input();
+        words.extend(movie.place.input());
+        words.extend(["-map", "0:0"].map(Into::into));
+        others.iter().for_each(|stream| words.extend(["-map".into(), format!("1:{}", stream.index).into()]));
+        words.extend(["-c", "copy", "-c:0"].map(Into::into));
+        words.extend(codec_words(movie, codec));
+        words.extend(more.iter().map(Into::into));
+        words.extend(["-t", "0.04", "-f", container.format, "-y", "file:/dev/null"].map(Into::into));
+        let failed = |source| CreateError::Io { file: file(), source };
+        let (mut child, mut stdin) = Child::start_taking("ffmpeg", &mut ffmpeg(words)).map_err(failed)?;
+        // One that ends at once says why.
+        let _ = stdin.write_all(&frame);
+        drop(stdin);
+        if child.ends_within(TRIAL).map_err(failed)?.is_none_or(|status| status.success()) {
+            if !data {
+                log::warn!("{}: streams of data are left out; {} does not hold them", movie.name, container.format);
+            }
+            return Ok(data);
+        }
+        reason = said(&child.said());
+    }
+    let reason = format!("ffmpeg cannot make such a file of this source, .mkv holds most: {reason}");
+    Err(CreateError::Unsupported { file: file(), reason })
+}
+
+/// Writes the output: the parts as its video, and everything else of the source. `end` is where that is cut off, in seconds, for
+/// an output that ends early.
+///
+/// # Errors
+///
+/// When it cannot be written; there is none then, or the one that was there before.
+pub fn join(
+    movie: &Movie,
+    parts: &Parts,
+    output: &Path,
+    container: Container,
+    data: bool,
+    end: Option<f64>,
+) -> Result<(), WriteError> {
+    let name = output.display().to_string();
+    let failed = |source| WriteError::Io { file: name.clone(), source };
+    let destination = Destination::open(&Location::File(output.to_path_buf())).map_err(failed)?;
+    let at = destination.path().unwrap_or(output).to_path_buf();
+    let words = words(movie, container, data, end).into_iter().chain([named(&at)]);
+    let refused = |reason: String| WriteError::Encode { file: name.clone(), reason };
+    let (mut child, mut stdin) =
+        Child::start_taking("ffmpeg", &mut ffmpeg(words)).map_err(|error| refused(not_started("ffmpeg", &error)))?;
+    let copied = parts.copy(&mut stdin);
+    drop(stdin);
+    let status = child.wait_end().map_err(failed)?;
+    if !status.success() {
+        return Err(refused(format!("ffmpeg cannot write it: {}", said(&child.said()))));
+    }
+    copied.map_err(|error| refused(format!("the parts cannot be joined: {error}")))?;
+    destination.commit()
+}
+
+fn words(movie: &Movie, container: Container, data: bool, end: Option<f64>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["-copyts".into()];
+    let mut say = |more: &[&str]| words.extend(more.iter().map(OsString::from));
+    let turned = container.is_mov && movie.turns > 0 && !container.turns(movie);
+    let degrees = (90 * movie.turns).to_string();
+    if movie.bias > 0 {
+        say(&["-itsoffset", &format!("{:.9}", -movie.time_base.seconds(movie.bias))]);
+    }
+    if turned && movie.is_six {
+        say(&["-display_rotation", &degrees]);
+    }
+    let pipe = Place::Pipe.input();
+    pipe.iter().for_each(|word| say(&[&word.to_string_lossy()]));
+    if let Some(end) = end {
+        say(&["-t", &format!("{:.6}", (end - movie.start()).max(0.0))]);
+    }
+    movie.place.input().into_iter().for_each(|word| words.push(word));
+    let mut say = |more: &[&str]| words.extend(more.iter().map(OsString::from));
+    for (to, stream) in streams(movie, data).enumerate() {
+        let from = stream.index;
+        if from != movie.video().index {
+            say(&["-map", &format!("1:{from}"), &format!("-map_metadata:s:{to}"), &format!("1:s:{from}")]);
+            continue;
+        }
+        say(&["-map", "0:0", &format!("-map_metadata:s:{to}"), &format!("1:s:{from}")]);
+        for key in stream.tags.keys().filter(|key| STATISTICS.iter().any(|old| key.starts_with(old))) {
+            say(&[&format!("-metadata:s:{to}"), &format!("{key}=")]);
+        }
+        let set: Vec<&str> = stream.disposition.iter().filter(|(_, v)| **v != 0).map(|(key, _)| &**key).collect();
+        say(&[&format!("-disposition:{to}"), &if set.is_empty() { "0".into() } else { set.join("+") }]);
+        if movie.is_progressive() || movie.is_interlaced() {
+            // What was interlaced is that no more.
+            say(&[&format!("-field_order:{to}"), "progressive"]);
+        }
+        if turned && !movie.is_six {
+            say(&[&format!("-metadata:s:{to}"), &format!("rotate={degrees}")]);
+        }
+    }
+    say(&["-c", "copy", "-map_metadata", "1", "-map_chapters", "1"]);
+    if container.is_mov {
+        // The ticks of the source, where they are parts of a second.
+        say(&["-video_track_timescale", &movie.time_base.den.to_string()]);
+        say(&["-movflags", if movie.foreign_tags { "+use_metadata_tags" } else { "+faststart" }]);
+    }
+    say(&["-f", container.format, "-y"]);
+    words
+}

@@ -1,0 +1,295 @@
+//! Frames of a file or stream, decoded by ffmpeg.
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::nut::{NutReader, TimeBase};
+use super::probe::Movie;
+use super::program::{cannot_open, ffmpeg, said};
+use crate::frame::{Matrix, Range};
+use crate::io::child::Child;
+use crate::io::error::{OpenError, ReadError};
+use crate::io::reconnect::{Pauses, Reconnect, Step};
+use crate::io::video::{Arrival, Clip, FrameSource, Rate, Troubles};
+
+/// Longest wait for bytes before the caller hears that there is no frame yet.
+const WAIT: Duration = Duration::from_millis(100);
+/// A stream that gives nothing for so long is taken up anew: first, and then.
+const SILENCE: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(5)];
+/// A frame that has begun to come is whole within this time.
+const WHOLE: Duration = Duration::from_secs(30);
+
+/// How a movie is decoded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Decoding {
+    /// Make frames of fields.
+    pub deinterlace: bool,
+    /// Turn the picture upright.
+    pub upright: bool,
+    /// Leave so many frames out at the beginning.
+    pub skip: u64,
+    /// Frames do not wait: go on with a stream that breaks off.
+    pub live: bool,
+    /// How long one that is gone is waited for; `None` for ever.
+    pub patience: Option<Duration>,
+    /// What a person knows better than the file.
+    pub known: Known,
+}
+
+/// What a person knows better than the file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// Frames a second.
+    pub rate: Option<Rate>,
+    /// What luma means.
+    pub matrix: Option<Matrix>,
+    /// What black means.
+    pub range: Option<Range>,
+}
+
+/// ffmpeg at work.
+struct Feed {
+    child: Child,
+    nut: Option<NutReader>,
+    /// When its last frame was whole, or it was started.
+    last: Instant,
+    frames: u64,
+}
+
+/// Frames of a movie.
+struct FfmpegSource {
+    name: String,
+    words: Vec<OsString>,
+    clip: Clip,
+    time_base: TimeBase,
+    bias: i64,
+    live: bool,
+    feed: Reconnect<Feed>,
+    time: i64,
+    /// Frames were left out at the beginning, so that there may be none.
+    skipped: bool,
+}
+
+/// Reads what a child gives until it is there.
+struct Patient<'a>(&'a mut Child, Instant);
+
+impl Read for Patient<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(read) = self.0.read(to, WAIT)? {
+                return Ok(read);
+            }
+            if self.1.elapsed() > WHOLE {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+}
+
+impl Movie {
+    /// Begins to decode its frames.
+    ///
+    /// # Errors
+    ///
+    /// When ffmpeg cannot be started.
+    pub fn frames(&self, decoding: Decoding) -> Result<Box<dyn FrameSource>, OpenError> {
+        Ok(Box::new(FfmpegSource::open(self, decoding)?))
+    }
+
+    /// Its frames, decoded so.
+    pub fn clip_of(&self, decoding: Decoding) -> Clip {
+        let mut clip = if decoding.upright { self.upright() } else { *self.clip() };
+        let Known { rate, matrix, range } = decoding.known;
+        clip.rate = rate.unwrap_or(clip.rate);
+        clip.format.matrix = matrix.unwrap_or(clip.format.matrix);
+        clip.format.range = range.unwrap_or(clip.format.range);
+        clip
+    }
+}
+
+impl FfmpegSource {
+    fn open(movie: &Movie, decoding: Decoding) -> Result<Self, OpenError> {
+        let words = words(movie, decoding);
+        let clip = movie.clip_of(decoding);
+        let feed = start(&words).map_err(|error| cannot_open(&movie.name, "ffmpeg", error))?;
+        Ok(Self {
+            name: movie.name.clone(),
+            words,
+            clip: Clip { live: decoding.live, ..clip },
+            time_base: movie.time_base,
+            bias: movie.bias,
+            live: decoding.live,
+            feed: Reconnect::new(&movie.name, feed, Pauses::GROWING, decoding.patience),
+            time: 0,
+            skipped: decoding.skip > 0,
+        })
+    }
+
+    fn corrupt(&self, reason: String) -> ReadError {
+        ReadError::Corrupt { file: self.name.clone(), reason }
+    }
+
+    /// ffmpeg gives no more.
+    fn ended(&mut self) -> Result<Arrival, ReadError> {
+        let Some(feed) = self.feed.device() else { return Ok(Arrival::End) };
+        let status = feed.child.wait_end().map_err(|source| ReadError::Io { file: self.name.clone(), source })?;
+        let (frames, words) = (feed.frames, feed.child.said());
+        if self.live {
+            let why = if words.is_empty() { "the stream has ended".into() } else { said(&words) };
+            self.feed.lose(Instant::now(), why);
+            return Ok(Arrival::Pending);
+        }
+        if !status.success() {
+            return Err(self.corrupt(format!("ffmpeg cannot read on: {}", said(&words))));
+        }
+        if frames == 0 && !self.skipped {
+            return Err(self.corrupt(format!("there is not a single frame in it: {}", said(&words))));
+        }
+        if !words.is_empty() {
+            log::warn!("{}: ffmpeg found damage: {}", self.name, said(&words));
+        }
+        Ok(Arrival::End)
+    }
+
+    fn seek(&mut self) -> Result<Arrival, ReadError> {
+        let now = Instant::now();
+        match self.feed.step(now) {
+            Step::Wait(time) => sleep(time.min(WAIT)),
+            Step::Try => self.feed.tried(now, start(&self.words)),
+            Step::GiveUp(away) => return Err(self.feed.given_up(away)),
+        }
+        Ok(Arrival::Pending)
+    }
+}
+
+fn start(words: &[OsString]) -> io::Result<Feed> {
+    let child = Child::start("ffmpeg", &mut ffmpeg(words), "")?;
+    Ok(Feed { child, nut: None, last: Instant::now(), frames: 0 })
+}
+
+/// What ffmpeg is told: every frame once, with its own time stamp in ticks of the source, in a pipe.
+fn words(movie: &Movie, decoding: Decoding) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["-nostdin".into(), "-copyts".into()];
+    if decoding.live {
+        words.extend(["-fflags", "nobuffer", "-flags", "low_delay"].map(Into::into));
+    }
+    if !decoding.upright {
+        words.push("-noautorotate".into());
+    }
+    words.extend(movie.place.input());
+    let mut filters = Vec::new();
+    if decoding.deinterlace {
+        filters.push("bwdif=mode=send_frame".to_string());
+    }
+    if movie.bias > 0 {
+        filters.push(format!("setpts=PTS+{}", movie.bias));
+    }
+    if decoding.skip > 0 {
+        filters.push(format!("select=gte(n\\,{})", decoding.skip));
+    }
+    if !filters.is_empty() {
+        words.extend(["-vf".into(), filters.join(",").into()]);
+    }
+    let tick = format!("{}/{}", movie.time_base.num, movie.time_base.den);
+    let map = format!("0:{}", movie.video().index);
+    let output = [
+        "-map",
+        &map,
+        "-map_metadata",
+        "-1",
+        "-map_chapters",
+        "-1",
+        "-c:v",
+        "rawvideo",
+        "-pix_fmt",
+        movie.pixels,
+        "-fps_mode",
+        "passthrough",
+        "-enc_time_base",
+        &tick,
+        "-f",
+        "nut",
+        "-write_index",
+        "0",
+        "pipe:1",
+    ];
+    words.extend(output.map(Into::into));
+    words
+}
+
+impl FrameSource for FfmpegSource {
+    fn clip(&self) -> &Clip {
+        &self.clip
+    }
+
+    fn read(&mut self, frame: &mut [u8]) -> Result<Arrival, ReadError> {
+        let Some(feed) = self.feed.device() else { return self.seek() };
+        let failed = match feed.child.peek(WAIT) {
+            Ok(None) => {
+                let silence = SILENCE[usize::from(feed.frames > 0)];
+                if self.live && feed.last.elapsed() > silence {
+                    self.feed.lose(Instant::now(), format_args!("no frame for {silence:?}"));
+                }
+                return Ok(Arrival::Pending);
+            }
+            Ok(Some(0)) => return self.ended(),
+            Ok(Some(_)) => fetch(feed, frame, self.clip),
+            Err(error) => Err(error),
+        };
+        match failed {
+            Ok(None) => self.ended(),
+            Ok(Some((pts, base))) => {
+                let now = Instant::now();
+                (feed.last, feed.frames) = (now, feed.frames + 1);
+                self.feed.works(now);
+                let Some(time) = self.time_base.exactly(pts, base) else {
+                    return Err(self.corrupt(format!("the time stamp {pts} of a frame is between two ticks")));
+                };
+                self.time = time - self.bias;
+                Ok(Arrival::Frame(None))
+            }
+            Err(error) if self.live => {
+                self.feed.lose(Instant::now(), error);
+                Ok(Arrival::Pending)
+            }
+            // What ended in the middle of a frame says why by how it ended.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.ended()?;
+                Err(self.corrupt("the last frame is cut short".into()))
+            }
+            Err(error) => Err(self.corrupt(error.to_string())),
+        }
+    }
+
+    fn time(&self) -> Option<i64> {
+        Some(self.time)
+    }
+
+    fn troubles(&self) -> Troubles {
+        Troubles { reconnects: self.feed.reconnects(), ..Troubles::default() }
+    }
+
+    fn is_prompt(&self) -> bool {
+        true
+    }
+}
+
+/// A frame and its time stamp, once the first byte of it is there.
+fn fetch(feed: &mut Feed, frame: &mut [u8], clip: Clip) -> io::Result<Option<(i64, TimeBase)>> {
+    let mut input = Patient(&mut feed.child, Instant::now());
+    let nut = match &mut feed.nut {
+        Some(nut) => nut,
+        none => {
+            let nut = NutReader::open(&mut input)?;
+            let (given, wanted) = (nut.header().size, clip.format.size);
+            if given != wanted {
+                return Err(io::Error::other(format!("frames of {given} came, and not of {wanted}")));
+            }
+            none.insert(nut)
+        }
+    };
+    let base = nut.header().time_base;
+    Ok(nut.frame(&mut input, frame)?.map(|pts| (pts, base)))
+}
