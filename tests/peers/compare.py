@@ -1,6 +1,9 @@
 """Peers on the same files and frame, in turn with Bifocal: A B C, A B C, ... What came out goes to RESULTS.md.
 
-    compare.py BIFOCAL TRACT THREADS [NAME...]     only networks whose names hold one of these, and no file is written
+    compare.py BIFOCAL TRACT THREADS [--held FOLDER] [NAME...]     only networks whose names hold one of these
+
+With names no file is written. With --held every engine takes the processor for one with AVX2 and nothing wider (held.py, which keeps its copies
+in FOLDER), Bifocal by --level avx2, and the networks are those whose speed on such a processor is promised.
 
 Every engine gets 640x360 luma, or three colours, padded to 640x368 where it cannot pad itself, and the same number of threads, in a process of
 its own. Bifocal is `bifocal bench`, one measured frame a turn after two of warm-up.
@@ -16,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import conversions
+import held
 import networks
 import numpy as np
 from engines import frame
@@ -24,15 +28,17 @@ HERE = Path(__file__).resolve().parent
 MODELS = HERE.parents[1] / "models"
 WIDTH, HEIGHT, PADDED = 640, 360, 368
 TURNS = 15
+PROMISED = ("ctnet-tiny-x2", "ctnet-small-x2")
+HELD = "# Peers held to AVX2"
 
 
 class Engine:
     """A process that answers `run`, `answer PATH` and `memory`; see engines.py."""
 
-    def __init__(self, command):
+    def __init__(self, command, environment):
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
+            [str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment
         )
         for line in self.process.stdout:
             if line.strip() == "ready":
@@ -46,18 +52,19 @@ class Engine:
         return [float(word) for word in self.process.stdout.readline().split()]
 
 
-def bifocal(binary, model, threads, channels):
+def bifocal(binary, model, threads, channels, level):
     pixels = "gray" if channels == 1 else "rgb"
     command = [binary, "bench", "-m", model, "-j", threads, "--size", f"{WIDTH}x{HEIGHT}", "--pixels", pixels]
     command += ["--warmup-runs", "2", "--num-runs", "1", "--format", "json"]
+    command += ["--level", level] if level else []
     return json.loads(subprocess.run([str(c) for c in command], check=True, capture_output=True).stdout)
 
 
 class Contest:
     """One network: all engines on it, and what was measured."""
 
-    def __init__(self, name, int8, real, channels, folder, binary, tract, threads):
-        self.channels = channels
+    def __init__(self, name, int8, real, channels, folder, binary, tract, threads, environment):
+        self.channels, self.level = channels, environment and "avx2"
         self.name, self.int8, self.binary, self.threads = name, int8, binary, threads
         self.engines, self.failed, self.times, self.bench = {}, {}, {}, None
         python = [sys.executable, HERE / "engines.py"]
@@ -71,14 +78,16 @@ class Contest:
                 try:
                     path = path(real, folder, PADDED, WIDTH) if callable(path) else path
                     arguments = [] if program == [tract] else [engine]
-                    self.engines[f"{engine} {kind}"] = Engine([*program, *arguments, path, threads, WIDTH, PADDED, channels])
+                    self.engines[f"{engine} {kind}"] = Engine(
+                        [*program, *arguments, path, threads, WIDTH, PADDED, channels], environment
+                    )
                 except (RuntimeError, subprocess.CalledProcessError) as error:
                     self.failed[f"{engine} {kind}"] = str(error)
 
     def turn(self):
         for name, engine in self.engines.items():
             self.times.setdefault(name, []).append(engine.ask("run")[0])
-        self.bench = bifocal(self.binary, self.int8, self.threads, self.channels)
+        self.bench = bifocal(self.binary, self.int8, self.threads, self.channels, self.level)
         self.times.setdefault("Bifocal", []).append(self.bench["latency_ms"]["p50"])
 
     def apart(self, folder):
@@ -118,27 +127,37 @@ def processor():
 
 def main():
     binary, tract, threads, *names = sys.argv[1:]
+    environment = None
+    if names[:1] == ["--held"]:
+        site, copies, names = Path(np.__file__).parents[1], Path(names[1]), names[2:]
+        environment = held.hold(site, copies)
+        tract = held.program(Path(tract), copies)
     wanted = lambda name: not names or any(part in name for part in names)
     with tempfile.TemporaryDirectory() as folder:
         folder, networks_ = Path(folder), []
         for int8 in sorted(MODELS.glob("*.onnx")):
+            if environment and int8.stem not in PROMISED:
+                continue
             real = folder / f"{int8.stem}-f32.onnx"
             networks.without_quantisation(int8, real)
             networks_.append((int8.stem, int8, real, 1))
-        real, int8 = folder / "plain-f32.onnx", folder / "plain.onnx"
-        networks.plain_cnn(real)
-        networks.quantised(real, int8, [frame(WIDTH, PADDED)])
-        networks_.append(("plain CNN, 8 x 32", int8, real, 1))
-        if wanted("Compact"):
+        if not environment:
+            real, int8 = folder / "plain-f32.onnx", folder / "plain.onnx"
+            networks.plain_cnn(real)
+            networks.quantised(real, int8, [frame(WIDTH, PADDED)])
+            networks_.append(("plain CNN, 8 x 32", int8, real, 1))
+        if wanted("Compact") and not environment:
             real, int8 = folder / "compact-f32.onnx", folder / "compact.onnx"
             networks.compact(real, int8)
             networks_.append(("Compact, 16 x 64, PReLU, colours", int8, real, 3))
         engines = ", ".join(f"{e} {version(e.lower())}" for e in ("onnxruntime", "OpenVINO", "ncnn", "MNN"))
-        lines = [f"# Peers\n\n{processor()}; {threads} thread(s); {WIDTH}x{HEIGHT} luma; {TURNS} turns, interleaved; {engines}, "
-                 f"tract 0.23.9. `tests/peers/run {threads}`.\n\nThe difference is from onnxruntime's answer, in levels of 255. "
+        title, how = (HELD, f"{threads} held") if environment else ("# Peers", threads)
+        held_to = f"{held.TOLD}\n\n" if environment else ""
+        lines = [f"{title}\n\n{processor()}; {threads} thread(s); {WIDTH}x{HEIGHT} luma; {TURNS} turns, interleaved; {engines}, "
+                 f"tract 0.23.9. `tests/peers/run {how}`.\n\n{held_to}The difference is from onnxruntime's answer, in levels of 255. "
                  "Peers that read no QDQ file get it in f32.\n"]  # fmt: skip
         for network in filter(lambda network: wanted(network[0]), networks_):
-            contest = Contest(*network, folder, binary, tract, threads)
+            contest = Contest(*network, folder, binary, tract, threads, environment)
             for _ in range(TURNS):
                 contest.turn()
             lines += contest.table(contest.apart(folder))
@@ -146,7 +165,10 @@ def main():
                 engine.process.kill()
     text = "\n".join(lines)
     if not names:
-        (HERE / "RESULTS.md").write_text(text)
+        results = HERE / "RESULTS.md"
+        natural, _, apart = results.read_text().partition(HELD)
+        whole = f"{natural.rstrip()}\n\n{text}" if environment else f"{text}\n{HELD}{apart}" if apart else text
+        results.write_text(whole)
     print(text)
 
 

@@ -7,6 +7,7 @@ mod depthwise;
 pub(super) mod finish;
 mod pack;
 mod paired;
+mod twice;
 mod vectors;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::kernels::contract::{DepthwiseRow, Kernels};
 use crate::kernels::scalar;
 use conv::{PairsFit, Quads, Wide};
 use paired::Paired;
+use twice::Twice;
 pub(super) use vectors::Registers;
 
 /// The level of processors with AVX2.
@@ -23,6 +25,8 @@ pub const KERNELS: Kernels = Kernels {
     prepare: |weights| {
         if !weights.pairs_fit() {
             Arc::new(Quads::<Wide>::new(weights))
+        } else if let Some(twice) = Twice::new(weights) {
+            Arc::new(twice)
         } else if let Some(paired) = Paired::new(weights) {
             Arc::new(paired)
         } else {

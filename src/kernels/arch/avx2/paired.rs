@@ -5,9 +5,9 @@
 //! are small enough, the 16-bit sums of both are added before they are widened: three multiplications for eight bytes in place
 //! of four. Which two is chosen in PREPARE, among the steps of a row, for each strip of outputs.
 //!
-//! Winograd's F(2x2, 3x3), exact in 16 bits, would take 16 multiply-adds in the place of 36, but has half as many in an
-//! instruction, stores and reloads every tile, and makes two rows at once, which kernels of a row cannot: 0.7 of the time of
-//! unpaired steps at 16 channels by counting instructions, where pairs take 0.75 at most.
+//! Winograd's F(2x2, 3x3), exact in 16 bits, was counted out and left: 16 multiply-adds in the place of 36, but half as many in an
+//! instruction, and every tile is transformed, stored and loaded again. At 16 channels that is 0.6 of the cycles of unpaired steps
+//! at best, where pairs take 0.75; and it makes two rows at once, which plan and scheduler would have to hand to a kernel.
 
 use std::arch::x86_64::*;
 

@@ -2,8 +2,8 @@
 
 use std::arch::aarch64::*;
 
-use super::super::pack::Quads;
-use super::Registers;
+use super::vectors::Registers;
+use crate::kernels::arch::pack::Quads;
 
 // SAFETY (of all blocks here): the level is there, see `Quads`; what is read and written the caller vouches for.
 impl Quads for Registers {
