@@ -3,6 +3,7 @@
 //! The graph is typed at one size of the picture, and never decluttered here: tract's decluttering turns quantised
 //! attention into a wrong table.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

@@ -105,7 +105,10 @@ impl<T> Reconnect<T> {
 
     /// The error of a source whose device has been away for too long.
     pub(super) fn given_up(&self, away: Duration) -> ReadError {
-        let reason = format!("the camera is gone, and did not return within {away:.1?}");
+        let reason = match self.limit {
+            Some(Duration::ZERO) => "the camera is gone".to_string(),
+            _ => format!("the camera is gone, and did not return within {away:.1?}"),
+        };
         ReadError::Io { file: self.name.clone(), source: io::Error::other(reason) }
     }
 
