@@ -63,6 +63,7 @@
 //! | the source fails | nothing; 2, of the system 1 | all others; 1 | those before; 2, of the system 1 | whole frames before; 2, of the system 1 | 2, of the system 1 |
 //! | the same with `--on-error` | - | `stop`: those before; as for a picture | `skip`, `repeat`: all others, counted; 0 | `skip`, `repeat`: all others, counted; 0 | `skip`, `repeat`: 0 |
 //! | memory is short | nothing; 3 | all others; 1 | none; 3 | none; 3 | 3 |
+//! | the same where nobody could ask before | nothing; 3 | those before; 3 | those before; 3 | none; 3 | 3 |
 //! | the sink fails | nothing; 1 | all others; 1 | those before; 1 | whole frames before; 1 | 1 |
 //! | the disk is full, a limit on files | nothing; 1 | what fitted; 1 | those before; 1 | whole frames before; 1 | - |
 //! | the reader of a pipe leaves | 0 | - | - | 0 | - |
