@@ -372,6 +372,7 @@ photo = Image.new("RGB", (40, 30))
 photo.putdata([(x * 6, y * 8, 90) for y in range(30) for x in range(40)])
 exif = Image.Exif()
 exif[0x010F] = "maker"
+photo.convert("L").point(lambda v: v * 257, "I").convert("I;16").save("deep.png", dpi=(300, 300))
 for name in ("a.png", "a.jpg", "a.tif", "a.webp"):
     extra = {"exif": exif} if name != "a.tif" else {}
     photo.save(name, icc_profile=icc, dpi=(300, 150), **extra)
@@ -384,6 +385,9 @@ for name in ("m.gif", "m.png", "m.webp"):
         for to in ["png", "jpg", "tif", "webp"] {
             works(at, &[&format!("a.{name}"), &format!("{name}-to.{to}")]);
         }
+    }
+    for to in ["deep-to.png", "deep-to.tif"] {
+        works(at, &["deep.png", to]);
     }
     for name in ["gif", "png", "webp"] {
         for to in ["gif", "png"] {
@@ -412,6 +416,16 @@ for name in formats:
         if name != "webp" and to != "webp":
             dpi = [round(float(v)) for v in made.info["dpi"]]
             assert dpi == [600, 300], (name, to, dpi)
+given = Image.open("deep.png")
+small = [v // 257 for v in given.resize((80, 60), Image.NEAREST).getdata()]
+for name in ("deep-to.png", "deep-to.tif"):
+    made = Image.open(name)
+    assert made.mode.startswith("I;16") and made.size == (80, 60), (name, made.mode, made.size)
+    values = list(made.getdata())
+    assert len(set(values)) > 256 and max(values) > 255, name
+    off = [abs(v / 257 - s) for v, s in zip(values, small)]
+    assert sum(off) / len(off) < 5, (name, sum(off) / len(off))
+    assert [round(float(v)) for v in made.info["dpi"]] == [600, 600], name
 for name in ("gif", "png", "webp"):
     for to in ("gif", "png"):
         made = Image.open(f"m-{name}.{to}")
@@ -461,6 +475,28 @@ fn ffmpeg_agrees() {
     let lines: Vec<&str> = frames.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(lines.len(), 10, "{frames}");
     assert!(frames.contains("#dimensions 0: 96x64"), "{frames}");
+    // When the frames of a Y4M are shown, and how large and wide they are.
+    let odd =
+        ["-f", "lavfi", "-i", "testsrc=size=35x21:rate=24000/1001:duration=0.3,setsar=32/27,format=yuv420p", "in.y4m"];
+    ffmpeg(at, &odd);
+    let live =
+        Command::new(env!("CARGO_BIN_EXE_bifocal")).args(["live", "-q", "in.y4m", "odd.y4m"]).current_dir(at).status();
+    assert!(live.unwrap().success());
+    let [given, made] = ["in.y4m", "odd.y4m"].map(|name| {
+        let frames = ffmpeg(at, &["-i", name, "-f", "framecrc", "-"]).unwrap();
+        String::from_utf8(frames).unwrap().replace("35x21", "70x42")
+    });
+    let times = |text: &str| -> Vec<String> {
+        let head =
+            text.lines().filter(|line| line.starts_with("#tb") || line.starts_with("#dim") || line.starts_with("#sar"));
+        let shown = text.lines().filter(|line| !line.starts_with('#'));
+        head.map(str::to_string).chain(shown.map(|line| line.split(',').take(4).collect())).collect()
+    };
+    assert!(
+        made.contains("#tb 0: 1001/24000") && made.contains("#dimensions 0: 70x42") && made.contains("32/27"),
+        "{made}"
+    );
+    assert_eq!(times(&made), times(&given));
     // Colours of Y4M in each matrix, as another program makes RGB of them.
     image::RgbImage::from_pixel(16, 16, image::Rgb([200, 60, 30])).save(at.join("c1.png")).unwrap();
     for matrix in ["bt601", "bt709"] {
