@@ -570,8 +570,9 @@ impl Engine {
 
     /// The frame has ended.
     pub(crate) fn end_frame(&mut self) {
+        let share = self.macs_share();
         if let Some(pace) = self.pace() {
-            pace.end();
+            pace.end(share);
             self.missed = self.pace().is_some_and(|pace| pace.has_missed());
         }
     }
