@@ -245,7 +245,8 @@ pub enum PushError<E> {
         /// Bytes of a row.
         needed: usize,
     },
-    /// The engine is prepared for YUV frames, which have no rows of pixels, or for windows that stand still in whole frames.
+    /// The engine is prepared for YUV frames, which have no rows of pixels, or for windows that stand still or deadlines, which
+    /// whole frames have.
     #[error("the engine takes whole frames, not rows")]
     WholeFrames,
     /// A network that runs in floats failed; the frame is forgotten.
@@ -628,7 +629,8 @@ impl Engine {
     /// frame is forgotten; a row of the wrong length changes nothing.
     pub fn push<E>(&mut self, row: &[u8], emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), PushError<E>> {
         let needed = self.options.size.width * self.options.format.channels();
-        if self.chroma.is_some() || self.options.still.is_some() {
+        let whole = self.options.still.is_some() || self.options.deadline.is_some();
+        if self.chroma.is_some() || whole {
             return Err(PushError::WholeFrames);
         }
         if row.len() != needed {
