@@ -20,6 +20,7 @@ use bifocal::internals::io::{
 };
 use bifocal::internals::live::{self, DropPolicy, Options, Wish};
 use bifocal::internals::model::Model;
+use bifocal::{Still, Tolerance};
 use counting::{calls, held};
 use support::{Look, OPTIONS, alone, bifocal, expected, frames_of, prepare, run, y4m};
 
@@ -96,7 +97,8 @@ fn a_slow_sink_bounds_latency_and_drops_are_counted() {
 
 /// Allocations and memory between frame 20 and the last but 20, before threads end.
 fn steady(source: Box<dyn FrameSource>, mut sink: Box<dyn FrameSink>, to: FrameFormat, compare: bool, frames: u64) {
-    let options = Options { compare, frames: Some(frames), ..OPTIONS };
+    let still = Still { tolerance: Tolerance::Noise, refresh: 50 };
+    let options = Options { compare, still: (!compare).then_some(still), frames: Some(frames), ..OPTIONS };
     let from = source.clip().format;
     let before = held();
     let (upscaler, said) = prepare(&options, from, to);

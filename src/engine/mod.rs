@@ -252,7 +252,8 @@ pub enum PushError<E> {
         /// Bytes of a row.
         needed: usize,
     },
-    /// The engine is prepared for YUV frames, which have no rows of pixels, or for windows that stand still in whole frames.
+    /// The engine is prepared for YUV frames, which have no rows of pixels, or for windows that stand still or deadlines, which
+    /// whole frames have.
     #[error("the engine takes whole frames, not rows")]
     WholeFrames,
     /// A network that runs in floats failed; the frame is forgotten.
@@ -584,8 +585,9 @@ impl Engine {
 
     /// The frame has ended.
     pub(crate) fn end_frame(&mut self) {
+        let share = self.macs_share();
         if let Some(pace) = self.pace() {
-            pace.end();
+            pace.end(share);
             self.missed = self.pace().is_some_and(|pace| pace.has_missed());
         }
     }
@@ -641,7 +643,8 @@ impl Engine {
     /// frame is forgotten; a row of the wrong length changes nothing.
     pub fn push<E>(&mut self, row: &[u8], emit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), PushError<E>> {
         let needed = self.options.size.width * self.options.format.channels();
-        if self.chroma.is_some() || self.options.still.is_some() {
+        let whole = self.options.still.is_some() || self.options.deadline.is_some();
+        if self.chroma.is_some() || whole {
             return Err(PushError::WholeFrames);
         }
         if row.len() != needed {

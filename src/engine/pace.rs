@@ -4,18 +4,23 @@ use std::time::{Duration, Instant};
 
 use crate::plan::Class;
 
-/// Work that a frame takes when no window gets anything, in frames of which all windows get all: rows are moved, looked at,
-/// filtered and converted.
-const IDLE: f64 = 0.12;
+/// What a frame takes of which no window gets anything, over one of which all get all, until it is known: rows are moved,
+/// looked at, filtered and converted.
+const IDLE: f64 = 0.05;
 /// The part of the time that is planned with; the rest is for what cannot be foreseen.
 const PLANNED: f64 = 0.8;
 
 /// Less work than this tells nothing of how long work takes.
 const LEAST: f64 = 0.02;
+/// What estimates become by a frame that tells nothing: so more is tried again, little by little.
+const FORGOTTEN: f64 = 0.97;
+/// The part of the deadline that a frame may be behind before it counts as slower than those before.
+const BEHIND: f64 = 0.1;
 
 /// A deadline for each frame, and what a frame takes.
 ///
-/// Work is counted in frames of which every window gets both branches. A frame takes `time` for that, and for [`IDLE`].
+/// Work is counted in frames of which every window gets both branches. Windows that stand alone take more than their own,
+/// since what they need of their neighbours is computed with them: `around` times as much as in the frame before.
 #[derive(Clone, Debug)]
 pub struct Pace {
     deadline: Duration,
@@ -23,8 +28,12 @@ pub struct Pace {
     windows: f64,
     /// Work of a window that gets the Transformer branch alone, over that of one that gets both.
     structure: f64,
-    /// Seconds for a frame of which all windows get all; none before the first frame has ended.
+    /// Seconds for the work of a frame of which all windows get all; none before the first frame has ended.
     time: Option<f64>,
+    /// Seconds for a frame of which no window gets anything; none before there was one.
+    idle: Option<f64>,
+    /// See above.
+    around: f64,
     /// When the frame began; its first row of windows may come later.
     begun: Option<Instant>,
     /// Work of the windows whose classes have been chosen.
@@ -36,7 +45,17 @@ impl Pace {
     /// For frames of so many windows.
     pub fn new(deadline: Duration, windows: usize, structure: f64) -> Self {
         let windows = windows as f64;
-        Self { deadline, windows, structure, time: None, begun: None, spent: 0.0, missed: false }
+        Self {
+            deadline,
+            windows,
+            structure,
+            time: None,
+            idle: None,
+            around: 1.0,
+            begun: None,
+            spent: 0.0,
+            missed: false,
+        }
     }
 
     /// A frame begins, unless it has.
@@ -60,11 +79,17 @@ impl Pace {
     /// classes are chosen.
     pub fn allowed(&self, done: f64, part: f64) -> f64 {
         let Some(time) = self.time else { return f64::INFINITY };
+        let deadline = self.deadline.as_secs_f64();
         let passed = self.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
-        // Slower than it was: then so is the rest. What has been given is not all made, so this is on the safe side of alarm.
-        let expected = time * (IDLE * done + self.spent * part);
-        let time = if done > 0.1 && passed > expected { time * (passed / expected).min(8.0) } else { time };
-        PLANNED * self.deadline.as_secs_f64() / time - IDLE - self.spent
+        let idle = self.idle(time);
+        // Slower than it was: then so is the rest. What has been given is not all made, so this is no false alarm.
+        let expected = idle * done + time * self.around * self.spent * part + BEHIND * deadline;
+        let slower = (passed / expected).clamp(1.0, 8.0);
+        (PLANNED * deadline - idle) / (time * slower) / self.around - self.spent
+    }
+
+    fn idle(&self, time: f64) -> f64 {
+        self.idle.unwrap_or(IDLE * time)
     }
 
     /// Classes have been chosen that take so much.
@@ -74,23 +99,31 @@ impl Pace {
 
     /// Work that frames of which nothing has changed may take.
     pub fn spare(&self) -> f64 {
-        self.time.map_or(0.0, |time| (PLANNED * self.deadline.as_secs_f64() / time - IDLE).clamp(0.0, 1.0))
+        let deadline = self.deadline.as_secs_f64();
+        self.time.map_or(0.0, |time| ((PLANNED * deadline - self.idle(time)) / time / self.around).clamp(0.0, 1.0))
     }
 
-    /// The frame has ended.
-    pub fn end(&mut self) {
+    /// The frame has ended, with so much of the multiply-adds of one of which every window gets both branches.
+    pub fn end(&mut self, macs_share: f64) {
         let Some(begun) = self.begun.take() else { return };
         let taken = begun.elapsed();
         self.missed = taken > self.deadline;
-        // What little is done for windows that stand still says nothing of the others.
-        if self.spent < LEAST {
+        // What little is done for windows that stand still or are plain says nothing of the others.
+        let taken = taken.as_secs_f64();
+        if macs_share < LEAST || self.spent < LEAST / 2.0 {
+            self.idle = Some(self.idle.map_or(taken, |idle| (3.0 * idle + taken) / 4.0));
+            self.time = self.time.map(|time| time * FORGOTTEN);
+            self.around = 1.0 + (self.around - 1.0) * FORGOTTEN;
             return;
         }
-        let now = taken.as_secs_f64() / (IDLE + self.spent);
+        self.around = macs_share / self.spent;
+        let now = match self.idle {
+            Some(idle) => (taken - idle).max(taken / 2.0) / macs_share,
+            None => taken / (IDLE + macs_share),
+        };
         // Up at once, down slowly.
-        self.time = Some(
-            self.time.map_or(now, |time| if now > time { (time + 3.0 * now) / 4.0 } else { (7.0 * time + now) / 8.0 }),
-        );
+        let changed = |time: f64| if now > time { (time + 3.0 * now) / 4.0 } else { (7.0 * time + now) / 8.0 };
+        self.time = Some(self.time.map_or(now, changed));
     }
 
     /// Did the last frame take longer than it may?
@@ -107,21 +140,28 @@ mod tests {
     fn work_follows_the_time_that_it_takes() {
         let mut pace = Pace::new(Duration::from_millis(100), 100, 0.25);
         assert_eq!(pace.allowed(0.0, 0.0), f64::INFINITY, "nothing is known");
-        pace.time = Some(0.2);
+        (pace.time, pace.idle) = (Some(0.2), Some(0.02));
         pace.begin();
         let all = pace.allowed(0.0, 0.0);
-        assert!((all - (0.4 - IDLE)).abs() < 1e-9, "{all}");
+        assert!((all - 0.3).abs() < 1e-9, "{all}");
         pace.spend(10.0 * pace.cost(Class::Full) + 20.0 * pace.cost(Class::Structure) + pace.cost(Class::Plain));
         assert!((pace.allowed(0.0, 0.0) - (all - 0.15)).abs() < 1e-9);
         std::thread::sleep(Duration::from_millis(120));
         assert!(pace.allowed(0.5, 0.9) < 0.0, "no time is left");
-        pace.end();
-        assert!(pace.has_missed() && pace.time.unwrap() > 0.3);
+        pace.end(0.3);
+        assert!(pace.has_missed() && pace.time.unwrap() > 0.25 && (pace.around - 2.0).abs() < 1e-9);
         for _ in 0..100 {
             pace.begin();
             pace.spend(0.2);
-            pace.end();
+            pace.end(0.2);
         }
-        assert!(!pace.has_missed() && pace.time.unwrap() < 0.01);
+        assert!(!pace.has_missed() && pace.time.unwrap() < 0.01 && pace.around == 1.0);
+        (pace.time, pace.idle) = (Some(1e6), Some(1.0));
+        assert_eq!(pace.spare(), 0.0, "no time for anything");
+        for _ in 0..1000 {
+            pace.begin();
+            pace.end(0.0);
+        }
+        assert!(pace.idle.unwrap() < 0.01 && pace.spare() > 0.0, "it is tried again");
     }
 }

@@ -274,7 +274,8 @@ impl Router {
             // Of the rows below, what they were in the frame before.
             let coming = || energies[own.start..].iter().zip(&marks[own.start..]).filter(|(_, mark)| mark.fresh);
             let work = |effort: usize| coming().map(|(energy, _)| pace.cost(class_of(*energy, efforts[effort]))).sum();
-            let part = *fed as f64 / (*arrived).max(1) as f64;
+            // Tiles are made as soon as their classes are known.
+            let part = if *arrived > 0 { *fed as f64 / *arrived as f64 } else { 1.0 };
             let above = own.start as f64 / energies.len() as f64;
             let allowed = pace.allowed(above * part, part);
             // Work grows with effort.

@@ -24,6 +24,7 @@ pub const OPTIONS: Options = Options {
     queue: 1,
     drop: DropPolicy::Never,
     compare: false,
+    still: None,
     on_error: OnError::Stop,
     frames: None,
     duration: None,
@@ -32,7 +33,8 @@ pub const OPTIONS: Options = Options {
 pub fn prepare(options: &Options, from: FrameFormat, to: FrameFormat) -> (Upscaler, usize) {
     let model = Model::embedded().unwrap();
     let beside = live::bytes_beside_engine(options, &from, &to);
-    let wanted = engine::Options::new(from.size, live::engine_format(&from));
+    let mut wanted = engine::Options::new(from.size, live::engine_format(&from));
+    wanted.still = options.still;
     let engine = live::within(&wanted, beside, |o| Engine::prepare(&model, o)).unwrap();
     let said = engine.report().total_bytes + beside;
     (Upscaler::new(engine, from, to, options.compare), said)

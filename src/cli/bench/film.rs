@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::failure::{Code, Failure};
-use crate::frame::{Conversion, Layout, PixelFormat};
+use crate::frame::{Conversion, Layout, PixelFormat, luma_row};
 use crate::geom::Size;
 use crate::io::{Arrival, SourceUri, whole_limit};
 
@@ -41,16 +41,13 @@ pub(super) fn read(path: &Path, format: PixelFormat) -> Result<(Size, Vec<u8>), 
             (Layout::Rgb, PixelFormat::Gray8) => {
                 let at = film.len();
                 film.resize(at + size.area(), 0);
-                crate::frame::luma_row(PixelFormat::Rgb8, first, &mut film[at..]);
+                luma_row(PixelFormat::Rgb8, first, &mut film[at..]);
             }
             (Layout::Rgb, _) | (_, PixelFormat::Gray8) => film.extend_from_slice(first),
-            (layout, _) => film.extend(first.iter().enumerate().flat_map(|(at, luma)| {
+            (Layout::Gray, _) => film.extend(first.iter().flat_map(|luma| [*luma; 3])),
+            _ => film.extend(first.iter().enumerate().flat_map(|(at, luma)| {
                 let (x, y) = (at % size.width / across, at / size.width / down);
-                let colour = |plane: &[u8]| if layout.has_chroma() { plane[y * chroma.width + x] } else { 128 };
-                match layout.has_chroma() {
-                    true => conversion.pixel([*luma, colour(cb), colour(cr)]),
-                    false => [*luma; 3],
-                }
+                conversion.pixel([*luma, cb[y * chroma.width + x], cr[y * chroma.width + x]])
             })),
         }
     }
