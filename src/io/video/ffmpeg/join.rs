@@ -9,7 +9,7 @@ use super::nut::{RawStream, TimeBase, frame_header};
 use super::parts::Parts;
 use super::probe::{Movie, Stream};
 use super::program::{Place, ffmpeg, named, not_started, said};
-use super::writer::{Codec, codec_words};
+use super::writer::{Codec, codec_words, colours};
 use crate::frame::FrameFormat;
 use crate::geom::Size;
 use crate::io::child::Child;
@@ -192,6 +192,10 @@ fn words(movie: &Movie, container: Container, data: bool, end: Option<f64>) -> V
         }
         let set: Vec<&str> = stream.disposition.iter().filter(|(_, v)| **v != 0).map(|(key, _)| &**key).collect();
         say(&[&format!("-disposition:{to}"), &if set.is_empty() { "0".into() } else { set.join("+") }]);
+        // What the pipe has no word for, and some codecs neither.
+        for (option, value) in colours(movie) {
+            say(&[&format!("{option}:{to}"), value]);
+        }
         if movie.is_progressive() || movie.is_interlaced() {
             // What was interlaced is that no more.
             say(&[&format!("-field_order:{to}"), "progressive"]);

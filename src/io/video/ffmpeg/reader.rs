@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::nut::{NutReader, TimeBase};
 use super::probe::Movie;
-use super::program::{Place, cannot_open, ffmpeg, said};
+use super::program::{cannot_open, ffmpeg, said};
 use crate::frame::{Matrix, Range};
 use crate::io::child::Child;
 use crate::io::error::{OpenError, ReadError};
