@@ -138,7 +138,7 @@ impl PartsSink {
                     WriteError::Io { file: encoder.at.display().to_string(), source }
                 })
             }
-            Ok(_) => Err(self.refused(format!("ffmpeg cannot write it: {}", said(&encoder.child.said())))),
+            Ok(status) => Err(self.refused(format!("ffmpeg cannot write it: {}", said(&encoder.child.said(), status)))),
             Err(error) => Err(self.refused(format!("ffmpeg: {error}"))),
         }
     }
