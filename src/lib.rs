@@ -58,32 +58,18 @@
 //! What was finished is kept, whatever fails after it; nothing half-written bears its final name, and what was there before
 //! stays until the new is whole and on the disk. The exit code follows.
 //!
-<<<<<<< HEAD
 //! | | a picture | a folder of pictures | a sequence of pictures | a recording (Y4M, raw) | a video file | a display |
 //! | --- | --- | --- | --- | --- | --- | --- |
 //! | the source fails | nothing; 2, of the system 1 | all others; 1 | those before; 2, of the system 1 | whole frames before; 2, of the system 1 | frames before, and `--resume`; 2, of the system 1 | 2, of the system 1 |
 //! | the same with `--on-error` | - | `stop`: those before; as for a picture | `skip`, `repeat`: all others, counted; 0 | `skip`, `repeat`: all others, counted; 0 | - | `skip`, `repeat`: 0 |
 //! | memory is short | nothing; 3 | all others; 1 | none; 3 | none; 3 | none; 3 | 3 |
+//! | the same where nobody could ask before | nothing; 3 | those before; 3 | those before; 3 | none; 3 | whole parts before, for `--resume`; 3 | 3 |
 //! | the sink fails | nothing; 1 | all others; 1 | those before; 1 | whole frames before; 1 | whole parts before, for `--resume`; 1 | 1 |
 //! | the disk is full, a limit on files | nothing; 1 | what fitted; 1 | those before; 1 | whole frames before; 1 | whole parts before, for `--resume`; 1 | - |
 //! | the reader of a pipe leaves | 0 | - | - | 0 | - | - |
 //! | Ctrl-C, TERM, HUP | nothing; by the signal | those before; by the signal | those before and on their way; 0 | whole frames, those on their way too; 0 | frames on their way too, and `--resume`; 0 | 0 |
 //! | one more of them | - | - | those before; 1 | whole frames before; 1 | whole parts before, for `--resume`; 1 | 1 |
 //! | a crash, a power cut | the old output; a temporary file, which the next run removes | those before, and such a file | those before, and such a file | the old recording, and such a file | the old file; whole parts, for `--resume` | - |
-=======
-//! | | a picture | a folder of pictures | a sequence of pictures | a recording (Y4M, raw) | a display |
-//! | --- | --- | --- | --- | --- | --- |
-//! | the source fails | nothing; 2, of the system 1 | all others; 1 | those before; 2, of the system 1 | whole frames before; 2, of the system 1 | 2, of the system 1 |
-//! | the same with `--on-error` | - | `stop`: those before; as for a picture | `skip`, `repeat`: all others, counted; 0 | `skip`, `repeat`: all others, counted; 0 | `skip`, `repeat`: 0 |
-//! | memory is short | nothing; 3 | all others; 1 | none; 3 | none; 3 | 3 |
-//! | the same where nobody could ask before | nothing; 3 | those before; 3 | those before; 3 | none; 3 | 3 |
-//! | the sink fails | nothing; 1 | all others; 1 | those before; 1 | whole frames before; 1 | 1 |
-//! | the disk is full, a limit on files | nothing; 1 | what fitted; 1 | those before; 1 | whole frames before; 1 | - |
-//! | the reader of a pipe leaves | 0 | - | - | 0 | - |
-//! | Ctrl-C, TERM, HUP | nothing; by the signal | those before; by the signal | those before and on their way; 0 | whole frames, those on their way too; 0 | 0 |
-//! | one more of them | - | - | those before; 1 | whole frames before; 1 | 1 |
-//! | a crash, a power cut | the old output; a temporary file, which the next run removes | those before, and such a file | those before, and such a file | the old recording, and such a file | - |
->>>>>>> wt-loss
 //!
 //! A video file (`bifocal video`) grows as parts of 250 frames in a folder beside it, and is there once they are joined with
 //! the sound; a part that is not whole is made again. Without a single frame there is no recording. A display that is unplugged is waited for, and so is a camera, as

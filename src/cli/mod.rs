@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod catalogue;
 mod doctor;
+mod engine_args;
 mod eval;
 mod failure;
 mod folder;

@@ -170,7 +170,7 @@ fn note(args: &Args, movie: &Movie, session: &Session) -> String {
 /// The end of a run that leaves no output: its parts stay, if there are any.
 fn unfinished(parts: &Mutex<Parts>, failure: Failure) -> Failure {
     let parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
-    if parts.is_empty() {
+    if parts.frames() == 0 {
         let _ = parts.remove();
     } else {
         report::line(&format!(
@@ -264,7 +264,7 @@ impl Joining {
             join(&self.movie, &parts, &target, self.container, self.data, self.end)
         };
         let thread = std::thread::Builder::new().name("bifocal-join".into()).spawn(work);
-        let thread = thread.map_err(|error| LiveError::Spawn(error))?;
+        let thread = thread.map_err(LiveError::Spawn)?;
         while !thread.is_finished() {
             std::thread::sleep(Duration::from_millis(10));
             if control.asked() > asked {

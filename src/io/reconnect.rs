@@ -104,16 +104,11 @@ impl<T> Reconnect<T> {
     }
 
     /// The error of a source whose device has been away for too long.
-<<<<<<< HEAD:src/io/reconnect.rs
     pub(in crate::io) fn given_up(&self, away: Duration) -> ReadError {
-        let reason = format!("it is gone, and did not return within {away:.1?}");
-=======
-    pub(super) fn given_up(&self, away: Duration) -> ReadError {
         let reason = match self.limit {
-            Some(Duration::ZERO) => "the camera is gone".to_string(),
-            _ => format!("the camera is gone, and did not return within {away:.1?}"),
+            Some(Duration::ZERO) => "it is gone".to_string(),
+            _ => format!("it is gone, and did not return within {away:.1?}"),
         };
->>>>>>> wt-loss:src/io/device/reconnect.rs
         ReadError::Io { file: self.name.clone(), source: io::Error::other(reason) }
     }
 

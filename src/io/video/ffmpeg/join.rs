@@ -9,7 +9,7 @@ use super::nut::{RawStream, TimeBase, frame_header};
 use super::parts::Parts;
 use super::probe::{Movie, Stream};
 use super::program::{Place, ffmpeg, named, not_started, said};
-use super::writer::{Codec, codec_words};
+use super::writer::{Codec, codec_words, colours};
 use crate::frame::FrameFormat;
 use crate::geom::Size;
 use crate::io::child::Child;
@@ -65,7 +65,7 @@ fn streams(movie: &Movie, data: bool) -> impl Iterator<Item = &Stream> {
     let copied = move |stream: &&Stream| match &*stream.codec_type {
         // Time codes are written anew from the metadata.
         "data" => {
-            data && stream.codec_name != ""
+            data && !stream.codec_name.is_empty()
                 && stream.tags.get("handler_name").is_none_or(|name| name != "TimeCodeHandler")
         }
         "" => false,
@@ -118,13 +118,14 @@ pub fn test_output(
         // One that ends at once says why.
         let _ = stdin.write_all(&frame);
         drop(stdin);
-        if child.ends_within(TRIAL).map_err(failed)?.is_none_or(|status| status.success()) {
+        let ended = child.ends_within(TRIAL).map_err(failed)?;
+        let Some(status) = ended.filter(|status| !status.success()) else {
             if !data {
                 log::warn!("{}: streams of data are left out; {} does not hold them", movie.name, container.format);
             }
             return Ok(data);
-        }
-        reason = said(&child.said());
+        };
+        reason = said(&child.said(), status);
     }
     let reason = format!("ffmpeg cannot make such a file of this source, .mkv holds most: {reason}");
     Err(CreateError::Unsupported { file: file(), reason })
@@ -156,7 +157,7 @@ pub fn join(
     drop(stdin);
     let status = child.wait_end().map_err(failed)?;
     if !status.success() {
-        return Err(refused(format!("ffmpeg cannot write it: {}", said(&child.said()))));
+        return Err(refused(format!("ffmpeg cannot write it: {}", said(&child.said(), status))));
     }
     copied.map_err(|error| refused(format!("the parts cannot be joined: {error}")))?;
     destination.commit()
@@ -192,6 +193,10 @@ fn words(movie: &Movie, container: Container, data: bool, end: Option<f64>) -> V
         }
         let set: Vec<&str> = stream.disposition.iter().filter(|(_, v)| **v != 0).map(|(key, _)| &**key).collect();
         say(&[&format!("-disposition:{to}"), &if set.is_empty() { "0".into() } else { set.join("+") }]);
+        // What the pipe has no word for, and some codecs neither.
+        for (option, value) in colours(movie) {
+            say(&[&format!("{option}:{to}"), value]);
+        }
         if movie.is_progressive() || movie.is_interlaced() {
             // What was interlaced is that no more.
             say(&[&format!("-field_order:{to}"), "progressive"]);

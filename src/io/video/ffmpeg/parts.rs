@@ -137,11 +137,6 @@ impl Parts {
         Ok(())
     }
 
-    /// Is there nothing at all?
-    pub fn is_empty(&self) -> bool {
-        self.whole == 0 && !self.has_last
-    }
-
     /// Removes them: the output is there, or nothing is.
     pub fn remove(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.folder)

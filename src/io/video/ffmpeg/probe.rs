@@ -302,7 +302,7 @@ fn ask(name: &str, place: &Place, patience: Duration) -> Result<Vec<u8>, OpenErr
     if status.success() {
         return Ok(text);
     }
-    let reason = format!("no video that ffmpeg can read: {}", reason(&said(&child.said()), place));
+    let reason = format!("no video that ffmpeg can read: {}", reason(&said(&child.said(), status), place));
     Err(match place {
         Place::Network(_) => OpenError::Unavailable { file: name.into(), cause: Cause::Failed, reason, source: None },
         _ => OpenError::Corrupt { file: name.into(), reason },

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use crate::io::error::{Cause, OpenError};
 
@@ -76,13 +76,13 @@ pub(super) fn cannot_open(file: &str, program: &str, error: io::Error) -> OpenEr
     OpenError::Unavailable { file, cause: Cause::of(&error), reason, source: Some(error) }
 }
 
-/// What a program has said, without the names that it puts in front of its lines, and short.
-pub(super) fn said(line: &str) -> String {
+/// What a program has said that has ended, without the names that it puts in front of its lines, and short.
+pub(super) fn said(line: &str, status: ExitStatus) -> String {
     let mut line = line.trim();
     while let Some((_, rest)) = line.strip_prefix('[').and_then(|line| line.split_once("] ")) {
         line = rest;
     }
-    if line.is_empty() { "it does not say why".into() } else { line.into() }
+    if line.is_empty() { format!("it has ended ({status}) and does not say why") } else { line.into() }
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn prefixes_are_left_out() {
-        assert_eq!(said("[mov,mp4 @ 0x5] [x] moov atom not found "), "moov atom not found");
-        assert_eq!(said(""), "it does not say why");
+        assert_eq!(said("[mov,mp4 @ 0x5] [x] moov atom not found ", ExitStatus::default()), "moov atom not found");
+        assert!(said("", ExitStatus::default()).contains("does not say why"));
     }
 }

@@ -137,18 +137,18 @@ impl FfmpegSource {
         let status = feed.child.wait_end().map_err(|source| ReadError::Io { file: self.name.clone(), source })?;
         let (frames, words) = (feed.frames, feed.child.said());
         if self.live {
-            let why = if words.is_empty() { "the stream has ended".into() } else { said(&words) };
+            let why = if words.is_empty() { "the stream has ended".into() } else { said(&words, status) };
             self.feed.lose(Instant::now(), why);
             return Ok(Arrival::Pending);
         }
         if !status.success() {
-            return Err(self.corrupt(format!("ffmpeg cannot read on: {}", said(&words))));
+            return Err(self.corrupt(format!("ffmpeg cannot read on: {}", said(&words, status))));
         }
         if frames == 0 && !self.skipped {
-            return Err(self.corrupt(format!("there is not a single frame in it: {}", said(&words))));
+            return Err(self.corrupt(format!("there is not a single frame in it: {}", said(&words, status))));
         }
         if !words.is_empty() {
-            log::warn!("{}: ffmpeg found damage: {}", self.name, said(&words));
+            log::warn!("{}: ffmpeg found damage: {}", self.name, said(&words, status));
         }
         Ok(Arrival::End)
     }

@@ -11,7 +11,7 @@ use super::nut::{RawStream, frame_header};
 use super::parts::{FRAMES, Parts};
 use super::probe::Movie;
 use super::program::{Place, ffmpeg, named, not_started, said};
-use crate::frame::{FrameFormat, Range};
+use crate::frame::Range;
 use crate::io::child::Child;
 use crate::io::error::WriteError;
 use crate::io::video::{Clip, FrameSink, Shown};
@@ -99,7 +99,7 @@ impl PartsSink {
             rate: (clip.rate.frames, clip.rate.seconds),
             fourcc: movie.fourcc,
         };
-        let words = encoder_words(movie, &clip.format, codec, more);
+        let words = encoder_words(movie, codec, more);
         let (encoder, ending) = (None, None);
         Self { name, parts, words, stream, bias: movie.bias, time: 0, reached, encoder, ending, failed: false }
     }
@@ -138,7 +138,7 @@ impl PartsSink {
                     WriteError::Io { file: encoder.at.display().to_string(), source }
                 })
             }
-            Ok(_) => Err(self.refused(format!("ffmpeg cannot write it: {}", said(&encoder.child.said())))),
+            Ok(status) => Err(self.refused(format!("ffmpeg cannot write it: {}", said(&encoder.child.said(), status)))),
             Err(error) => Err(self.refused(format!("ffmpeg: {error}"))),
         }
     }
@@ -196,9 +196,10 @@ impl FrameSink for PartsSink {
 }
 
 /// What the encoder is told, but for where to write.
-fn encoder_words(movie: &Movie, format: &FrameFormat, codec: Codec, more: &[String]) -> Vec<OsString> {
+fn encoder_words(movie: &Movie, codec: Codec, more: &[String]) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["-copyts".into()];
-    let colours = colours(movie, format);
+    let colours: Vec<OsString> =
+        colours(movie).into_iter().flat_map(|(option, value)| [option.into(), value.into()]).collect();
     words.extend(colours.iter().cloned());
     words.extend(Place::Pipe.input());
     words.extend(["-map", "0:0", "-c:v"].map(Into::into));
@@ -220,8 +221,8 @@ pub(super) fn codec_words(movie: &Movie, codec: Codec) -> Vec<OsString> {
     words.chain(["-pix_fmt".into(), format!("+{pixels}").into()]).collect()
 }
 
-/// What the source says of its colours, word for word.
-fn colours(movie: &Movie, format: &FrameFormat) -> Vec<OsString> {
+/// What the source says of its colours, word for word: options and their values.
+pub(super) fn colours(movie: &Movie) -> Vec<(&'static str, &str)> {
     let video = movie.video();
     // Two curves have another name as an option than in the answer.
     let transfer = match &*video.color_transfer {
@@ -229,7 +230,7 @@ fn colours(movie: &Movie, format: &FrameFormat) -> Vec<OsString> {
         "bt470bg" => "gamma28",
         other => other,
     };
-    let range = if format.range == Range::Full { "pc" } else { "tv" };
+    let range = if movie.clip().format.range == Range::Full { "pc" } else { "tv" };
     let said = [
         ("-color_range", if video.color_range.is_empty() && range == "tv" { "" } else { range }),
         ("-colorspace", &*video.color_space),
@@ -237,6 +238,5 @@ fn colours(movie: &Movie, format: &FrameFormat) -> Vec<OsString> {
         ("-color_trc", transfer),
         ("-chroma_sample_location", &*video.chroma_location),
     ];
-    let known = said.into_iter().filter(|(_, value)| !matches!(*value, "" | "unknown" | "unspecified" | "reserved"));
-    known.flat_map(|(option, value)| [option.into(), value.into()]).collect()
+    said.into_iter().filter(|(_, value)| !matches!(*value, "" | "unknown" | "unspecified" | "reserved")).collect()
 }
