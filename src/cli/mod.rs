@@ -4,7 +4,6 @@ mod args;
 mod bench;
 mod catalogue;
 mod doctor;
-mod engine_args;
 mod eval;
 mod failure;
 mod folder;

@@ -1,15 +1,22 @@
 //! Arguments. Names follow what users of the field already type.
 
+mod engine;
+mod live;
+#[cfg(unix)]
+mod video;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use super::engine_args::{BoardArgs, EngineArgs};
+pub(super) use engine::{BoardArgs, EngineArgs};
+pub(super) use live::{Compare, Deadline, Live, OnError, Policy, parse_deadline};
+#[cfg(unix)]
+pub(super) use video::{Video, VideoCodec};
+
 use super::shard::Shard;
-use crate::engine::Tolerance;
 use crate::geom::Size;
 use crate::io::{Encoding, MAX_SIDE, parse_duration};
 
@@ -140,253 +147,12 @@ impl Upscale {
     }
 }
 
-#[cfg(unix)]
-const VIDEO_EXAMPLES: &str = "\
-Examples:
-  bifocal video movie.mkv movie-x2.mkv
-  bifocal video phone.mp4 phone-x2.mp4 --codec x265
-  bifocal video movie.mkv movie-x2.mkv --ffmpeg-out '-crf 16 -preset slow'
-  bifocal video --resume movie.mkv movie-x2.mkv     goes on after a crash, a power cut or Ctrl-C
-  bifocal video --deinterlace tape.vob tape-x2.mkv
-
-Reads and writes through the programs ffmpeg and ffprobe, which must be installed (5.1 or newer) and take memory of their
-own beside --mem. OUTPUT is .mkv, .mp4, .m4v, .mov, .webm, .nut, .ts or .avi; there is none until it is complete.
-
-What is kept: sound, subtitles, chapters, attachments and other streams as they are, bit for bit; metadata; the time stamp of
-every frame, to the tick where OUTPUT has the ticks of INPUT (.mp4, .mov), in .mkv to its millisecond; shape of pixels,
-primaries, matrix, transfer, range, place of chroma. How a phone's picture is to be turned stays a note in .mp4 and .mov;
-elsewhere the picture itself is turned. Not kept: the metadata of HDR beside the transfer, and closed captions inside the video.
-
-The network sees 8 bits. 10 bits in (4:2:0, 4:2:2, 4:4:4, grey) are 10 bits out: the bicubic filter enlarges all of them,
-chroma and luma, and what the network adds to luma is added in steps of 8 bits, without those that rounding makes.
-
-Until it is complete, there is a folder OUTPUT.parts with parts of 250 frames, each encoded by itself. --resume goes on at
-the first that is not whole; the result is that of a run at once. Ctrl-C or q ends early: OUTPUT has what was done until
-then, and --resume still goes on; a second one ends at once, and leaves the parts.";
-
-#[cfg(unix)]
-#[derive(Debug, Args)]
-#[command(after_help = VIDEO_EXAMPLES)]
-pub(super) struct Video {
-    /// Video file to read
-    #[arg(value_name = "INPUT")]
-    pub(super) input: PathBuf,
-
-    /// Video file to write; its ending says which kind
-    #[arg(value_name = "OUTPUT")]
-    pub(super) output: PathBuf,
-
-    /// What to encode with [default: x264, for more than 8 bits x265]
-    #[arg(long, value_enum, value_name = "CODEC")]
-    pub(super) codec: Option<VideoCodec>,
-
-    /// More options of ffmpeg for the encoder, quoted as in a shell, as '-crf 16 -preset slow'
-    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
-    pub(super) ffmpeg_out: Option<String>,
-
-    /// Make frames of the fields of interlaced video, which is refused otherwise
-    #[arg(long)]
-    pub(super) deinterlace: bool,
-
-    /// Go on with what an earlier run has not finished
-    #[arg(long)]
-    pub(super) resume: bool,
-
-    #[command(flatten)]
-    pub(super) engine: EngineArgs,
-
-    /// What to print on standard output when done
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(super) format: Format,
-}
-
-#[cfg(unix)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum VideoCodec {
-    /// H.264, which everything plays; quality 18
-    X264,
-    /// H.265: smaller files, slower; quality 20
-    X265,
-    /// AV1 by SVT: 4:2:0 only; quality 28
-    Av1,
-    /// FFV1: nothing is lost, large files
-    Ffv1,
-    /// That of the source, if it is one of these
-    CopyOfSource,
-}
-
-const LIVE_EXAMPLES: &str = "\
-Examples:
-  bifocal live --list
-  bifocal live 'v4l2:///dev/video0?width=640&height=360' drm:// --stats 1s
-  bifocal live clip.y4m large.y4m
-  bifocal live file://movie.mp4 drm://
-  bifocal live rtsp://camera/stream drm:// --stats 1s
-  bifocal live 'test://bars?width=320&height=180' null:// --stats 1s --duration 10s
-  bifocal live file://frames/%05d.png 'file://large/%05d.png'
-  bifocal live csi://0 drm:// --info-text '%fps %lat %temp %drop'
-  bifocal live csi://0 'spi://0.0?panel=ili9341&dc=24&reset=25&rotate=90&fit=contain'
-  bifocal live --config /etc/bifocal.toml
-  ssh camera rpicam-vid --codec yuv420 -t 0 --width 640 --height 360 -o - |
-    bifocal live '-?format=yuv420p&range=full&width=640&height=360' - | ffplay -
-
-Sources: v4l2:///dev/video0 (?width=&height=&fps=&format=auto|nv12|yuv420p|yuyv|uyvy|mjpeg|gray&input=), csi://0 (the
-board's own camera; ?width=&height=&fps=&stride=&command=, which comes last, is all the rest and writes planes of YUV
-4:2:0), test://bars, rtsp://, rtsps://, http://, https:// (through ffmpeg; all of the URL is the server's, and a stream that
-breaks off is taken up again), file:// (Y4M, and with ffmpeg any video; sound is for `bifocal video`), - (Y4M); file:// and -
-raw with ?format=nv12|yuv420p|yuv422p|yuv444p|yuyv|uyvy|gray|rgb24&width=&height=; numbered pictures (?start=). Options, but of streams: fps=, matrix=bt601|bt709, range=limited|full: of YUV, what it is; of
-RGB, what Y4M and raw planes are made of it.
-Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
-desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), spi://0.0 (?panel=ili9341|st7735|st7789&dc=LINE; more:
-reset=LINE, backlight=LINE, chip=gpiochip0, speed=HZ, rotate=90|180|270, fit=, width=, height=, offset=X,Y,
-mirror=on|off, invert=on|off, order=rgb|bgr), v4l2:///dev/video10 (v4l2loopback), file://NAME.y4m, - (raw with
-?format=), numbered pictures (?start=; without it, numbers are those of the source), null:// (?delay=20ms). Y4M and raw
-take matrix= and range=. An option that would change nothing is an error. In names, %3F is ? and %25 is %. q, Ctrl-C
-and SIGTERM end cleanly; a second time, at once. A recording of a live source keeps time: where frames are dropped, the
-one before is written again.
-
-A config is TOML with any of: source, sink, model, board, level, branches, still, deadline, drop, compare, info-text,
-stats (as text), memory (\"32MiB\"), threads, queue (numbers). The command line rules over it, and it over the board's defaults.";
-
-#[derive(Clone, Debug, Args)]
-#[command(after_help = LIVE_EXAMPLES)]
-pub(super) struct Live {
-    /// Where frames come from [default: the config's, or the board's]
-    #[arg(value_name = "SOURCE_URI", allow_hyphen_values = true)]
-    pub(super) source: Option<String>,
-
-    /// Where frames go to [default: the config's, or the board's]
-    #[arg(value_name = "SINK_URI", allow_hyphen_values = true)]
-    pub(super) sink: Option<String>,
-
-    /// File that says what the command line does not, as /etc/bifocal.toml
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-
-    /// List cameras with formats, displays with modes, and what cannot be used with its reason; then end
-    #[arg(long, conflicts_with_all = ["source", "config"])]
-    pub(super) list: bool,
-
-    #[command(flatten)]
-    pub(super) engine: EngineArgs,
-
-    /// Frames that may wait for the network, 1 to 16 [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
-    pub(super) queue: Option<u8>,
-
-    /// Which frame goes when the queue is full [default: oldest for live sources, never for files and pipes]
-    #[arg(long, value_enum, value_name = "WHICH")]
-    pub(super) drop: Option<Policy>,
-
-    /// From a sequence of pictures to another: leave out what is finished, by the rule of `upscale`
-    #[arg(long)]
-    pub(super) resume: bool,
-
-    /// Leave windows as they are that stand still: off, auto (what differs by no more than noise), or within N levels; 0 is exact
-    /// [default: auto for cameras, else 0 where the budget has room for it]
-    #[arg(long, value_name = "off|auto|N")]
-    pub(super) still: Option<Standing>,
-
-    /// Time that a frame may take, as 33ms, or fps: that between frames of the source. Where `--branches auto`, which this
-    /// implies, would take longer, less is computed, the hardest windows first; what stands still is made up for
-    #[arg(long, value_name = "TIME|fps", value_parser = parse_deadline)]
-    pub(super) deadline: Option<Deadline>,
-
-    /// What becomes of pictures and frames that are damaged or missing; skipped and repeated ones are counted [default: stop]
-    #[arg(long, value_enum, value_name = "HOW")]
-    pub(super) on_error: Option<OnError>,
-
-    /// Print statistics on standard error this often, as 1s
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub(super) stats: Option<Duration>,
-
-    /// End after this time, as 10s
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub(super) duration: Option<Duration>,
-
-    /// End after so many frames of the source
-    #[arg(long, value_name = "N")]
-    pub(super) frames: Option<u64>,
-
-    /// How long to wait for a camera or stream that has gone, as 30s; 0s ends at once [default: for ever]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub(super) reconnect: Option<Duration>,
-
-    /// Make frames of the fields of interlaced video, which is refused otherwise
-    #[arg(long)]
-    pub(super) deinterlace: bool,
-
-    /// Show the bicubic filter on the left half (split), or what windows get (map): both branches are framed in red, one in
-    /// yellow, none in blue
-    #[arg(long, value_enum, value_name = "HOW")]
-    pub(super) compare: Option<Compare>,
-
-    /// Write this on the picture; %fps, %lat (median latency), %temp (processor), %drop (frames) and %effort are numbers
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    pub(super) info_text: Option<String>,
-
-    /// How to print statistics, on standard error, and the list
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(super) format: Format,
-}
-
-/// Which windows count as still.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing(pub(super) Option<Tolerance>);
-
-impl FromStr for Standing {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self(None)),
-            "auto" => Ok(Self(Some(Tolerance::Noise))),
-            _ => match text.parse() {
-                Ok(levels) => Ok(Self(Some(Tolerance::Levels(levels)))),
-                Err(_) => Err("write off, auto, or levels from 0 to 255".into()),
-            },
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Policy {
-    Oldest,
-    Newest,
-    Never,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum OnError {
-    /// End there; what came before is kept
-    Stop,
-    /// Leave it out
-    Skip,
-    /// The frame before takes its place
-    Repeat,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum OnPictureError {
     /// Go on with the others
     Skip,
     /// End there
     Stop,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Compare {
-    Split,
-    Map,
-}
-
-/// What a frame may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deadline {
-    /// So long.
-    Time(Duration),
-    /// As long as it is until the next.
-    Fps,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -572,16 +338,6 @@ fn parse_size(text: &str) -> Result<Size, String> {
     match sides.map(|(width, height)| (width.parse(), height.parse())) {
         Some((Ok(w), Ok(h))) if (1..=MAX_SIDE).contains(&w) && (1..=MAX_SIDE).contains(&h) => Ok(Size::new(w, h)),
         _ => Err(format!("write WIDTHxHEIGHT, each from 1 to {MAX_SIDE}")),
-    }
-}
-
-pub(super) fn parse_deadline(text: &str) -> Result<Deadline, String> {
-    match text {
-        "fps" => Ok(Deadline::Fps),
-        _ => match parse_duration(text) {
-            Ok(time) if !time.is_zero() => Ok(Deadline::Time(time)),
-            _ => Err("write a time, as 33ms, or fps".into()),
-        },
     }
 }
 
