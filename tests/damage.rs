@@ -126,7 +126,8 @@ fn damage_of_every_kind() {
             (kind.as_str(), damage(&mut dice, original), *body)
         };
         let (before, begin) = (held(), worked());
-        let _ = (take_peak(), take_asked());
+        take_peak();
+        take_asked();
         held_up += usize::from(body(&bytes));
         let (time, limit) = (worked() - begin, most(&bytes));
         let bytes = take_peak().saturating_sub(before);
