@@ -147,7 +147,7 @@ fn effort_buys_work() {
 
 #[test]
 fn a_file_without_thresholds_says_so() {
-    for name in ["ctnet-nano-x2", "ctnet-tiny-x2"] {
+    for name in ["ctnet-nano-x2", "ctnet-tiny-x3"] {
         let model = Model::named(name).unwrap().unwrap();
         let options = options(32, 32, PixelFormat::Gray8).with_branches(Branches::Auto);
         let error =
