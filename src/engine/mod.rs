@@ -41,7 +41,9 @@ pub use options::Classes;
 pub use options::Options;
 pub use report::{BufferReport, Report, StepReport};
 pub use router::Windows;
-pub(crate) use still::{Shape, Watch};
+#[cfg(feature = "cli")]
+pub(crate) use still::Shape;
+pub(crate) use still::Watch;
 pub use still::{Still, Tolerance};
 
 /// Most threads: beyond these more help no network this small.
@@ -355,6 +357,7 @@ impl Engine {
     }
 
     /// Size of the input frame.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub(crate) fn input_size(&self) -> Size {
         self.options.size
     }
@@ -370,6 +373,7 @@ impl Engine {
     }
 
     /// How windows that stand still are left as they are.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub(crate) fn still(&self) -> Option<Still> {
         self.options.still
     }
@@ -397,6 +401,7 @@ impl Engine {
     }
 
     /// Multiply-adds of each Step since [`Engine::start_profile`], where windows do not all get the same; else empty.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub(crate) fn profiled_macs(&self) -> impl Iterator<Item = u64> + '_ {
         let int8 = match &self.path {
             Path::Int8(int8) => Some(int8),
@@ -425,6 +430,7 @@ impl Engine {
 
     /// Classes of the windows of the last frame, row by row, with the windows of a row; none is one that was kept. Nothing
     /// where all get the same.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub(crate) fn classes(&self) -> Option<(usize, impl Iterator<Item = Option<Class>> + '_)> {
         let Path::Int8(int8) = &self.path else { return None };
         int8.router().map(|router| (router.columns(), router.shown()))

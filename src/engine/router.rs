@@ -141,6 +141,7 @@ impl Router {
     }
 
     /// Windows of a row.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub fn columns(&self) -> usize {
         self.columns
     }
@@ -170,6 +171,7 @@ impl Router {
     }
 
     /// What each window of the last frame got, row by row; none that is kept.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub fn shown(&self) -> impl Iterator<Item = Option<Class>> + '_ {
         self.classes.iter().zip(&self.marks).map(|(class, mark)| mark.fresh.then_some(*class))
     }

@@ -191,6 +191,7 @@ impl Runner {
     }
 
     /// Multiply-adds of each Step since [`Runner::profile`], where windows differ.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub fn macs(&self) -> impl Iterator<Item = u64> + '_ {
         let counted = self.shared.routes.is_some();
         self.shared.macs.iter().filter(move |_| counted).map(|macs| macs.load(Ordering::Relaxed))

@@ -286,6 +286,7 @@ impl Watch {
     }
 
     /// Rows of the picture from the first to the last that is made anew.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub fn rows(&self) -> Range<usize> {
         let made = |fresh: Option<usize>| fresh.map(|window| window / self.grid.width * self.window);
         let first = made(self.fresh.iter().position(|fresh| *fresh));

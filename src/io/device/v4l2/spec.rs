@@ -24,6 +24,7 @@ pub(in crate::io) struct CameraSpec {
 
 impl CameraSpec {
     /// Whatever the camera at this path gives.
+    #[cfg_attr(not(feature = "v4l2"), allow(dead_code))]
     pub(in crate::io) const fn of(path: PathBuf) -> Self {
         let (width, height, rate, format, input) = (None, None, None, None, None);
         Self { path, width, height, rate, format, input, matrix: None, range: None, patience: None }
