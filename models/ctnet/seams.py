@@ -17,16 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-WINDOW = 16
-WIDEST = 1280  # of a picture, before it is made smaller by the scale
-
-
-def energies(luma):
-    """Sum of the squared Laplacians inside each window, without its outermost pixels: `add_energies` of the program."""
-    x = luma.astype(np.int64)
-    x = x.reshape(x.shape[0] // WINDOW, WINDOW, x.shape[1] // WINDOW, WINDOW).transpose(0, 2, 1, 3)
-    around = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
-    return ((4 * x[..., 1:-1, 1:-1] - around) ** 2).sum((2, 3))
+from .route import WIDEST, WINDOW, energies
 
 
 def at(table, effort):
@@ -52,7 +43,7 @@ def main():
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--model", default="ctnet-base-x2")
     parser.add_argument("--bifocal", default="bifocal")
-    parser.add_argument("--effort", type=int, default=40)
+    parser.add_argument("--effort", type=int, default=80)
     parser.add_argument("--most", type=int, default=200, help="pictures")
     parser.add_argument("--limit", type=float, help="fail where borders between classes show by more than this, as 0.03")
     args = parser.parse_args()
