@@ -99,7 +99,7 @@ def not_flat(net):
     found = set()
     with torch.no_grad():
         for side in (FLAT_SIDES[0], FLAT_SIDES[-1]):
-            for greys in torch.arange(256, device=net.alpha.device).view(-1, 16, 1, 1, 1):
+            for greys in torch.arange(256, device=next(net.parameters()).device).view(-1, 16, 1, 1, 1):
                 picture = net(TorchOps(True), (greys / 255).expand(-1, -1, side, side))
                 off = ((picture * 255).round() != greys).flatten(1).any(1)
                 found.update(greys.flatten()[off].tolist())
