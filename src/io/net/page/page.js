@@ -150,13 +150,14 @@ function report(stats) {
         $("stage").style.setProperty("--shape", size.width / size.height);
         draw();
     }
-    tell("size", `${stats.source.width}×${stats.source.height} → ${stats.width}×${stats.height}`);
+    tell("source", `${stats.source.width}×${stats.source.height}`);
+    tell("size", `${stats.width}×${stats.height}`);
     tell("viewers", `${stats.viewers} of ${stats.places}`);
     const run = stats.run;
     if (!run) return;
     const shown = run.shown > 0;
     $("model").textContent = run.model;
-    tell("fps", number(run.fps, 1, ""));
+    tell("fps", number(run.fps, 1, " fps"));
     tell("latency", shown ? number(run.latency_ms.p50, 0, " ms") : "–");
     tell("slowest", shown ? number(run.latency_ms.p99, 0, " ms") : "–");
     tell("temperature", number(run.temperature_c, 0, " °C"));
