@@ -178,7 +178,10 @@ fn the_page_and_its_limits() {
         ("/page.js", "text/javascript; charset=utf-8", "drawImage"),
     ] {
         let (head, body) = run.get(path);
-        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains(&format!("Content-Type: {kind}\r\n")), "{head}");
+        assert!(
+            head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains(&format!("Content-Type: {kind}\r\n")),
+            "{head}"
+        );
         assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
         assert!(String::from_utf8(body).unwrap().contains(holds), "{path}");
         for field in [
@@ -196,7 +199,8 @@ fn the_page_and_its_limits() {
     }
     let status = |line: &str, fields: &str| run.status(&format!("{line} HTTP/1.1\r\n{fields}\r\n"));
     let own = "Host: localhost\r\n";
-    for path in ["/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/page.js/..", "/favicon.ico"] {
+    for path in ["/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/page.js/..", "/favicon.ico"]
+    {
         assert_eq!(status(&format!("GET {path}"), own), "404", "{path}");
     }
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"] {
@@ -231,7 +235,8 @@ fn the_page_and_its_limits() {
 fn a_token_is_asked_for_and_never_shown() {
     let _alone = alone();
     let run = Run::bars(&format!("?token={TOKEN}"), "width=88&height=24", 20);
-    let status = |path: &str, fields: &str| run.status(&format!("GET {path} HTTP/1.1\r\nHost: board.example\r\n{fields}\r\n"));
+    let status =
+        |path: &str, fields: &str| run.status(&format!("GET {path} HTTP/1.1\r\nHost: board.example\r\n{fields}\r\n"));
     for path in ["/", "/page.js", "/stats.json", "/pictures", "/after.mjpeg", "/nothing"] {
         assert_eq!(status(path, ""), "401", "{path}");
         assert_eq!(status(&format!("{path}?token={}", &TOKEN[1..]), ""), "403", "{path}");
@@ -306,20 +311,16 @@ fn before_is_what_compare_shows() {
 #[test]
 fn ten_bits_are_shown_in_eight() {
     let _alone = alone();
-    let mut run = Run::start("-", "", &[], Stdio::piped());
-    let mut stdin = run.child.stdin.take().unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let planes = [(400u16, 32 * 16), (512, 16 * 8 * 2)];
+    let frame: Vec<u8> = planes.iter().flat_map(|(v, n)| v.to_le_bytes().repeat(*n)).collect();
     let feeder = std::thread::spawn(move || {
-        stdin.write_all(b"YUV4MPEG2 W32 H16 F25:1 Ip A1:1 C420p10 XCOLORRANGE=FULL\n")?;
-        let planes = [(400u16, 32 * 16), (512, 16 * 8 * 2)];
-        let frame: Vec<u8> = planes.iter().flat_map(|(v, n)| v.to_le_bytes().repeat(*n)).collect();
+        let head = writer.write_all(b"YUV4MPEG2 W32 H16 F25:1 Ip A1:1 C420p10 XCOLORRANGE=FULL\n");
         // Until the program has ended.
-        loop {
-            stdin.write_all(b"FRAME\n")?;
-            stdin.write_all(&frame)?;
-        }
-        #[allow(unreachable_code)]
-        Ok::<(), std::io::Error>(())
+        let mut frames = std::iter::repeat_with(|| writer.write_all(&[b"FRAME\n", &frame[..]].concat()));
+        head.and(frames.find_map(Result::err).map_or(Ok(()), Err))
     });
+    let run = Run::start("-", "", &[], reader.into());
     let picture = run.watch("/pictures").next();
     assert_eq!(picture.dimensions(), (64, 64));
     assert!(picture.pixels().all(|pixel| pixel.0[0].abs_diff(100) < 4), "both halves");
@@ -462,8 +463,14 @@ fn addresses_that_cannot_be_had() {
     assert!(code == Some(1) && said.contains("another program"), "{said}");
     let (code, said) = refused("http://0.0.0.0:0/");
     assert!(code == Some(2) && said.contains("token="), "{said}");
-    for sink in ["http://127.0.0.1:0/?viewers=0", "http://127.0.0.1:0/?fit=cover", "http://board:80/", "http://127.0.0.1/"] {
-        assert_eq!(refused(&format!("{sink}{}token={TOKEN}", if sink.contains('?') { '&' } else { '?' })).0, Some(2), "{sink}");
+    for sink in
+        ["http://127.0.0.1:0/?viewers=0", "http://127.0.0.1:0/?fit=cover", "http://board:80/", "http://127.0.0.1/"]
+    {
+        assert_eq!(
+            refused(&format!("{sink}{}token={TOKEN}", if sink.contains('?') { '&' } else { '?' })).0,
+            Some(2),
+            "{sink}"
+        );
     }
     // TEST-NET-1 is nobody's.
     assert_eq!(refused(&format!("http://192.0.2.1:0/?token={TOKEN}")).0, Some(2));

@@ -116,7 +116,8 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let deadline = deadline.transpose()?;
     let format = live::engine_format(&clip.format);
     let kept = sink_uri.bytes(&clip.format, &to);
-    let beside = |still| live::bytes_beside_engine(&Options { still, ..options }, &clip.format, &to).saturating_add(kept);
+    let beside =
+        |still| live::bytes_beside_engine(&Options { still, ..options }, &clip.format, &to).saturating_add(kept);
     let (engine_options, engine) = session.with_threads(clip.format.size, format, |o| {
         let prepare = |still| {
             let o = engine::Options { still, deadline, ..o.clone() };

@@ -30,9 +30,7 @@ impl SinkUri {
             | SinkSpec::Display(..)
             | SinkSpec::Framebuffer(..)
             | SinkSpec::Panel(..)
-            | SinkSpec::Page(_) => {
-                (if from == Layout::Gray { Layout::Gray } else { Layout::Rgb }, false)
-            }
+            | SinkSpec::Page(_) => (if from == Layout::Gray { Layout::Gray } else { Layout::Rgb }, false),
         };
         let to = match (from, shown) {
             (Layout::Rgb, Layout::Yuv444) => {

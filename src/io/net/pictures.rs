@@ -161,7 +161,9 @@ impl Pictures {
                     match encode(view, quality, limit(&self.to), &mut picture.jpeg) {
                         Ok(false) if quality > 5 => {
                             quality = quality * 3 / 4;
-                            log::warn!("pictures for the browser take too many bytes; their quality is {quality} from here on");
+                            log::warn!(
+                                "pictures for the browser take too many bytes; their quality is {quality} from here on"
+                            );
                         }
                         Ok(whole) => break whole,
                         Err(error) => {

@@ -235,7 +235,8 @@ fn linger(mut stream: &TcpStream) {
     let mut some = [0; 4096];
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() || !matches!(stream.read(&mut some), Ok(1..)) {
+        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() || !matches!(stream.read(&mut some), Ok(1..))
+        {
             return;
         }
     }

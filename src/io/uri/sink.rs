@@ -143,8 +143,8 @@ fn page(parts: &mut Parts) -> Result<PageSpec, UriError> {
     let authority = parts.path.strip_suffix('/').unwrap_or(parts.path);
     let local = authority.strip_prefix("localhost").map(|port| format!("127.0.0.1{port}"));
     let address = local.as_deref().unwrap_or(authority).parse();
-    let address: SocketAddr = address
-        .map_err(|_| parts.wrong("write http://127.0.0.1:8080/, with an address of this machine and a port"))?;
+    let address: SocketAddr =
+        address.map_err(|_| parts.wrong("write http://127.0.0.1:8080/, with an address of this machine and a port"))?;
     let viewers = parts.take("viewers")?.unwrap_or(VIEWERS);
     if !(1..=PageSpec::MOST_VIEWERS).contains(&viewers) {
         return Err(parts.wrong(format!("viewers is from 1 to {}", PageSpec::MOST_VIEWERS)));
@@ -169,7 +169,9 @@ mod tests {
     #[test]
     fn pages() {
         let page = |uri: &str| match uri.parse::<SinkUri>() {
-            Ok(SinkUri { spec: SinkSpec::Page(spec), .. }) => Ok((spec.address.to_string(), spec.viewers, spec.quality)),
+            Ok(SinkUri { spec: SinkSpec::Page(spec), .. }) => {
+                Ok((spec.address.to_string(), spec.viewers, spec.quality))
+            }
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         };
@@ -180,9 +182,13 @@ mod tests {
         assert!(page(&format!("http://0.0.0.0:80/?token={secret}")).is_ok());
         let wrong = "http://127.0.0.1/ http://127.0.0.1:0x50/ http://board:80/ http://127.0.0.1:80/x http:// http://0.0.0.0:80/ \
                      http://[::]:80/ http://10.0.0.1:80/?viewers=2 http://[::ffff:127.0.0.1]:80/";
-        let options = ["viewers=0", "viewers=17", "quality=0", "quality=101", "matrix=bt709", "range=full", "fit=cover", "x"];
+        let options =
+            ["viewers=0", "viewers=17", "quality=0", "quality=101", "matrix=bt709", "range=full", "fit=cover", "x"];
         let own = options.iter().map(|option| format!("http://127.0.0.1:80/?token={secret}&{option}"));
-        let short = ["http://0.0.0.0:80/?token=5Ecret-of-our", "http://0.0.0.0:80/?token=5Ecret-of-our-own&token=5Ecret-of-our-own"];
+        let short = [
+            "http://0.0.0.0:80/?token=5Ecret-of-our",
+            "http://0.0.0.0:80/?token=5Ecret-of-our-own&token=5Ecret-of-our-own",
+        ];
         let https = ["https://0.0.0.0:80/?token=5Ecret-of-our-own"].into_iter();
         for uri in wrong.split(' ').chain(short).chain(https).map(str::to_string).chain(own) {
             let said = page(&uri).unwrap_err();
