@@ -436,7 +436,8 @@ fn the_end_of_the_run_is_the_end_for_viewers() {
     let _alone = alone();
     let run = Run::bars("", "width=88&height=24", 20);
     let (mut pair, mut after) = (run.watch("/pictures"), run.watch("/after.mjpeg"));
-    (pair.next(), after.next());
+    pair.next();
+    after.next();
     let silent = run.connect();
     let address = run.address;
     run.end();

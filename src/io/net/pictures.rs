@@ -182,8 +182,9 @@ impl Pictures {
 
     /// Waits for a frame, and for somebody to make a picture of it for.
     fn take(&self, own: &mut Raw) -> Option<[bool; 2]> {
-        let idle = |state: &mut State| !state.closed && !(state.is_new && state.ready.iter().any(|ready| *ready > 0));
-        let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        let is_due = |s: &State| s.closed || s.is_new && s.ready.iter().any(|ready| *ready > 0);
+        let waited = self.changed.wait_while(self.lock(), |state| !is_due(state));
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         if state.closed {
             return None;
         }
