@@ -16,7 +16,10 @@ use crate::board::Sensors;
 use crate::engine::{self, Engine, Still, Tolerance};
 use crate::frame::FrameFormat;
 use crate::io::{Clip, Rate, SinkUri, SourceUri, UriError};
-use crate::live::{self, DropPolicy, InfoText, LiveError, OnError, Options, Stats, Upscaler};
+use crate::live::{self, DropPolicy, InfoText, Live, LiveError, OnError, Options, Stats, Upscaler};
+
+/// How often those who look at a page are told numbers.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// Every window is made anew within this time.
 const ANEW: Duration = Duration::from_secs(2);
@@ -31,6 +34,17 @@ struct Line<'a> {
     temperature_c: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Run<'a>>,
+}
+
+/// What the audience of a sink is told.
+#[derive(Serialize)]
+struct Told<'a> {
+    model: &'a str,
+    #[serde(flatten)]
+    stats: &'a Stats,
+    temperature_c: Option<f64>,
+    /// Since the beginning.
+    dropped_total: u64,
 }
 
 /// What was run, in the summary only.
@@ -101,7 +115,9 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     });
     let deadline = deadline.transpose()?;
     let format = live::engine_format(&clip.format);
-    let beside = |still| live::bytes_beside_engine(&Options { still, ..options }, &clip.format, &to);
+    let kept = sink_uri.bytes(&clip.format, &to);
+    let beside =
+        |still| live::bytes_beside_engine(&Options { still, ..options }, &clip.format, &to).saturating_add(kept);
     let (engine_options, engine) = session.with_threads(clip.format.size, format, |o| {
         let prepare = |still| {
             let o = engine::Options { still, deadline, ..o.clone() };
@@ -127,14 +143,16 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
 
     // Before the sink makes its file: a signal must find somebody who removes it.
     let mut control = early.map_or_else(|| Control::new(keys), Ok)?;
-    let sink = sink_uri.create(&Clip { format: to, ..clip })?;
+    let sink = sink_uri.create(&Clip { format: to, ..clip }, &clip.format)?;
     let (next, line) = (Instant::now(), String::new());
     let mut printer = Printer { every: args.stats, next, format: args.format, sensors, line };
+    let mut herald = Herald { next, model: &session.model.metadata().name, dropped: 0 };
     printer.start();
     let done = live::run(&options, upscaler, source, sink, |live| {
         if printer.due() {
             printer.print("stats", &live.interval(), None);
         }
+        herald.tell(live, &printer.sensors);
         control.wish()
     });
     drop(control);
@@ -202,6 +220,26 @@ impl Printer {
             }
             report::line(&self.line);
         }
+    }
+}
+
+/// Tells the audience of a sink how the run goes.
+struct Herald<'a> {
+    next: Instant,
+    model: &'a str,
+    dropped: u64,
+}
+
+impl Herald<'_> {
+    fn tell(&mut self, live: &Live, sensors: &Sensors) {
+        let now = Instant::now();
+        let Some(audience) = live.audience().filter(|_| now >= self.next) else { return };
+        self.next = now + TOLD;
+        let stats = live.told();
+        self.dropped += stats.dropped.total();
+        let (temperature_c, dropped_total) = (sensors.temperature(), self.dropped);
+        let told = Told { model: self.model, stats: &stats, temperature_c, dropped_total };
+        audience.tell(&serde_json::to_string(&told).unwrap_or_default());
     }
 }
 

@@ -8,6 +8,8 @@ mod enlarge;
 mod fit;
 mod luma;
 mod packing;
+#[cfg(feature = "cli")]
+mod plain;
 mod plane;
 mod view;
 #[cfg(feature = "cli")]
@@ -24,6 +26,8 @@ pub use enlarge::Enlarger;
 pub use fit::{Fit, Fitter};
 pub use luma::luma_row;
 pub use packing::{Bits, Packer, PixelBits};
+#[cfg(feature = "cli")]
+pub use plain::Plain;
 pub use plane::{Axis, PlaneFilter};
 pub use view::{Plane, PlaneMut};
 #[cfg(feature = "cli")]

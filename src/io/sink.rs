@@ -7,6 +7,7 @@ use super::destination::Destination;
 use super::device::factory;
 use super::error::{CreateError, WriteError};
 use super::location::{Location, is_device, same_file};
+use super::net::PageSink;
 use super::uri::{SinkSpec, SinkUri, SourceSpec, SourceUri, UriError};
 use super::video::{Clip, FrameSink, RawSink, SequenceSink, Shown, Y4mSink};
 use crate::frame::{FrameFormat, Layout, Matrix, Range};
@@ -25,9 +26,11 @@ impl SinkUri {
             SinkSpec::Y4m(_) if from == Layout::Rgb => (Layout::Yuv444, true),
             SinkSpec::Y4m(_) => (from, true),
             SinkSpec::Raw(_, raw) => (raw.layout(), false),
-            SinkSpec::Pictures { .. } | SinkSpec::Display(..) | SinkSpec::Framebuffer(..) | SinkSpec::Panel(..) => {
-                (if from == Layout::Gray { Layout::Gray } else { Layout::Rgb }, false)
-            }
+            SinkSpec::Pictures { .. }
+            | SinkSpec::Display(..)
+            | SinkSpec::Framebuffer(..)
+            | SinkSpec::Panel(..)
+            | SinkSpec::Page(_) => (if from == Layout::Gray { Layout::Gray } else { Layout::Rgb }, false),
         };
         let to = match (from, shown) {
             (Layout::Rgb, Layout::Yuv444) => {
@@ -124,7 +127,8 @@ impl SinkUri {
             | SinkSpec::Raw(Location::Standard, _)
             | SinkSpec::Null { .. }
             | SinkSpec::Display(..)
-            | SinkSpec::Panel(..) => None,
+            | SinkSpec::Panel(..)
+            | SinkSpec::Page(_) => None,
         };
         match (from, to) {
             (Some(from), Some(to)) if same_file(&from, &to) && !is_device(&to) => {
@@ -134,18 +138,27 @@ impl SinkUri {
         }
     }
 
-    /// Begins the output; `clip.format` is what [`SinkUri::takes`] said.
+    /// Bytes that a sink takes which keeps frames, and the run for it, when frames `to` are made of frames `from`.
+    pub fn bytes(&self, from: &FrameFormat, to: &FrameFormat) -> usize {
+        if let SinkSpec::Page(spec) = &self.spec { PageSink::bytes(spec, from, to) } else { 0 }
+    }
+
+    /// Begins the output; `clip.format` is what [`SinkUri::takes`] said, and what is made of frames of `from`.
     ///
     /// # Errors
     ///
     /// When it cannot be made.
-    pub fn create(&self, clip: &Clip) -> Result<Box<dyn FrameSink>, CreateError> {
+    pub fn create(&self, clip: &Clip, from: &FrameFormat) -> Result<Box<dyn FrameSink>, CreateError> {
         match &self.spec {
             SinkSpec::Null { delay } => Ok(Box::new(Null { delay: *delay })),
             SinkSpec::VideoOutput(path) => factory::video_output(&self.uri, path, clip.format),
             SinkSpec::Display(spec, fit) => factory::display(&self.uri, spec.clone(), clip.format, *fit),
             SinkSpec::Framebuffer(path, fit) => factory::framebuffer(&self.uri, path, clip.format, *fit),
             SinkSpec::Panel(wiring, spec, fit) => factory::panel(&self.uri, wiring, spec, clip.format, *fit),
+            SinkSpec::Page(spec) => match PageSink::open(&self.uri, spec, clip, *from) {
+                Ok(sink) => Ok(Box::new(sink)),
+                Err(error) => Err(error.create(&self.uri)),
+            },
             SinkSpec::Pictures { pattern, start } => {
                 Ok(Box::new(SequenceSink::create(pattern.clone(), *start, &clip.format)?))
             }
