@@ -21,10 +21,11 @@ mod still;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::frame::{Chroma, Colour, PixelFormat, Plane, PlaneMut};
+use crate::frame::{Chroma, Colour, PixelFormat, Plane, PlaneMut, ToRgb};
 use crate::geom::{MAX_SIDE, Size};
 use crate::kernels::Level;
 use crate::memory::{can_get, display_bytes};
@@ -76,6 +77,9 @@ pub enum PrepareError {
     /// YUV frames have luma and chroma, not pixels of another format.
     #[error("YUV frames of {0:?}; their luma is Gray8")]
     Yuv(PixelFormat),
+    /// Frames that are not YUV have no conversion to RGB.
+    #[error("a conversion to RGB is for YUV frames")]
+    Rgb,
     /// An effort that is none.
     #[error("an effort of {0}; 0 to 100 are supported")]
     Effort(u8),
@@ -244,6 +248,9 @@ fn check(options: &Options) -> Result<(), PrepareError> {
     if options.yuv.is_some() && options.format != PixelFormat::Gray8 {
         return Err(PrepareError::Yuv(options.format));
     }
+    if options.rgb.is_some() && options.yuv.is_none() {
+        return Err(PrepareError::Rgb);
+    }
     if options.effort > 100 {
         return Err(PrepareError::Effort(options.effort));
     }
@@ -292,6 +299,8 @@ pub struct Engine {
     scale: usize,
     colour: Colour,
     chroma: Option<Chroma>,
+    /// Makes RGB of luma and chroma, where YUV frames come out as RGB.
+    rgb: Option<ToRgb>,
     /// One output row.
     out: Vec<u8>,
     /// What stands still, where the engine looks for itself.
@@ -344,10 +353,14 @@ impl Engine {
         let Size { width, height } = options.size;
         let colour = Colour::new(options.format, width, height, scale, kept, options.level);
         let chroma = options.chroma(scale).map(|(planes, [from, to])| Chroma::new(planes, &from, &to, options.level));
+        let rgb = options.rgb.zip(options.yuv).map(|((matrix, range), format)| {
+            let (_, channels) = format.chroma_planes();
+            ToRgb::new(matrix, range, channels, scale * width)
+        });
         let out = vec![0; scale * width * options.format.channels()];
         let options = options.clone();
         let mut engine =
-            Self { options, report, path, scale, colour, chroma, out, watch: None, missed: false, pushed: 0 };
+            Self { options, report, path, scale, colour, chroma, rgb, out, watch: None, missed: false, pushed: 0 };
         engine.watch = engine.options.still.filter(|_| !engine.options.told).map(|still| {
             let (window, reach) = engine.windows();
             Box::new(Watch::new(still, engine.options.size, &engine.options.shapes(), window, reach))
@@ -515,7 +528,8 @@ impl Engine {
     }
 
     /// Upscales a whole frame from and to memory of the caller's, read where it lies. `input` and `output` have the planes of
-    /// the format that the engine is prepared for, in its order: one of [`Options::format`], or those of [`Options::yuv`].
+    /// the format that the engine is prepared for, in its order: one of [`Options::format`], or those of [`Options::yuv`]; with
+    /// [`Options::rgb`] the output is one of RGB.
     /// Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten. With
     /// [`Options::still`], what has not changed is not written.
     pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
@@ -547,9 +561,30 @@ impl Engine {
         output: &mut [PlaneMut<'_>],
         watch: Option<&Watch>,
     ) -> Result<(), FrameError> {
+        // Lent to the rows of luma, which go through the rest of the engine.
+        let (mut chroma, mut rgb) = (self.chroma.take(), self.rgb.take());
+        let done = self.make_with(input, output, watch, &mut chroma, &mut rgb);
+        (self.chroma, self.rgb) = (chroma, rgb);
+        done
+    }
+
+    fn make_with(
+        &mut self,
+        input: &[Plane<'_>],
+        output: &mut [PlaneMut<'_>],
+        watch: Option<&Watch>,
+        chroma: &mut Option<Chroma>,
+        rgb: &mut Option<ToRgb>,
+    ) -> Result<(), FrameError> {
         let (size, channels) = (self.options.size, self.options.format.channels());
         let (scale, row_bytes) = (self.scale, size.width * channels);
-        let made = row_bytes * scale;
+        let made = size.width * scale * self.output_channels();
+        let chroma_planes: heapless::Vec<Plane<'_>, 2> = match (watch, chroma.as_ref()) {
+            (Some(watch), Some(of)) => {
+                (1..=of.planes()).map(|plane| Plane::new(watch.held(plane), of.input_shape().0)).collect()
+            }
+            _ => input[1..].iter().copied().collect(),
+        };
         for source in 0..size.height {
             let source = match watch {
                 Some(watch) => &watch.held(0)[source * row_bytes..][..row_bytes],
@@ -557,50 +592,63 @@ impl Engine {
             };
             let done = self.push_row(source, |y, row| -> Result<(), Infallible> {
                 let out = output[0].row(y, made);
+                if let (Some(rgb), Some(chroma)) = (&mut *rgb, &mut *chroma) {
+                    rgb.begin(y, chroma, &chroma_planes);
+                }
+                let mut write = |columns: Range<usize>| match rgb {
+                    Some(rgb) => rgb.write(row, columns, out),
+                    None => {
+                        let bytes = columns.start * channels..columns.end * channels;
+                        out[bytes.clone()].copy_from_slice(&row[bytes]);
+                    }
+                };
                 match watch {
-                    None => out.copy_from_slice(row),
-                    Some(watch) => watch.ranges(y / scale).for_each(|columns| {
-                        let columns = columns.start * scale * channels..columns.end * scale * channels;
-                        out[columns.clone()].copy_from_slice(&row[columns]);
-                    }),
+                    None => write(0..size.width * scale),
+                    Some(watch) => {
+                        watch.ranges(y / scale).for_each(|columns| write(columns.start * scale..columns.end * scale))
+                    }
                 }
                 Ok(())
             });
             done.map_err(|error| FrameError::Network(error.network()))?;
         }
-        match (&mut self.chroma, watch, self.options.yuv) {
-            (Some(chroma), Some(watch), Some(format)) => {
-                let (from, _) = chroma.input_shape();
-                let planes: heapless::Vec<Plane<'_>, 2> =
-                    (1..=chroma.planes()).map(|plane| Plane::new(watch.held(plane), from)).collect();
-                let (_, down) = format.layout().subsampling();
-                chroma.upscale(&planes, &mut output[1..], |y| watch.ranges(y * down / scale).next().is_some());
-            }
-            (Some(chroma), ..) => chroma.upscale(&input[1..], &mut output[1..], |_| true),
-            (None, ..) => {}
+        if let (Some(chroma), Some(format), None) = (chroma, self.options.yuv, rgb) {
+            let (_, down) = format.layout().subsampling();
+            let made = |y| watch.is_none_or(|watch| watch.ranges(y * down / scale).next().is_some());
+            chroma.upscale(&chroma_planes, &mut output[1..], made);
         }
         Ok(())
     }
 
+    /// Bytes of a pixel of the first plane of the output.
+    fn output_channels(&self) -> usize {
+        if self.options.rgb.is_some() { 3 } else { self.options.format.channels() }
+    }
+
     /// Are the planes those of the format, and large enough?
     fn check(&self, input: &[Plane<'_>], output: &[PlaneMut<'_>]) -> Result<(), FrameError> {
-        let needed = 1 + self.chroma.as_ref().map_or(0, Chroma::planes);
-        for given in [input.len(), output.len()] {
+        let planes = 1 + self.chroma.as_ref().map_or(0, Chroma::planes);
+        let out_planes = if self.rgb.is_some() { 1 } else { planes };
+        for (given, needed) in [(input.len(), planes), (output.len(), out_planes)] {
             if given != needed {
                 return Err(FrameError::Planes { given, needed });
             }
         }
-        let shape = |plane: usize, size: Size, chroma: fn(&Chroma) -> (usize, usize)| match (plane, &self.chroma) {
-            (1.., Some(of)) => chroma(of),
-            _ => (size.width * self.options.format.channels(), size.height),
+        let shape = |plane: usize, first: (usize, usize), chroma: fn(&Chroma) -> (usize, usize)| {
+            self.chroma.as_ref().filter(|_| plane > 0).map_or(first, chroma)
         };
-        for plane in 0..needed {
-            let (row_bytes, rows) = shape(plane, self.options.size, Chroma::input_shape);
-            if !input[plane].holds(row_bytes, rows) {
+        let (size, large) = (self.options.size, self.output_size());
+        for (plane, input) in input.iter().enumerate() {
+            let first = (size.width * self.options.format.channels(), size.height);
+            let (row_bytes, rows) = shape(plane, first, Chroma::input_shape);
+            if !input.holds(row_bytes, rows) {
                 return Err(FrameError::Input { plane, rows, row_bytes });
             }
-            let (row_bytes, rows) = shape(plane, self.output_size(), Chroma::output_shape);
-            if !output[plane].holds(row_bytes, rows) {
+        }
+        for (plane, output) in output.iter().enumerate() {
+            let first = (large.width * self.output_channels(), large.height);
+            let (row_bytes, rows) = shape(plane, first, Chroma::output_shape);
+            if !output.holds(row_bytes, rows) {
                 return Err(FrameError::Output { plane, rows, row_bytes });
             }
         }

@@ -9,6 +9,7 @@ mod fit;
 mod luma;
 mod packing;
 mod plane;
+mod rgb;
 mod view;
 #[cfg(feature = "cli")]
 mod weigh;
@@ -25,6 +26,7 @@ pub use fit::{Fit, Fitter};
 pub use luma::luma_row;
 pub use packing::{Bits, Packer, PixelBits};
 pub use plane::{Axis, PlaneFilter};
+pub use rgb::ToRgb;
 pub use view::{Plane, PlaneMut};
 #[cfg(feature = "cli")]
 pub use weigh::Weigh;
