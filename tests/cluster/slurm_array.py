@@ -1,6 +1,6 @@
 """An array of four tasks in Slurm, one of them killed in the middle and started again: the folder is that of one run.
 
-    slurm.py BINARY
+    slurm_array.py BINARY
 
 Slurm and munge run with a configuration, a key, sockets and ports of their own, as root, and end with this.
 """
@@ -61,7 +61,7 @@ SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1
 KillWait=1
 RequeueExit=137
-NodeName={name} NodeAddr=127.0.0.1 CPUs=2
+NodeName={name} NodeAddr=127.0.0.1 CPUs=2 RealMemory=2048
 PartitionName=all Nodes=ALL Default=YES
 """
 
@@ -147,7 +147,7 @@ def main():
         (work / "bin").mkdir()
         (work / "bin/bifocal").symlink_to(binary)
         os.environ["PATH"] = f"{work}/bin:{os.environ['PATH']}"
-        album.make(work / "in", PICTURES)
+        album.make(work / "in", PICTURES, (320, 240))
         album.upscale(binary, "-r", "-m", MODEL, work / "in", work / "once")
         own = album.names_of(binary, work, work / "in", f"{KILLED}/4")
         assert len(own) > 2, own
