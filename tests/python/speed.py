@@ -21,7 +21,7 @@ LEAST = 0.97
 
 
 def bench(binary):
-    command = [binary, "bench", "-m", MODEL, "--size", f"{WIDTH}x{HEIGHT}", "--runs", str(FRAMES), "--format", "json"]
+    command = [binary, "bench", "-m", MODEL, "--size", f"{WIDTH}x{HEIGHT}", "--num-runs", str(FRAMES), "--format", "json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
