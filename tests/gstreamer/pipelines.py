@@ -49,20 +49,20 @@ def inspect():
         "changeable in NULL, READY, PAUSED or PLAYING state",
         "Range: 0 - 16 Default: 0",
         "(3): auto",
-        "NV12, I420, YUY2, GRAY8, RGB, BGRx",
+        "{ NV12, I420, YUY2, GRAY8, RGB, BGRx, ",
     ):
-        assert words in " ".join(text.split()), f"gst-inspect-1.0 does not say '{words}':\n{text}"
+        assert words in " ".join(text.replace("(string)", "").split()), f"gst-inspect-1.0 does not say '{words}':\n{text}"
     print("gst-inspect-1.0 reads well")
 
 
 def raw(program, folder):
-    """Frames higher than 576 have BT.709 and chroma on the left in GStreamer, as raw ones have chroma in the program."""
-    width, height = 36, 578
+    """Frames higher than 576 are BT.709 to GStreamer and have chroma on the left, as raw ones have it to the program, which does
+    not ask for the matrix where planes stay planes."""
+    width, height = 40, 578
     for gst, name, channels in (("nv12", "nv12", None), ("i420", "yuv420p", None), ("gray8", "gray", 1), ("rgb", "rgb24", 3)):
         source, expected, given = folder / f"{name}.raw", folder / f"{name}-live.raw", folder / f"{name}-gst.raw"
         frames(source, width, height, channels, name)
-        more = "&matrix=bt709" if channels is None else ""
-        must(program, "live", f"file://{source}?format={name}&width={width}&height={height}{more}", f"file://{expected}?format={name}")
+        must(program, "live", f"file://{source}?format={name}&width={width}&height={height}", f"file://{expected}?format={name}")
         must(
             "gst-launch-1.0", "-q", "filesrc", f"location={source}", "!", "rawvideoparse", f"format={gst}", f"width={width}",
             f"height={height}", "!", "bifocal", "!", "filesink", f"location={given}",

@@ -111,7 +111,7 @@ fn structure_beyond(structure: &gst::StructureRef, way: Way) -> Option<gst::Stru
 }
 
 fn tell_colours(caps: &gst::CapsRef, to: &mut gst::CapsRef) {
-    let Ok(info) = gst_video::VideoInfo::from_caps(&caps.to_owned()) else { return };
+    let Ok(info) = gst_video::VideoInfo::from_caps(caps) else { return };
     let colours = info.colorimetry().to_string();
     // GStreamer 1.14 has no name for the others.
     let sites = [(VideoChromaSite::MPEG2, "mpeg2"), (VideoChromaSite::JPEG, "jpeg"), (VideoChromaSite::DV, "dv")];
