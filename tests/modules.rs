@@ -12,8 +12,9 @@ type Edges = BTreeMap<String, BTreeSet<String>>;
 fn sources(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        // Packages of their own have their own rules.
         if path.join("Cargo.toml").exists() {
-            continue; // a package of its own, as those of `bindings/`
+            continue;
         }
         if path.is_dir() {
             sources(&path, root, found);

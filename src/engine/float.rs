@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::int8::Row;
-use super::pixels::{from_rgb, to_rgb};
+use super::pixels::{from_rgb, swap, to_rgb};
 use super::prepare::watch_bytes;
 use super::{Options, PrepareError, PushError, Report};
 use crate::frame::{Colour, Enlarger, PixelFormat};
@@ -197,6 +197,8 @@ pub struct FloatRunner {
     output: Vec<u8>,
     /// Bytes of a tile, in and out, for each thread.
     tiles: Vec<Mutex<(Vec<u8>, Vec<u8>)>>,
+    /// Does blue stand before red in the pixels? Rows here have red first.
+    swapped: bool,
     pushed: usize,
     /// Bands made.
     made: usize,
@@ -227,6 +229,7 @@ impl FloatRunner {
             tiles: tiles.collect(),
             columns,
             choice,
+            swapped: options.has_blue_first(),
             pushed: 0,
             made: 0,
         })
@@ -248,9 +251,15 @@ impl FloatRunner {
         let channels = self.network.channels;
         let bytes = self.size.width * channels;
         let kept = self.rows.len() / bytes;
+        let swapped = self.swapped;
         let see = |row: &Row<'_>, seen: &mut [u8]| match channels {
             1 => row.colour.luma(row.bytes, seen),
-            _ => to_rgb(format, row.bytes, seen),
+            _ => {
+                to_rgb(format, row.bytes, seen);
+                if swapped {
+                    swap(channels, seen);
+                }
+            }
         };
         let Some(mut enlarger) = self.enlarger.take() else {
             see(&row, &mut self.rows[self.pushed % kept * bytes..][..bytes]);
@@ -279,7 +288,12 @@ impl FloatRunner {
             for y in rows.start..rows.end {
                 match self.network.channels {
                     1 => row.colour.row(y, self.row(y), row.out),
-                    _ => from_rgb(format, self.row(y), y, row.colour, row.out),
+                    _ => {
+                        from_rgb(format, self.row(y), y, row.colour, row.out);
+                        if self.swapped {
+                            swap(format.channels(), row.out);
+                        }
+                    }
                 }
                 emit(y, row.out).map_err(PushError::Receiver)?;
             }

@@ -7,6 +7,7 @@ mod arrange;
 mod classes;
 mod exec;
 mod float;
+mod frames;
 mod int8;
 mod layout;
 mod options;
@@ -21,11 +22,10 @@ mod still;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::frame::{Chroma, Colour, PixelFormat, Plane, PlaneMut, ToRgb};
+use crate::frame::{Chroma, Colour, PixelFormat, Plane, ToRgb, YuvFormat};
 use crate::geom::{MAX_SIDE, Size};
 use crate::kernels::Level;
 use crate::memory::{can_get, display_bytes};
@@ -77,8 +77,8 @@ pub enum PrepareError {
     /// YUV frames have luma and chroma, not pixels of another format.
     #[error("YUV frames of {0:?}; their luma is Gray8")]
     Yuv(PixelFormat),
-    /// Frames that are not YUV have no conversion to RGB.
-    #[error("a conversion to RGB is for YUV frames")]
+    /// Only planes of luma and chroma are converted to RGB.
+    #[error("a conversion to RGB is for YUV frames whose luma has a plane")]
     Rgb,
     /// An effort that is none.
     #[error("an effort of {0}; 0 to 100 are supported")]
@@ -248,7 +248,7 @@ fn check(options: &Options) -> Result<(), PrepareError> {
     if options.yuv.is_some() && options.format != PixelFormat::Gray8 {
         return Err(PrepareError::Yuv(options.format));
     }
-    if options.rgb.is_some() && options.yuv.is_none() {
+    if options.rgb.is_some() && options.yuv.is_none_or(YuvFormat::is_packed) {
         return Err(PrepareError::Rgb);
     }
     if options.effort > 100 {
@@ -351,11 +351,12 @@ impl Engine {
             }
         };
         let Size { width, height } = options.size;
-        let colour = Colour::new(options.format, width, height, scale, kept, options.level);
+        let colour = Colour::new(options.format, width, height, scale, kept, options.level)
+            .with_blue_first(options.has_blue_first());
         let chroma = options.chroma(scale).map(|(planes, [from, to])| Chroma::new(planes, &from, &to, options.level));
         let rgb = options.rgb.zip(options.yuv).map(|((matrix, range), format)| {
             let (_, channels) = format.chroma_planes();
-            ToRgb::new(matrix, range, channels, scale * width)
+            ToRgb::new(matrix, range, options.blue_first, channels, scale * width)
         });
         let out = vec![0; scale * width * options.format.channels()];
         let options = options.clone();
@@ -525,134 +526,6 @@ impl Engine {
         }
         let mut emit = emit;
         self.push_row(row, |_, row| emit(row))
-    }
-
-    /// Upscales a whole frame from and to memory of the caller's, read where it lies. `input` and `output` have the planes of
-    /// the format that the engine is prepared for, in its order: one of [`Options::format`], or those of [`Options::yuv`]; with
-    /// [`Options::rgb`] the output is one of RGB.
-    /// Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten. With
-    /// [`Options::still`], what has not changed is not written.
-    pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
-        self.check(input, output)?;
-        if self.pushed > 0 {
-            self.reset();
-        }
-        self.begin_frame();
-        let done = self.make_or_keep(input, output);
-        self.end_frame();
-        done
-    }
-
-    fn make_or_keep(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
-        let Some(mut watch) = self.watch.take() else { return self.make(input, output, None) };
-        let any = self.look(&mut watch, input, 1);
-        let done = if any { self.make(input, output, Some(&watch)) } else { Ok(()) };
-        if done.is_err() {
-            watch.forget();
-        }
-        self.watch = Some(watch);
-        done
-    }
-
-    /// Makes a frame, of which what stands still is left as it is.
-    fn make(
-        &mut self,
-        input: &[Plane<'_>],
-        output: &mut [PlaneMut<'_>],
-        watch: Option<&Watch>,
-    ) -> Result<(), FrameError> {
-        // Lent to the rows of luma, which go through the rest of the engine.
-        let (mut chroma, mut rgb) = (self.chroma.take(), self.rgb.take());
-        let done = self.make_with(input, output, watch, &mut chroma, &mut rgb);
-        (self.chroma, self.rgb) = (chroma, rgb);
-        done
-    }
-
-    fn make_with(
-        &mut self,
-        input: &[Plane<'_>],
-        output: &mut [PlaneMut<'_>],
-        watch: Option<&Watch>,
-        chroma: &mut Option<Chroma>,
-        rgb: &mut Option<ToRgb>,
-    ) -> Result<(), FrameError> {
-        let (size, channels) = (self.options.size, self.options.format.channels());
-        let (scale, row_bytes) = (self.scale, size.width * channels);
-        let made = size.width * scale * self.output_channels();
-        let chroma_planes: heapless::Vec<Plane<'_>, 2> = match (watch, chroma.as_ref()) {
-            (Some(watch), Some(of)) => {
-                (1..=of.planes()).map(|plane| Plane::new(watch.held(plane), of.input_shape().0)).collect()
-            }
-            _ => input[1..].iter().copied().collect(),
-        };
-        for source in 0..size.height {
-            let source = match watch {
-                Some(watch) => &watch.held(0)[source * row_bytes..][..row_bytes],
-                None => input[0].row(source, row_bytes),
-            };
-            let done = self.push_row(source, |y, row| -> Result<(), Infallible> {
-                let out = output[0].row(y, made);
-                if let (Some(rgb), Some(chroma)) = (&mut *rgb, &mut *chroma) {
-                    rgb.begin(y, chroma, &chroma_planes);
-                }
-                let mut write = |columns: Range<usize>| match rgb {
-                    Some(rgb) => rgb.write(row, columns, out),
-                    None => {
-                        let bytes = columns.start * channels..columns.end * channels;
-                        out[bytes.clone()].copy_from_slice(&row[bytes]);
-                    }
-                };
-                match watch {
-                    None => write(0..size.width * scale),
-                    Some(watch) => {
-                        watch.ranges(y / scale).for_each(|columns| write(columns.start * scale..columns.end * scale))
-                    }
-                }
-                Ok(())
-            });
-            done.map_err(|error| FrameError::Network(error.network()))?;
-        }
-        if let (Some(chroma), Some(format), None) = (chroma, self.options.yuv, rgb) {
-            let (_, down) = format.layout().subsampling();
-            let made = |y| watch.is_none_or(|watch| watch.ranges(y * down / scale).next().is_some());
-            chroma.upscale(&chroma_planes, &mut output[1..], made);
-        }
-        Ok(())
-    }
-
-    /// Bytes of a pixel of the first plane of the output.
-    fn output_channels(&self) -> usize {
-        if self.options.rgb.is_some() { 3 } else { self.options.format.channels() }
-    }
-
-    /// Are the planes those of the format, and large enough?
-    fn check(&self, input: &[Plane<'_>], output: &[PlaneMut<'_>]) -> Result<(), FrameError> {
-        let planes = 1 + self.chroma.as_ref().map_or(0, Chroma::planes);
-        let out_planes = if self.rgb.is_some() { 1 } else { planes };
-        for (given, needed) in [(input.len(), planes), (output.len(), out_planes)] {
-            if given != needed {
-                return Err(FrameError::Planes { given, needed });
-            }
-        }
-        let shape = |plane: usize, first: (usize, usize), chroma: fn(&Chroma) -> (usize, usize)| {
-            self.chroma.as_ref().filter(|_| plane > 0).map_or(first, chroma)
-        };
-        let (size, large) = (self.options.size, self.output_size());
-        for (plane, input) in input.iter().enumerate() {
-            let first = (size.width * self.options.format.channels(), size.height);
-            let (row_bytes, rows) = shape(plane, first, Chroma::input_shape);
-            if !input.holds(row_bytes, rows) {
-                return Err(FrameError::Input { plane, rows, row_bytes });
-            }
-        }
-        for (plane, output) in output.iter().enumerate() {
-            let first = (large.width * self.output_channels(), large.height);
-            let (row_bytes, rows) = shape(plane, first, Chroma::output_shape);
-            if !output.holds(row_bytes, rows) {
-                return Err(FrameError::Output { plane, rows, row_bytes });
-            }
-        }
-        Ok(())
     }
 
     /// [`Engine::push`] of a row that has the length of the frame's rows; output rows come with their numbers.

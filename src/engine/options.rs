@@ -21,6 +21,8 @@ pub struct Options {
     pub size: Size,
     /// Format of input and output rows; grey for YUV frames.
     pub format: PixelFormat,
+    /// Does blue stand before red, as in OpenCV's pictures?
+    pub blue_first: bool,
     /// Layout of YUV frames; none for rows and frames of `format`.
     pub yuv: Option<YuvFormat>,
     /// Where the chroma of YUV frames lies.
@@ -67,6 +69,7 @@ impl Options {
         Self {
             size,
             format,
+            blue_first: false,
             yuv: None,
             siting: Siting::Left,
             rgb: None,
@@ -87,6 +90,11 @@ impl Options {
     /// upscales luma; a bicubic filter upscales chroma.
     pub fn yuv(size: Size, format: YuvFormat) -> Self {
         Self { yuv: Some(format), ..Self::new(size, PixelFormat::Gray8) }
+    }
+
+    /// With blue before red.
+    pub fn with_blue_first(self) -> Self {
+        Self { blue_first: true, ..self }
     }
 
     /// With another budget.
@@ -129,6 +137,11 @@ impl Options {
         Self { still: Some(still), ..self }
     }
 
+    /// Are there colours, and does blue stand before red?
+    pub(super) fn has_blue_first(&self) -> bool {
+        self.blue_first && self.format.has_colour()
+    }
+
     /// May there be frames of which every window is left out?
     pub(super) fn may_leave_out(&self) -> bool {
         let plain = self.branches == Branches::Auto && (self.effort < 100 || self.deadline.is_some());
@@ -138,14 +151,14 @@ impl Options {
     /// Planes of a frame.
     pub(super) fn shapes(&self) -> Vec<Shape> {
         let Size { width, height } = self.size;
-        let mut shapes = vec![Shape { width, height, channels: self.format.channels(), subsampling: (1, 1) }];
-        if let Some(format) = self.yuv {
-            let (planes, channels) = format.chroma_planes();
-            let (across, down) = format.layout().subsampling();
-            let (width, height) = (width.div_ceil(across), height.div_ceil(down));
-            shapes.resize(1 + planes, Shape { width, height, channels, subsampling: (across, down) });
-        }
-        shapes
+        let first = Shape { width, height, channels: self.format.channels(), subsampling: (1, 1) };
+        let Some(format) = self.yuv else { return vec![first] };
+        let (planes, channels) = format.chroma_planes();
+        let (across, down) = format.layout().subsampling();
+        let (width, height) = (width.div_ceil(across), height.div_ceil(down));
+        let chroma = Shape { width, height, channels, subsampling: (across, down) };
+        let first = (!format.is_packed()).then_some(first);
+        first.into_iter().chain(std::iter::repeat_n(chroma, planes)).collect()
     }
 
     /// With given classes.

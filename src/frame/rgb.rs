@@ -8,6 +8,7 @@ use super::{Chroma, Conversion, Matrix, Plane, Range};
 #[derive(Debug)]
 pub struct ToRgb {
     conversion: Conversion,
+    blue_first: bool,
     /// Channels of a plane of chroma.
     channels: usize,
     /// The enlarged row of each plane of chroma, one after the other.
@@ -22,8 +23,8 @@ impl ToRgb {
     }
 
     /// For rows of `width` pixels, whose chroma has planes of so many channels.
-    pub fn new(matrix: Matrix, range: Range, channels: usize, width: usize) -> Self {
-        Self { conversion: Conversion::to_rgb(matrix, range), channels, chroma: vec![0; 2 * width], width }
+    pub fn new(matrix: Matrix, range: Range, blue_first: bool, channels: usize, width: usize) -> Self {
+        Self { conversion: Conversion::to_rgb(matrix, range), blue_first, channels, chroma: vec![0; 2 * width], width }
     }
 
     /// Enlarges the chroma of row `y`, which the next rows that are written share.
@@ -40,6 +41,9 @@ impl ToRgb {
         for (x, pixel) in columns.zip(pixels) {
             let cb = x * self.channels;
             *pixel = self.conversion.pixel([luma[x], self.chroma[cb], self.chroma[cb + cr]]);
+            if self.blue_first {
+                pixel.swap(0, 2);
+            }
         }
     }
 }

@@ -192,16 +192,17 @@ pub struct Frame {
 impl Frame {
     /// How the engine is prepared for it.
     pub fn options(&self) -> Options {
-        match self.form {
-            Form::Pixels { format, .. } => Options::new(self.size, format),
+        let (options, swapped) = match self.form {
+            Form::Pixels { format, swapped } => (Options::new(self.size, format), swapped),
             Form::Yuv { format, siting, rgb } => {
                 let options = Options::yuv(self.size, format).with_siting(siting);
                 match rgb {
-                    Some(Rgb { matrix, range, .. }) => options.with_rgb(matrix, range),
-                    None => options,
+                    Some(Rgb { matrix, range, swapped }) => (options.with_rgb(matrix, range), swapped),
+                    None => (options, false),
                 }
             }
-        }
+        };
+        if swapped { options.with_blue_first() } else { options }
     }
 
     /// The shape of the result. YUV frames of odd sides have no rows.
@@ -235,10 +236,9 @@ impl Frame {
         engine: &mut Engine,
         input: &ArrayViewD<'_, u8>,
         output: ArrayViewMutD<'_, u8>,
-        row: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         match self.form {
-            Form::Pixels { format, swapped } => pixels(engine, format, swapped, input, output, row),
+            Form::Pixels { .. } => pixels(engine, input, output),
             Form::Yuv { format, rgb, .. } => planes(engine, self.size, format, rgb, input, output),
         }
     }
@@ -247,14 +247,7 @@ impl Frame {
 const SCATTERED: &str =
     "the bytes of a row do not lie side by side; numpy.ascontiguousarray makes a copy where they do";
 
-fn pixels(
-    engine: &mut Engine,
-    format: PixelFormat,
-    swapped: bool,
-    input: &ArrayViewD<'_, u8>,
-    mut output: ArrayViewMutD<'_, u8>,
-    turned: &mut Vec<u8>,
-) -> Result<(), Failure> {
+fn pixels(engine: &mut Engine, input: &ArrayViewD<'_, u8>, mut output: ArrayViewMutD<'_, u8>) -> Result<(), Failure> {
     let scattered = |what: &str| Failure::input(format!("{what}: {SCATTERED}"));
     let apart = |row: &ArrayViewD<'_, u8>| output.shape()[0] < 2 || output.strides()[0].unsigned_abs() >= row.len();
     if !output.view().outer_iter().next().is_none_or(|row| row.is_standard_layout() && apart(&row)) {
@@ -264,28 +257,14 @@ fn pixels(
     engine.reset();
     let mut rows = output.outer_iter_mut();
     for row in input.outer_iter() {
-        let mut row = row.to_slice().ok_or_else(|| scattered("frame"))?;
-        if swapped {
-            turned.clear();
-            turned.extend_from_slice(row);
-            swap(turned, format.channels());
-            row = turned;
-        }
+        let row = row.to_slice().ok_or_else(|| scattered("frame"))?;
         engine.push(row, |made| {
             let out = rows.next().and_then(|out| out.into_slice()).ok_or_else(|| scattered("out"))?;
             out.copy_from_slice(made);
-            if swapped {
-                swap(out, format.channels());
-            }
             Ok(())
         })?;
     }
     Ok(())
-}
-
-/// Red for blue.
-fn swap(row: &mut [u8], channels: usize) {
-    row.chunks_exact_mut(channels).for_each(|pixel| pixel.swap(0, 2));
 }
 
 fn planes(
@@ -322,12 +301,7 @@ fn planes(
             ];
             engine.upscale(&input[..used], &mut output[..used])?;
         }
-        Some(Rgb { swapped, .. }) => {
-            engine.upscale(&input[..used], &mut [PlaneMut::new(out, 3 * large.width)])?;
-            if swapped {
-                swap(out, 3);
-            }
-        }
+        Some(_) => engine.upscale(&input[..used], &mut [PlaneMut::new(out, 3 * large.width)])?,
     }
     Ok(())
 }

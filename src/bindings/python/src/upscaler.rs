@@ -54,8 +54,6 @@ pub struct Upscaler {
 struct Prepared {
     frame: Frame,
     engine: Engine,
-    /// A row with red and blue turned.
-    row: Vec<u8>,
     /// The engine's threads are in this process, and not in one that has been forked from it.
     process: u32,
 }
@@ -82,7 +80,7 @@ impl Upscaler {
         if slot.is_none() {
             let engine =
                 self.settings.with_threads(frame.options(), |options| Engine::prepare(&self.model, options))?;
-            *slot = Some(Prepared { frame: *frame, engine, row: Vec::new(), process: process::id() });
+            *slot = Some(Prepared { frame: *frame, engine, process: process::id() });
         }
         slot.as_mut().ok_or_else(|| Failure::input("no engine"))
     }
@@ -111,8 +109,8 @@ impl Upscaler {
         let (input, output) = (input.as_array(), output.as_array_mut());
         detached(py, || {
             let mut slot = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-            let Prepared { engine, row, .. } = self.engine(&mut slot, &what)?;
-            what.run(engine, &input, output, row)
+            let Prepared { engine, .. } = self.engine(&mut slot, &what)?;
+            what.run(engine, &input, output)
         })?;
         Ok(out)
     }
