@@ -142,7 +142,7 @@ pub use engine::{
     BufferReport, DEFAULT_EFFORT, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report,
     StepReport, Still, Tolerance, Windows, Work, survey,
 };
-pub use frame::{PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
+pub use frame::{Matrix, PixelFormat, Plane, PlaneMut, Range, Siting, YuvFormat};
 pub use geom::{MAX_SIDE, Size};
 pub use kernels::{Level, Unavailable};
 pub use memory::{BadBudget, Budget};

@@ -1,6 +1,7 @@
 //! ONNX, through tract's typed graph, to [`Graph`] for the int8 plan or to a [`FloatNetwork`] for tract's executor. The
 //! only module that names tract, and the only one that knows ONNX.
 
+mod catalogue;
 #[cfg_attr(not(feature = "models"), path = "none.rs")]
 mod embedded;
 mod executor;
@@ -18,10 +19,11 @@ mod reference;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use catalogue::{Place, find};
 pub use executor::Executor;
 pub use float::{FloatFacts, FloatNetwork};
 pub use format::{Layout, Order, Range};
@@ -154,6 +156,14 @@ pub enum ModelError {
         /// Why.
         reason: String,
     },
+    /// There is no model of that name.
+    #[error("there is no model '{name}'; known are {known}; anything else is the path of an ONNX file")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
     /// No model is named, and there is none in this build.
     #[error("this build has no models inside; name the file of one")]
     NoneEmbedded,
@@ -214,6 +224,20 @@ impl Model {
     /// The file of an embedded model; none if there is none of that name.
     pub fn embedded_onnx(name: &str) -> Result<Option<Vec<u8>>, ModelError> {
         embedded::onnx(name)
+    }
+
+    /// An embedded model by name, a file in a folder of models by name, or a file by its path. The folders are those that the
+    /// variable `BIFOCAL_MODELS` names, and `/usr/share/bifocal/models`.
+    pub fn find(model: &Path) -> Result<Self, ModelError> {
+        match find(model)? {
+            Place::Embedded(name) => Self::named(name)?.ok_or(ModelError::NoneEmbedded),
+            Place::File(path) => Self::open(&path),
+        }
+    }
+
+    /// Names and paths of the files in folders of models.
+    pub fn files() -> Vec<(String, PathBuf)> {
+        catalogue::files()
     }
 
     /// Reads a file.
