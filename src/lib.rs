@@ -116,6 +116,9 @@
 //! | ring | the rows of a slot that a tensor cycles through |
 //! | carried | of a tensor: rows of it stay alive from one pass to the next |
 
+#[cfg(doc)]
+pub mod guide;
+
 #[cfg(feature = "cli")]
 mod bench;
 #[cfg(feature = "cli")]
