@@ -5,6 +5,7 @@
 
 mod arrange;
 mod classes;
+mod detail;
 mod exec;
 mod float;
 mod frames;
@@ -51,7 +52,7 @@ pub use still::{Still, Tolerance};
 pub const MOST_THREADS: usize = 16;
 
 /// Effort of [`Branches::Auto`] where none is asked for.
-pub const DEFAULT_EFFORT: u8 = 80;
+pub const DEFAULT_EFFORT: u8 = 75;
 
 /// Why PREPARE failed.
 #[non_exhaustive]
@@ -227,7 +228,7 @@ fn rule(model: &Model, options: &Options) -> Result<Option<Rule>, ModelError> {
         (None, Branches::Auto) => {
             let least = if options.deadline.is_some() { 0 } else { options.effort };
             let efforts = (least..=options.effort).map(|effort| model.thresholds(effort));
-            Some(Rule::Energy(efforts.collect::<Result<_, _>>()?))
+            Some(Rule::Detail(efforts.collect::<Result<_, _>>()?))
         }
         (None, _) if options.still.is_some() => Some(Rule::Full),
         (None, _) => None,

@@ -109,21 +109,20 @@ pub struct Metadata {
     pub thresholds: Option<Thresholds>,
 }
 
-/// Thresholds on the energy of a window, for efforts of 0, 10, ... 100: the sum of the squared Laplacians of its luma, but
-/// for the outermost pixels.
+/// Thresholds on what there is to see in a window (`engine/detail.rs`), for efforts of 0, 10, ... 100.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Thresholds {
-    /// From here on a window gets both branches.
-    pub full: [u32; 11],
-    /// Below it gets none.
-    pub plain: [u32; 11],
+    /// From so many edges on it gets both branches.
+    pub edges: [u32; 11],
+    /// Else none below so much energy.
+    pub energy: [u32; 11],
 }
 
 impl Thresholds {
     /// Both at an effort of at most 100; between two that are given, on the line.
     fn at(&self, effort: u8) -> [u32; 2] {
         let (index, part) = (usize::from(effort / 10).min(10), u64::from(effort % 10));
-        [&self.full, &self.plain].map(|table| {
+        [&self.edges, &self.energy].map(|table| {
             let (low, high) = (u64::from(table[index]), u64::from(table[(index + 1).min(10)]));
             ((low * (10 - part) + high * part) / 10) as u32
         })
@@ -132,7 +131,7 @@ impl Thresholds {
     /// Do they fall, and is nothing left out at 100?
     fn sound(&self) -> bool {
         let falls = |table: &[u32; 11]| table.is_sorted_by(|a, b| a >= b) && table[10] == 0;
-        falls(&self.full) && falls(&self.plain) && self.plain.iter().zip(&self.full).all(|(plain, full)| plain <= full)
+        falls(&self.edges) && falls(&self.energy)
     }
 }
 
@@ -397,7 +396,7 @@ impl Model {
         }
     }
 
-    /// Least energy of a window that gets both branches, and of one that gets a branch at all.
+    /// The thresholds on edges and energy.
     pub(crate) fn thresholds(&self, effort: u8) -> Result<[u32; 2], ModelError> {
         let missing = || ModelError::Thresholds { name: self.metadata.name.clone() };
         let table = self.metadata.thresholds.as_ref().ok_or_else(missing)?;
