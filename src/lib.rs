@@ -116,6 +116,9 @@
 //! | ring | the rows of a slot that a tensor cycles through |
 //! | carried | of a tensor: rows of it stay alive from one pass to the next |
 
+#[cfg(doc)]
+pub mod guide;
+
 #[cfg(feature = "cli")]
 mod bench;
 #[cfg(feature = "cli")]
@@ -142,7 +145,7 @@ pub use engine::{
     BufferReport, DEFAULT_EFFORT, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report,
     StepReport, Still, Tolerance, Windows, Work, survey,
 };
-pub use frame::{PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
+pub use frame::{Matrix, PixelFormat, Plane, PlaneMut, Range, Siting, YuvFormat};
 pub use geom::{MAX_SIDE, Size};
 pub use kernels::{Level, Unavailable};
 pub use memory::{BadBudget, Budget};

@@ -2,11 +2,12 @@
 
 mod support;
 
-use bifocal::internals::frame::{FrameFormat, Layout, PlaneFilter};
+use bifocal::internals::frame::{Conversion, FrameFormat, Layout, PlaneFilter};
 use bifocal::{
-    Engine, FrameError, Options, PixelFormat, Plane, PlaneMut, PrepareError, PushError, Siting, Size, Tile, YuvFormat,
+    Budget, Engine, FrameError, Matrix, Model, Options, PixelFormat, Plane, PlaneMut, PrepareError, PushError, Range,
+    Siting, Size, Still, Tile, Tolerance, YuvFormat,
 };
-use support::{picture, run, tiny, upscale};
+use support::{model, picture, run, tiny, upscale};
 
 const GAP: u8 = 0xa5;
 
@@ -110,6 +111,133 @@ fn yuv_frames_are_luma_and_filtered_chroma() {
             }
             assert!(gather(&out, to.size.width, 80) == expected[0], "{format:?} {size}, luma");
         }
+    }
+}
+
+/// Luma is what the engine makes of grey, chroma what the filter makes for every pixel, and both go through the standard's formula;
+/// also where windows stand still.
+#[test]
+fn yuv_frames_become_rgb() {
+    let (model, size, large) = (tiny(), Size::new(35, 19), Size::new(70, 38));
+    let luma = picture("balcony.png", size, PixelFormat::Gray8);
+    let grey = upscale(&model, &Options::new(size, PixelFormat::Gray8), &luma);
+    for (format, layout) in
+        [(YuvFormat::I420, Layout::Yuv420), (YuvFormat::Nv12, Layout::Yuv420), (YuvFormat::I444, Layout::Yuv444)]
+    {
+        let from = FrameFormat { siting: Siting::Left, ..FrameFormat::picture(size, layout) };
+        let (across, down) = from.chroma_axes(Layout::Rgb, 2);
+        let chroma = [3, 5].map(|n| (0..from.chroma().area()).map(|i| (i * i * n % 251) as u8).collect::<Vec<u8>>());
+        let options = Options::yuv(size, format).with_rgb(Matrix::Bt709, Range::Limited);
+        let enlarged = chroma.each_ref().map(|plane| {
+            let mut out = vec![0; large.area()];
+            PlaneFilter::new(1, from.chroma(), large, across, down, options.level).plane(plane, &mut out);
+            out
+        });
+        let conversion = Conversion::to_rgb(Matrix::Bt709, Range::Limited);
+        let pixel = |i: usize| conversion.pixel([grey[i], enlarged[0][i], enlarged[1][i]]);
+        let expected: Vec<u8> = (0..large.area()).flat_map(pixel).collect();
+
+        let width = from.chroma().width;
+        let pairs: Vec<u8> = chroma[0].iter().zip(&chroma[1]).flat_map(|(u, v)| [*u, *v]).collect();
+        let [u, v] = chroma.each_ref().map(|plane| Plane::new(plane, width));
+        let input = [Plane::new(&luma, size.width), u, v];
+        let turns = [Plane::new(&luma, size.width), Plane::new(&pairs, 2 * width)];
+        let input = if format == YuvFormat::Nv12 { &turns[..] } else { &input[..] };
+        let still = Still { tolerance: Tolerance::Levels(0), refresh: 100 };
+        for options in [options.clone(), options.clone().with_tile(Tile::Fixed(16)), options.with_still(still)] {
+            let mut engine = Engine::prepare(&model, &options).unwrap();
+            let mut out = vec![GAP; 37 * 220 + 210];
+            for _ in 0..2 {
+                engine.upscale(input, &mut [PlaneMut::new(&mut out, 220)]).unwrap();
+                assert!(gather(&out, 210, 220) == expected, "{format:?}");
+            }
+            let mut turned = Engine::prepare(&model, &options.clone().with_blue_first()).unwrap();
+            turned.upscale(input, &mut [PlaneMut::new(&mut out, 220)]).unwrap();
+            let turned: Vec<u8> = expected.chunks(3).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect();
+            assert!(gather(&out, 210, 220) == turned, "{format:?}, blue first");
+            let mut more = [PlaneMut::new(&mut [], 0), PlaneMut::new(&mut [], 0)];
+            assert_eq!(engine.upscale(input, &mut more), Err(FrameError::Planes { given: 2, needed: 1 }));
+            let small = FrameError::Output { plane: 0, rows: 38, row_bytes: 210 };
+            assert_eq!(engine.upscale(input, &mut [PlaneMut::new(&mut out, 209)]), Err(small));
+            // What it allocates is counted.
+            let mut plain = options.clone();
+            plain.rgb = None;
+            let plain = Engine::prepare(&model, &plain).unwrap();
+            let most = engine.report().total_bytes - plain.report().total_bytes;
+            assert!(most > 9 * 256 * 8, "{most} bytes");
+        }
+    }
+    let rgb = Options::new(size, PixelFormat::Rgb8).with_rgb(Matrix::Bt601, Range::Full);
+    assert!(matches!(Engine::prepare(&model, &rgb), Err(PrepareError::Rgb)));
+}
+
+/// Blue first or red first: the same pixels, whether the network sees luma or colours, in integers or in floats.
+#[test]
+fn blue_may_come_first() {
+    let size = Size::new(37, 21);
+    let swap = |rows: &[u8], channels: usize| {
+        let mut rows = rows.to_vec();
+        rows.chunks_exact_mut(channels).for_each(|pixel| pixel.swap(0, 2));
+        rows
+    };
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
+    let others = ["int8-edsr-x2", "edsr-x2", "vdsr-y-x1"].map(|name| folder.join(name).with_extension("onnx"));
+    for model in std::iter::once(tiny()).chain(others.map(|path| Model::open(&path).unwrap())) {
+        for format in [PixelFormat::Rgb8, PixelFormat::Rgba8] {
+            let (options, channels) = (Options::new(size, format).with_budget(Budget::mib(512)), format.channels());
+            let rows = picture("towers.png", size, format);
+            let expected = swap(&upscale(&model, &options, &rows), channels);
+            let given = upscale(&model, &options.with_blue_first(), &swap(&rows, channels));
+            assert!(given == expected, "{} {format:?}", model.metadata().name);
+        }
+        let grey = Options::new(size, PixelFormat::Gray8).with_budget(Budget::mib(512));
+        let rows = picture("towers.png", size, PixelFormat::Gray8);
+        let expected = upscale(&model, &grey, &rows);
+        assert!(upscale(&model, &grey.with_blue_first(), &rows) == expected, "grey has no order");
+    }
+}
+
+/// The bytes of three planes, in another order; gaps are not written, the filler of an odd row is its last sample.
+#[test]
+fn packed_frames_are_planes_that_take_turns() {
+    for (name, size) in
+        [("ctnet-tiny-x2", Size::new(35, 19)), ("ctnet-tiny-x3", Size::new(17, 6)), ("ctnet-tiny-x3", Size::new(16, 3))]
+    {
+        let model = model(name);
+        let large = size.scaled(model.metadata().scale);
+        let planes: Vec<Vec<u8>> = [(size.width, 3), (size.width.div_ceil(2), 5), (size.width.div_ceil(2), 7)]
+            .map(|(width, n)| (0..width * size.height).map(|i| (i * i * n % 251) as u8).collect())
+            .into();
+        let widths = |size: Size| [size.width, size.width.div_ceil(2), size.width.div_ceil(2)];
+        let mut expected = widths(large).map(|width| vec![0; width * large.height]);
+        let mut engine = Engine::prepare(&model, &Options::yuv(size, YuvFormat::I422)).unwrap();
+        let input: Vec<Plane> =
+            planes.iter().zip(widths(size)).map(|(plane, width)| Plane::new(plane, width)).collect();
+        let mut output: Vec<PlaneMut> =
+            expected.iter_mut().zip(widths(large)).map(|(plane, width)| PlaneMut::new(plane, width)).collect();
+        engine.upscale(&input, &mut output).unwrap();
+
+        let pack = |planes: &[Vec<u8>], Size { width, height }: Size, filler: Option<u8>| {
+            let half = width.div_ceil(2);
+            let quad = |(y, x): (usize, usize)| {
+                let luma = &planes[0][y * width..][..width];
+                let second = luma.get(2 * x + 1).copied().or(filler).unwrap_or(luma[width - 1]);
+                [luma[2 * x], planes[1][y * half + x], second, planes[2][y * half + x]]
+            };
+            (0..height).flat_map(|y| (0..half).map(move |x| (y, x))).flat_map(quad).collect::<Vec<u8>>()
+        };
+        let (bytes, made) = (4 * size.width.div_ceil(2), 4 * large.width.div_ceil(2));
+        let input = spread(&pack(&planes, size, Some(99)), bytes, bytes + 12);
+        let mut output = vec![GAP; (large.height - 1) * (made + 20) + made];
+        let mut engine = Engine::prepare(&model, &Options::yuv(size, YuvFormat::Yuy2)).unwrap();
+        for _ in 0..2 {
+            let mut planes = [PlaneMut::new(&mut output, made + 20)];
+            engine.upscale(&[Plane::new(&input, bytes + 12)], &mut planes).unwrap();
+            assert!(gather(&output, made, made + 20) == pack(&expected, large, None), "{name} {size}");
+        }
+        let short = [Plane::new(&input[..input.len() - 1], bytes + 12)];
+        let needed = FrameError::Input { plane: 0, rows: size.height, row_bytes: bytes };
+        assert_eq!(engine.upscale(&short, &mut [PlaneMut::new(&mut output, made)]), Err(needed));
     }
 }
 

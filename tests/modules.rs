@@ -12,6 +12,10 @@ type Edges = BTreeMap<String, BTreeSet<String>>;
 fn sources(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        // Packages of their own have their own rules.
+        if path.join("Cargo.toml").exists() {
+            continue;
+        }
         if path.is_dir() {
             sources(&path, root, found);
         } else if path.extension().is_some_and(|e| e == "rs") {

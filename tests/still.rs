@@ -24,6 +24,7 @@ fn shapes(options: &Options, size: Size) -> Vec<(usize, usize)> {
         None => vec![],
         Some(YuvFormat::I420) => vec![(half(size.width), half(size.height)); 2],
         Some(YuvFormat::Nv12) => vec![(2 * half(size.width), half(size.height))],
+        Some(YuvFormat::Yuy2) => return vec![(4 * half(size.width), size.height)],
         Some(other) => panic!("{other:?}"),
     };
     let channels = match options.format {
@@ -91,7 +92,9 @@ fn what_stands_still_has_the_bytes_of_what_is_made() {
             let mut kinds = vec![grey.clone()];
             if name.contains("tiny-x2") {
                 kinds.push(Options::new(grey.size, PixelFormat::Rgb8).with_budget(grey.budget));
-                kinds.extend([YuvFormat::I420, YuvFormat::Nv12].map(|yuv| Options::yuv(grey.size, yuv)));
+                kinds.extend(
+                    [YuvFormat::I420, YuvFormat::Nv12, YuvFormat::Yuy2].map(|yuv| Options::yuv(grey.size, yuv)),
+                );
                 kinds.push(grey.clone().with_branches(Branches::Cnn));
             }
             if name.contains("base") {

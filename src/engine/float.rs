@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::int8::Row;
-use super::pixels::{from_rgb, to_rgb};
+use super::pixels::{from_rgb, swap, to_rgb};
 use super::prepare::watch_bytes;
 use super::{Options, PrepareError, PushError, Report};
 use crate::frame::{Colour, Enlarger, PixelFormat};
@@ -73,13 +73,20 @@ impl Choice {
     /// Everything that is allocated.
     fn total(&self, network: &FloatNetwork, options: &Options) -> usize {
         let Size { width, .. } = options.size;
-        let colour = Colour::bytes(options.format, width, network.factor(), self.kept_rows(network, options));
+        let colour = self.colour_bytes(network, options);
         let enlarger = match network.enlarged {
             1 => 0,
             n => Enlarger::bytes(network.channels, options.size, n) + width * network.channels,
         };
         let watch = watch_bytes(options, options.size.width.max(options.size.height));
         self.bytes + colour + enlarger + watch + network.factor() * width * options.format.channels() + FIXED
+    }
+
+    /// What colour and chroma allocate.
+    fn colour_bytes(&self, network: &FloatNetwork, options: &Options) -> usize {
+        let kept = self.kept_rows(network, options);
+        Colour::bytes(options.format, options.size.width, network.factor(), kept)
+            + options.chroma_bytes(network.factor())
     }
 }
 
@@ -120,12 +127,7 @@ pub fn report(
         total_bytes: choice.total(network, options),
         arena_bytes: choice.bytes - network.held_bytes(),
         weight_bytes: network.held_bytes(),
-        colour_bytes: Colour::bytes(
-            options.format,
-            options.size.width,
-            network.factor(),
-            choice.kept_rows(network, options),
-        ),
+        colour_bytes: choice.colour_bytes(network, options),
         model_bytes: model.bytes(),
         macs_per_frame: (macs * choice.overhead) as u64,
         least_macs_per_frame: (macs * choice.overhead) as u64,
@@ -195,6 +197,8 @@ pub struct FloatRunner {
     output: Vec<u8>,
     /// Bytes of a tile, in and out, for each thread.
     tiles: Vec<Mutex<(Vec<u8>, Vec<u8>)>>,
+    /// Does blue stand before red in the pixels? Rows here have red first.
+    swapped: bool,
     pushed: usize,
     /// Bands made.
     made: usize,
@@ -225,6 +229,7 @@ impl FloatRunner {
             tiles: tiles.collect(),
             columns,
             choice,
+            swapped: options.has_blue_first(),
             pushed: 0,
             made: 0,
         })
@@ -246,9 +251,15 @@ impl FloatRunner {
         let channels = self.network.channels;
         let bytes = self.size.width * channels;
         let kept = self.rows.len() / bytes;
+        let swapped = self.swapped;
         let see = |row: &Row<'_>, seen: &mut [u8]| match channels {
             1 => row.colour.luma(row.bytes, seen),
-            _ => to_rgb(format, row.bytes, seen),
+            _ => {
+                to_rgb(format, row.bytes, seen);
+                if swapped {
+                    swap(channels, seen);
+                }
+            }
         };
         let Some(mut enlarger) = self.enlarger.take() else {
             see(&row, &mut self.rows[self.pushed % kept * bytes..][..bytes]);
@@ -277,7 +288,12 @@ impl FloatRunner {
             for y in rows.start..rows.end {
                 match self.network.channels {
                     1 => row.colour.row(y, self.row(y), row.out),
-                    _ => from_rgb(format, self.row(y), y, row.colour, row.out),
+                    _ => {
+                        from_rgb(format, self.row(y), y, row.colour, row.out);
+                        if self.swapped {
+                            swap(format.channels(), row.out);
+                        }
+                    }
                 }
                 emit(y, row.out).map_err(PushError::Receiver)?;
             }

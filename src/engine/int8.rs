@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use super::classes::{ClassMap, Routes};
 use super::pace::Pace;
-use super::pixels::{from_rgb, to_rgb};
+use super::pixels::{from_rgb, swap, to_rgb};
 use super::prepare::Choice;
 use super::router::{Router, Rule};
 use super::runner::Runner;
@@ -46,7 +46,8 @@ struct Sight {
     format: PixelFormat,
     /// 1 (luma) or 3.
     channels: usize,
-    order: Order,
+    /// Do the pixels have red and blue in another order than the network?
+    swapped: bool,
     /// From bytes of the picture to those of the network's tensors, where they differ; and back.
     input: Option<Box<[u8; 256]>>,
     output: Option<Box<[u8; 256]>>,
@@ -76,7 +77,8 @@ impl Int8 {
     ) -> Result<Self, PrepareError> {
         let shown = vec![0; plan.shown_bytes(options.size.width)];
         let (input, output) = (plan.input_table.take(), plan.output_table.take());
-        let sight = Sight { format: options.format, channels: plan.channels, order: plan.order, input, output };
+        let swapped = (plan.order == Order::Bgr) != options.has_blue_first();
+        let sight = Sight { format: options.format, channels: plan.channels, swapped, input, output };
         let bands =
             choice.bands.map(|(input, output)| Bands { input: vec![0; input], output: vec![0; output], made: 0 });
         let (largest, scale) = (choice.grid.largest(), plan.scale);
@@ -319,10 +321,10 @@ impl Sight {
         }
     }
 
-    /// Red first to the network's order, and back.
+    /// The pixels' order to the network's, and back.
     fn reorder(&self, pixels: &mut [u8]) {
-        if self.order == Order::Bgr {
-            pixels.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
+        if self.swapped {
+            swap(3, pixels);
         }
     }
 

@@ -5,8 +5,10 @@
 
 mod arrange;
 mod classes;
+mod detail;
 mod exec;
 mod float;
+mod frames;
 mod int8;
 mod layout;
 mod options;
@@ -24,7 +26,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::frame::{Chroma, Colour, PixelFormat, Plane, PlaneMut};
+use crate::frame::{Chroma, Colour, PixelFormat, Plane, ToRgb, YuvFormat};
 use crate::geom::{MAX_SIDE, Size};
 use crate::kernels::Level;
 use crate::memory::{can_get, display_bytes};
@@ -50,7 +52,7 @@ pub use still::{Still, Tolerance};
 pub const MOST_THREADS: usize = 16;
 
 /// Effort of [`Branches::Auto`] where none is asked for.
-pub const DEFAULT_EFFORT: u8 = 80;
+pub const DEFAULT_EFFORT: u8 = 75;
 
 /// Why PREPARE failed.
 #[non_exhaustive]
@@ -76,6 +78,9 @@ pub enum PrepareError {
     /// YUV frames have luma and chroma, not pixels of another format.
     #[error("YUV frames of {0:?}; their luma is Gray8")]
     Yuv(PixelFormat),
+    /// Only planes of luma and chroma are converted to RGB.
+    #[error("a conversion to RGB is for YUV frames whose luma has a plane")]
+    Rgb,
     /// An effort that is none.
     #[error("an effort of {0}; 0 to 100 are supported")]
     Effort(u8),
@@ -223,7 +228,7 @@ fn rule(model: &Model, options: &Options) -> Result<Option<Rule>, ModelError> {
         (None, Branches::Auto) => {
             let least = if options.deadline.is_some() { 0 } else { options.effort };
             let efforts = (least..=options.effort).map(|effort| model.thresholds(effort));
-            Some(Rule::Energy(efforts.collect::<Result<_, _>>()?))
+            Some(Rule::Detail(efforts.collect::<Result<_, _>>()?))
         }
         (None, _) if options.still.is_some() => Some(Rule::Full),
         (None, _) => None,
@@ -243,6 +248,9 @@ fn check(options: &Options) -> Result<(), PrepareError> {
     }
     if options.yuv.is_some() && options.format != PixelFormat::Gray8 {
         return Err(PrepareError::Yuv(options.format));
+    }
+    if options.rgb.is_some() && options.yuv.is_none_or(YuvFormat::is_packed) {
+        return Err(PrepareError::Rgb);
     }
     if options.effort > 100 {
         return Err(PrepareError::Effort(options.effort));
@@ -292,6 +300,8 @@ pub struct Engine {
     scale: usize,
     colour: Colour,
     chroma: Option<Chroma>,
+    /// Makes RGB of luma and chroma, where YUV frames come out as RGB.
+    rgb: Option<ToRgb>,
     /// One output row.
     out: Vec<u8>,
     /// What stands still, where the engine looks for itself.
@@ -342,12 +352,17 @@ impl Engine {
             }
         };
         let Size { width, height } = options.size;
-        let colour = Colour::new(options.format, width, height, scale, kept, options.level);
+        let colour = Colour::new(options.format, width, height, scale, kept, options.level)
+            .with_blue_first(options.has_blue_first());
         let chroma = options.chroma(scale).map(|(planes, [from, to])| Chroma::new(planes, &from, &to, options.level));
+        let rgb = options.rgb.zip(options.yuv).map(|((matrix, range), format)| {
+            let (_, channels) = format.chroma_planes();
+            ToRgb::new(matrix, range, options.blue_first, channels, scale * width)
+        });
         let out = vec![0; scale * width * options.format.channels()];
         let options = options.clone();
         let mut engine =
-            Self { options, report, path, scale, colour, chroma, out, watch: None, missed: false, pushed: 0 };
+            Self { options, report, path, scale, colour, chroma, rgb, out, watch: None, missed: false, pushed: 0 };
         engine.watch = engine.options.still.filter(|_| !engine.options.told).map(|still| {
             let (window, reach) = engine.windows();
             Box::new(Watch::new(still, engine.options.size, &engine.options.shapes(), window, reach))
@@ -512,99 +527,6 @@ impl Engine {
         }
         let mut emit = emit;
         self.push_row(row, |_, row| emit(row))
-    }
-
-    /// Upscales a whole frame from and to memory of the caller's, read where it lies. `input` and `output` have the planes of
-    /// the format that the engine is prepared for, in its order: one of [`Options::format`], or those of [`Options::yuv`].
-    /// Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten. With
-    /// [`Options::still`], what has not changed is not written.
-    pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
-        self.check(input, output)?;
-        if self.pushed > 0 {
-            self.reset();
-        }
-        self.begin_frame();
-        let done = self.make_or_keep(input, output);
-        self.end_frame();
-        done
-    }
-
-    fn make_or_keep(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
-        let Some(mut watch) = self.watch.take() else { return self.make(input, output, None) };
-        let any = self.look(&mut watch, input, 1);
-        let done = if any { self.make(input, output, Some(&watch)) } else { Ok(()) };
-        if done.is_err() {
-            watch.forget();
-        }
-        self.watch = Some(watch);
-        done
-    }
-
-    /// Makes a frame, of which what stands still is left as it is.
-    fn make(
-        &mut self,
-        input: &[Plane<'_>],
-        output: &mut [PlaneMut<'_>],
-        watch: Option<&Watch>,
-    ) -> Result<(), FrameError> {
-        let (size, channels) = (self.options.size, self.options.format.channels());
-        let (scale, row_bytes) = (self.scale, size.width * channels);
-        let made = row_bytes * scale;
-        for source in 0..size.height {
-            let source = match watch {
-                Some(watch) => &watch.held(0)[source * row_bytes..][..row_bytes],
-                None => input[0].row(source, row_bytes),
-            };
-            let done = self.push_row(source, |y, row| -> Result<(), Infallible> {
-                let out = output[0].row(y, made);
-                match watch {
-                    None => out.copy_from_slice(row),
-                    Some(watch) => watch.ranges(y / scale).for_each(|columns| {
-                        let columns = columns.start * scale * channels..columns.end * scale * channels;
-                        out[columns.clone()].copy_from_slice(&row[columns]);
-                    }),
-                }
-                Ok(())
-            });
-            done.map_err(|error| FrameError::Network(error.network()))?;
-        }
-        match (&mut self.chroma, watch, self.options.yuv) {
-            (Some(chroma), Some(watch), Some(format)) => {
-                let (from, _) = chroma.input_shape();
-                let planes: heapless::Vec<Plane<'_>, 2> =
-                    (1..=chroma.planes()).map(|plane| Plane::new(watch.held(plane), from)).collect();
-                let (_, down) = format.layout().subsampling();
-                chroma.upscale(&planes, &mut output[1..], |y| watch.ranges(y * down / scale).next().is_some());
-            }
-            (Some(chroma), ..) => chroma.upscale(&input[1..], &mut output[1..], |_| true),
-            (None, ..) => {}
-        }
-        Ok(())
-    }
-
-    /// Are the planes those of the format, and large enough?
-    fn check(&self, input: &[Plane<'_>], output: &[PlaneMut<'_>]) -> Result<(), FrameError> {
-        let needed = 1 + self.chroma.as_ref().map_or(0, Chroma::planes);
-        for given in [input.len(), output.len()] {
-            if given != needed {
-                return Err(FrameError::Planes { given, needed });
-            }
-        }
-        let shape = |plane: usize, size: Size, chroma: fn(&Chroma) -> (usize, usize)| match (plane, &self.chroma) {
-            (1.., Some(of)) => chroma(of),
-            _ => (size.width * self.options.format.channels(), size.height),
-        };
-        for plane in 0..needed {
-            let (row_bytes, rows) = shape(plane, self.options.size, Chroma::input_shape);
-            if !input[plane].holds(row_bytes, rows) {
-                return Err(FrameError::Input { plane, rows, row_bytes });
-            }
-            let (row_bytes, rows) = shape(plane, self.output_size(), Chroma::output_shape);
-            if !output[plane].holds(row_bytes, rows) {
-                return Err(FrameError::Output { plane, rows, row_bytes });
-            }
-        }
-        Ok(())
     }
 
     /// [`Engine::push`] of a row that has the length of the frame's rows; output rows come with their numbers.

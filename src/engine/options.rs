@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::DEFAULT_EFFORT;
 use super::still::{Shape, Still};
-use crate::frame::{FrameFormat, PixelFormat, Siting, YuvFormat};
+use crate::frame::{Chroma, FrameFormat, Layout, Matrix, PixelFormat, Range, Siting, ToRgb, YuvFormat};
 use crate::geom::Size;
 use crate::kernels::Level;
 use crate::memory::Budget;
@@ -21,10 +21,14 @@ pub struct Options {
     pub size: Size,
     /// Format of input and output rows; grey for YUV frames.
     pub format: PixelFormat,
+    /// Does blue stand before red, as in OpenCV's pictures?
+    pub blue_first: bool,
     /// Layout of YUV frames; none for rows and frames of `format`.
     pub yuv: Option<YuvFormat>,
     /// Where the chroma of YUV frames lies.
     pub siting: Siting,
+    /// What the samples of YUV frames mean that come out as one plane of RGB; none where they come out as they are.
+    pub rgb: Option<(Matrix, Range)>,
     /// The most that the engine may allocate.
     pub budget: Budget,
     /// Tile shape.
@@ -65,8 +69,10 @@ impl Options {
         Self {
             size,
             format,
+            blue_first: false,
             yuv: None,
             siting: Siting::Left,
+            rgb: None,
             budget: Budget::default(),
             tile: Tile::Auto,
             threads: 1,
@@ -84,6 +90,11 @@ impl Options {
     /// upscales luma; a bicubic filter upscales chroma.
     pub fn yuv(size: Size, format: YuvFormat) -> Self {
         Self { yuv: Some(format), ..Self::new(size, PixelFormat::Gray8) }
+    }
+
+    /// With blue before red.
+    pub fn with_blue_first(self) -> Self {
+        Self { blue_first: true, ..self }
     }
 
     /// With another budget.
@@ -126,6 +137,11 @@ impl Options {
         Self { still: Some(still), ..self }
     }
 
+    /// Are there colours, and does blue stand before red?
+    pub(super) fn has_blue_first(&self) -> bool {
+        self.blue_first && self.format.has_colour()
+    }
+
     /// May there be frames of which every window is left out?
     pub(super) fn may_leave_out(&self) -> bool {
         let plain = self.branches == Branches::Auto && (self.effort < 100 || self.deadline.is_some());
@@ -135,14 +151,14 @@ impl Options {
     /// Planes of a frame.
     pub(super) fn shapes(&self) -> Vec<Shape> {
         let Size { width, height } = self.size;
-        let mut shapes = vec![Shape { width, height, channels: self.format.channels(), subsampling: (1, 1) }];
-        if let Some(format) = self.yuv {
-            let (planes, channels) = format.chroma_planes();
-            let (across, down) = format.layout().subsampling();
-            let (width, height) = (width.div_ceil(across), height.div_ceil(down));
-            shapes.resize(1 + planes, Shape { width, height, channels, subsampling: (across, down) });
-        }
-        shapes
+        let first = Shape { width, height, channels: self.format.channels(), subsampling: (1, 1) };
+        let Some(format) = self.yuv else { return vec![first] };
+        let (planes, channels) = format.chroma_planes();
+        let (across, down) = format.layout().subsampling();
+        let (width, height) = (width.div_ceil(across), height.div_ceil(down));
+        let chroma = Shape { width, height, channels, subsampling: (across, down) };
+        let first = (!format.is_packed()).then_some(first);
+        first.into_iter().chain(std::iter::repeat_n(chroma, planes)).collect()
     }
 
     /// With given classes.
@@ -156,9 +172,24 @@ impl Options {
         Self { siting, ..self }
     }
 
+    /// With YUV frames that come out as one plane of RGB, converted as the standard says.
+    pub fn with_rgb(self, matrix: Matrix, range: Range) -> Self {
+        Self { rgb: Some((matrix, range)), ..self }
+    }
+
     /// Planes of chroma and channels of each, and the frames before and after, where there is chroma.
     pub(super) fn chroma(&self, scale: usize) -> Option<((usize, usize), [FrameFormat; 2])> {
-        let frames = |format: YuvFormat| [1, scale].map(|times| format.frame(self.siting, self.size.scaled(times)));
-        self.yuv.map(|format| (format.chroma_planes(), frames(format)))
+        let format = self.yuv?;
+        let [from, mut to] = [1, scale].map(|times| format.frame(self.siting, self.size.scaled(times)));
+        if self.rgb.is_some() {
+            to.layout = Layout::Rgb;
+        }
+        Some((format.chroma_planes(), [from, to]))
+    }
+
+    /// Bytes that enlarging chroma and converting it allocate.
+    pub(super) fn chroma_bytes(&self, scale: usize) -> usize {
+        let chroma = self.chroma(scale).map_or(0, |(planes, [from, to])| Chroma::bytes(planes, &from, &to));
+        chroma + self.rgb.map_or(0, |_| ToRgb::bytes(self.size.width * scale))
     }
 }

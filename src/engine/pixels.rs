@@ -2,7 +2,7 @@
 
 use crate::frame::{Colour, PixelFormat, luma_row};
 
-/// Pixels of `format` in red, green and blue.
+/// The colours of pixels of `format`, in their order.
 pub fn to_rgb(format: PixelFormat, row: &[u8], rgb: &mut [u8]) {
     for (pixel, rgb) in row.chunks_exact(format.channels()).zip(rgb.chunks_exact_mut(3)) {
         match pixel {
@@ -12,7 +12,7 @@ pub fn to_rgb(format: PixelFormat, row: &[u8], rgb: &mut [u8]) {
     }
 }
 
-/// Output row `y` in `format` from red, green and blue; alpha is filtered.
+/// Output row `y` in `format` from colours in its order, of grey from red, green and blue; alpha is filtered.
 pub fn from_rgb(format: PixelFormat, rgb: &[u8], y: usize, colour: &mut Colour, out: &mut [u8]) {
     match format {
         PixelFormat::Rgb8 => out.copy_from_slice(rgb),
@@ -28,4 +28,9 @@ pub fn from_rgb(format: PixelFormat, rgb: &[u8], y: usize, colour: &mut Colour, 
             }
         }
     }
+}
+
+/// Swaps red and blue of pixels of so many channels.
+pub fn swap(channels: usize, row: &mut [u8]) {
+    row.chunks_exact_mut(channels).for_each(|pixel| pixel.swap(0, 2));
 }

@@ -1,5 +1,6 @@
 //! Chroma of YUV frames, enlarged by the bicubic filter beside luma, which the network enlarges.
 
+use super::yuv::PACKED;
 use super::{Axis, FrameFormat, Layout, Plane, PlaneFilter, PlaneMut};
 use crate::geom::Size;
 use crate::kernels::Level;
@@ -12,6 +13,8 @@ pub struct Chroma {
     from: Size,
     to: Size,
     filter: PlaneFilter,
+    /// A row of luma, where it takes turns with chroma.
+    pub luma: Vec<u8>,
 }
 
 /// How chroma of `from` is enlarged for `to`, across and down.
@@ -19,22 +22,30 @@ fn axes(from: &FrameFormat, to: &FrameFormat) -> (Axis, Axis) {
     from.chroma_axes(to.layout, to.size.width / from.size.width)
 }
 
+/// Samples of a row of luma that is to be taken apart.
+fn apart(planes: (usize, usize), from: &FrameFormat) -> usize {
+    if planes == PACKED { from.size.width } else { 0 }
+}
+
 impl Chroma {
     /// Bytes that [`Chroma::new`] allocates.
-    pub fn bytes((_, channels): (usize, usize), from: &FrameFormat, to: &FrameFormat) -> usize {
+    pub fn bytes(planes: (usize, usize), from: &FrameFormat, to: &FrameFormat) -> usize {
         let (across, down) = axes(from, to);
-        PlaneFilter::bytes(channels, from.chroma(), across, down)
+        PlaneFilter::bytes(planes.1, from.chroma(), across, down) + apart(planes, from)
     }
 
     /// For so many planes of so many channels of frames of `from`, which have chroma; `to` is laid out the same, or RGB: then
-    /// there is chroma for every pixel.
-    pub fn new((planes, channels): (usize, usize), from: &FrameFormat, to: &FrameFormat, level: Level) -> Self {
+    /// there is chroma for every pixel. Of four channels luma has every second.
+    pub fn new(planes: (usize, usize), from: &FrameFormat, to: &FrameFormat, level: Level) -> Self {
         let (across, down) = axes(from, to);
+        let luma = vec![0; apart(planes, from)];
         let (from, to) = (from.chroma(), if to.layout == Layout::Rgb { to.size } else { to.chroma() });
-        Self { planes, channels, from, to, filter: PlaneFilter::new(channels, from, to, across, down, level) }
+        let filter = PlaneFilter::new(planes.1, from, to, across, down, level);
+        let filter = if planes == PACKED { filter.every_second() } else { filter };
+        Self { planes: planes.0, channels: planes.1, from, to, filter, luma }
     }
 
-    /// Planes of chroma.
+    /// Planes that hold chroma.
     pub fn planes(&self) -> usize {
         self.planes
     }

@@ -12,6 +12,8 @@ use crate::kernels::{Level, round_sample};
 #[derive(Debug)]
 pub struct Colour {
     format: PixelFormat,
+    /// Does blue stand before red?
+    blue_first: bool,
     width: usize,
     height: usize,
     scale: usize,
@@ -48,7 +50,12 @@ impl Colour {
         let plane = used * planes(format) * width;
         let (rows, fine) = (vec![0; plane * kept], vec![0; plane * scale]);
         let bicubic = Bicubic::new(used * width, axis, axis, level);
-        Self { format, width, height, scale, rows, kept, pushed: 0, bicubic, fine, level }
+        Self { format, blue_first: false, width, height, scale, rows, kept, pushed: 0, bicubic, fine, level }
+    }
+
+    /// For pixels whose blue stands before red, or not.
+    pub fn with_blue_first(self, blue_first: bool) -> Self {
+        Self { blue_first, ..self }
     }
 
     /// The next frame begins.
@@ -69,7 +76,8 @@ impl Colour {
             self.level.split_row(self.format.channels(), row, channels);
             if !luma.is_empty() {
                 let channel = |c: usize| &channels[c * self.width..][..self.width];
-                self.level.luma_row([channel(0), channel(1), channel(2)], luma);
+                let (red, blue) = if self.blue_first { (2, 0) } else { (0, 2) };
+                self.level.luma_row([red, 1, blue].map(channel), luma);
             }
         }
         self.pushed += 1;

@@ -11,6 +11,7 @@ mod packing;
 #[cfg(feature = "cli")]
 mod plain;
 mod plane;
+mod rgb;
 mod view;
 #[cfg(feature = "cli")]
 mod weigh;
@@ -29,6 +30,7 @@ pub use packing::{Bits, Packer, PixelBits};
 #[cfg(feature = "cli")]
 pub use plain::Plain;
 pub use plane::{Axis, PlaneFilter};
+pub use rgb::ToRgb;
 pub use view::{Plane, PlaneMut};
 #[cfg(feature = "cli")]
 pub use weigh::Weigh;

@@ -122,6 +122,8 @@ impl Bicubic {
 #[derive(Debug)]
 pub struct PlaneFilter {
     channels: usize,
+    /// The first channel that is enlarged, and how many on the next one is.
+    taken: (usize, usize),
     from: Size,
     to: Size,
     bicubic: Bicubic,
@@ -155,7 +157,13 @@ impl PlaneFilter {
         let bicubic = Bicubic::new(from.width, across, down, level);
         let width = bicubic.output_width();
         let apart = vec![0; Self::apart(channels, from)];
-        Self { channels, from, to, bicubic, fine: vec![0; width], whole: vec![0; width], apart }
+        let taken = (0, 1);
+        Self { channels, taken, from, to, bicubic, fine: vec![0; width], whole: vec![0; width], apart }
+    }
+
+    /// The second channel, the fourth and so on alone: the others of a row are not written.
+    pub fn every_second(self) -> Self {
+        Self { taken: (1, 2), ..self }
     }
 
     /// Output row `y` of a plane without padding, `to.width * channels` bytes.
@@ -166,7 +174,7 @@ impl PlaneFilter {
 
     /// Output row `y` of a plane whose rows `source` gives.
     pub fn row_from<'a>(&mut self, source: impl Fn(usize) -> &'a [u8], y: usize, out: &mut [u8]) {
-        let Self { channels: c, from, to, bicubic, fine, whole, apart } = self;
+        let Self { channels: c, taken: (first, step), from, to, bicubic, fine, whole, apart } = self;
         let (width, last) = (from.width, from.height as isize - 1);
         let row = |y: isize| source(y.clamp(0, last) as usize);
         if *c == 1 {
@@ -174,7 +182,7 @@ impl PlaneFilter {
             bicubic.level.round_row(&fine[..to.width], &mut out[..to.width]);
             return;
         }
-        for channel in 0..*c {
+        for channel in (*first..*c).step_by(*step) {
             // Any four consecutive rows have four different offsets.
             let offset = |y: isize| y.rem_euclid(4) as usize * width;
             let top = bicubic.top(y);

@@ -61,6 +61,8 @@ pub enum YuvFormat {
     I422,
     /// Three planes of the same size.
     I444,
+    /// One plane: rows of Y, U, Y, V, chroma of half the width. The last Y of an odd row is filler. V4L2 calls it YUYV.
+    Yuy2,
 }
 
 impl YuvFormat {
@@ -68,7 +70,7 @@ impl YuvFormat {
     pub(crate) const fn layout(self) -> Layout {
         match self {
             Self::I420 | Self::Nv12 => Layout::Yuv420,
-            Self::I422 => Layout::Yuv422,
+            Self::I422 | Self::Yuy2 => Layout::Yuv422,
             Self::I444 => Layout::Yuv444,
         }
     }
@@ -78,11 +80,23 @@ impl YuvFormat {
         FrameFormat { siting, ..FrameFormat::picture(size, self.layout()) }
     }
 
-    /// Planes of chroma, and channels of each.
+    /// Planes that hold chroma, and channels of each.
     pub(crate) const fn chroma_planes(self) -> (usize, usize) {
-        if matches!(self, Self::Nv12) { (1, 2) } else { (2, 1) }
+        match self {
+            Self::Nv12 => (1, 2),
+            Self::Yuy2 => PACKED,
+            Self::I420 | Self::I422 | Self::I444 => (2, 1),
+        }
+    }
+
+    /// Does luma lie in the plane of chroma?
+    pub(crate) const fn is_packed(self) -> bool {
+        matches!(self, Self::Yuy2)
     }
 }
+
+/// Planes and channels of frames whose luma takes turns with chroma.
+pub(super) const PACKED: (usize, usize) = (1, 4);
 
 /// Where a subsampled chroma sample lies among its luma samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
