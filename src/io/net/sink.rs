@@ -36,7 +36,7 @@ impl PageSink {
         Pictures::bytes(from, to, spec.viewers) + bytes(spec.viewers) + STACK
     }
 
-    /// For frames of `clip`, grey or RGB, that are made of frames of `from`.
+    /// For frames of `clip`, which have 8 bits, that are made of frames of `from`.
     pub(in crate::io) fn open(
         name: &str,
         spec: &PageSpec,
