@@ -96,7 +96,14 @@ class Tab:
 
     def wait(self, script, what):
         end = time.monotonic() + PATIENCE
-        while not self.value(script):
+        while True:
+            try:
+                if self.value(script):
+                    break
+            except Failed:
+                # The page is not there yet.
+                if time.monotonic() > end:
+                    raise
             if time.monotonic() > end:
                 raise Failed(f"{what}: the page says {self.value('document.body.innerText')!r}")
             time.sleep(0.05)
