@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bifocal::internals::frame::{FrameFormat, Layout, Plain};
+use bifocal::internals::frame::{FrameFormat, Plain};
 use bifocal::internals::geom::Size;
 use bifocal::internals::io::{SourceUri, read_counter};
 use bifocal::internals::live::{self, Options, Wish};
@@ -257,7 +257,12 @@ fn a_token_is_asked_for_and_never_shown() {
 #[test]
 fn both_halves_are_of_one_frame_and_move() {
     let _alone = alone();
-    for (size, format) in [(Size::new(88, 24), "yuv420p"), (Size::new(90, 37), "gray"), (Size::new(97, 20), "rgb24")] {
+    for (size, format) in [
+        (Size::new(88, 24), "yuv420p"),
+        (Size::new(90, 37), "gray"),
+        (Size::new(97, 21), "yuv422p"),
+        (Size::new(97, 20), "rgb24"),
+    ] {
         let (width, height) = (2 * size.width as u32, 2 * size.height as u32);
         let source = format!("width={}&height={}&format={format}", size.width, size.height);
         let run = Run::bars("?quality=95", &source, 25);
@@ -286,11 +291,11 @@ fn both_halves_are_of_one_frame_and_move() {
 #[test]
 fn before_is_what_compare_shows() {
     let _alone = alone();
-    for format in ["yuv420p", "yuv444p", "rgb24"] {
+    for format in ["yuv420p", "yuv422p", "yuv444p", "gray", "rgb24"] {
         let uri = format!("test://bars?width=50&height=22&fps=0&frames=1&format={format}");
         let mut source = uri.parse::<SourceUri>().unwrap().open().unwrap();
         let from = source.clip().format;
-        let to = FrameFormat::picture(from.size.scaled(2), Layout::Rgb);
+        let to = FrameFormat { size: from.size.scaled(2), ..from };
         let mut frame = vec![0; from.bytes()];
         source.read(&mut frame).unwrap();
         let options = Options { compare: true, ..OPTIONS };
@@ -300,10 +305,15 @@ fn before_is_what_compare_shows() {
         let look = move |frame: &[u8]| seen.lock().unwrap().extend_from_slice(frame);
         let source = uri.parse::<SourceUri>().unwrap().open().unwrap();
         live::run(&options, upscaler, source, Box::new(Look(look, Duration::ZERO)), |_| Wish::Run).unwrap();
-        let (mut plain, mut row) = (Plain::new(&from, &to), vec![0; 300]);
-        for (y, both) in shown.lock().unwrap().chunks(300).enumerate() {
-            plain.row(&frame, y, &mut row);
-            assert!(row[..150] == both[..150] && (y > 0 || row != both), "{format}, row {y}");
+        let shown = shown.lock().unwrap();
+        let [first, cb, cr] = to.planes(&shown);
+        let (mut plain, bytes, down) = (Plain::new(&from, &to), first.len() / 44, to.layout.subsampling().1);
+        for (y, both) in first.chunks(bytes).enumerate() {
+            let [row, blue, red] = plain.row(&frame, y);
+            assert!(row[..bytes / 2] == both[..bytes / 2] && (y > 0 || row != both), "{format}, row {y}");
+            let width = to.chroma().width;
+            let chroma = |plane: &[u8]| plane[y / down * width..][..width].to_vec();
+            assert!(blue == chroma(cb) && red == chroma(cr), "{format}, chroma of row {y}");
         }
     }
 }

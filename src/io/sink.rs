@@ -22,15 +22,13 @@ impl SinkUri {
     pub fn takes(&self, frames: &FrameFormat, source: &SourceUri) -> Result<FrameFormat, UriError> {
         let (size, from) = (frames.size, frames.layout);
         let (shown, tagged) = match &self.spec {
-            SinkSpec::Null { .. } | SinkSpec::VideoOutput(_) => (from, true),
+            SinkSpec::Null { .. } | SinkSpec::VideoOutput(_) | SinkSpec::Page(_) => (from, true),
             SinkSpec::Y4m(_) if from == Layout::Rgb => (Layout::Yuv444, true),
             SinkSpec::Y4m(_) => (from, true),
             SinkSpec::Raw(_, raw) => (raw.layout(), false),
-            SinkSpec::Pictures { .. }
-            | SinkSpec::Display(..)
-            | SinkSpec::Framebuffer(..)
-            | SinkSpec::Panel(..)
-            | SinkSpec::Page(_) => (if from == Layout::Gray { Layout::Gray } else { Layout::Rgb }, false),
+            SinkSpec::Pictures { .. } | SinkSpec::Display(..) | SinkSpec::Framebuffer(..) | SinkSpec::Panel(..) => {
+                (if from == Layout::Gray { Layout::Gray } else { Layout::Rgb }, false)
+            }
         };
         let to = match (from, shown) {
             (Layout::Rgb, Layout::Yuv444) => {
@@ -67,9 +65,10 @@ impl SinkUri {
         let forgotten = matches!(&self.spec, SinkSpec::Null { .. });
         let made = from == Layout::Rgb && to.has_chroma();
         let shown = from.has_chroma() && to == Layout::Rgb;
-        // The test picture is drawn in the colours that it is asked for; an output tells its device.
-        let drawn = matches!(&source.spec, SourceSpec::Test(_)) || matches!(&self.spec, SinkSpec::VideoOutput(_));
-        let y4m = matches!(&self.spec, SinkSpec::Y4m(_) | SinkSpec::VideoOutput(_));
+        // The test picture is drawn in the colours that it is asked for; an output tells its device, a page shows them.
+        let told = matches!(&self.spec, SinkSpec::VideoOutput(_) | SinkSpec::Page(_));
+        let drawn = told || matches!(&source.spec, SourceSpec::Test(_));
+        let y4m = told || matches!(&self.spec, SinkSpec::Y4m(_));
         let planes = from != Layout::Rgb;
         let converted = y4m || self.range.is_some() || from != to || to == Layout::Gray;
         let options = [

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::jpeg::{View, encode, half};
+use super::jpeg::{Colours, View, encode, half};
 use crate::frame::{FrameFormat, Plain};
 use crate::io::video::Audience;
 
@@ -70,7 +70,8 @@ impl Pictures {
     /// Bytes of all frames and pictures, those of the run that wait beside frames for somebody who looks included.
     pub(super) fn bytes(from: &FrameFormat, to: &FrameFormat, places: usize) -> usize {
         // Frames before are at the run's two, in the sink's hands, waiting, and being encoded.
-        5 * from.bytes() + 2 * to.bytes() + Plain::bytes(from, to) + pictures(places) * limit(to)
+        let frames = 5 * from.bytes() + 2 * to.bytes();
+        frames + Plain::bytes(from, to) + Colours::BYTES + pictures(places) * limit(to)
     }
 
     /// Of frames `to` that are made of frames `from`, which have 8 bits, for at most so many viewers.
@@ -139,7 +140,7 @@ impl Pictures {
     /// Makes pictures until this is closed: of the newest frame, when somebody is ready for one.
     pub(super) fn encode(&self) {
         let mut own = Raw::new(&self.from, &self.to);
-        let (mut plain, mut row) = (Plain::new(&self.from, &self.to), Vec::new());
+        let (mut plain, colours) = (Plain::new(&self.from, &self.to), Colours::new(self.to));
         let mut quality = self.quality;
         // All that were ever made; those that nobody holds are used again.
         let mut all: Vec<Arc<Picture>> = Vec::new();
@@ -157,7 +158,7 @@ impl Pictures {
                 picture.number = own.number;
                 let whole = loop {
                     let before = (kind == Kind::Pair).then(|| (&own.before[..], RefCell::new(&mut plain)));
-                    let view = View { format: self.to, after: &own.after, before, row: RefCell::new(&mut row) };
+                    let view = View { colours: &colours, after: &own.after, before };
                     match encode(view, quality, limit(&self.to), &mut picture.jpeg) {
                         Ok(false) if quality > 5 => {
                             quality = quality * 3 / 4;

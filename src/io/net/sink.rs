@@ -36,7 +36,7 @@ impl PageSink {
         Pictures::bytes(from, to, spec.viewers) + bytes(spec.viewers) + STACK
     }
 
-    /// For frames of `clip`, grey or RGB, that are made of frames of `from`.
+    /// For frames of `clip`, which have 8 bits, that are made of frames of `from`.
     pub(in crate::io) fn open(
         name: &str,
         spec: &PageSpec,
@@ -77,9 +77,7 @@ impl PageSink {
         })
         .map_err(resources)?;
         log::info!("{name}: the page is at http://{address}/");
-        let paced = !clip.live && clip.rate.frames > 0;
-        let period = paced
-            .then(|| Duration::from_secs_f64(f64::from(clip.rate.seconds) / f64::from(clip.rate.frames)).min(LONGEST));
+        let period = (!clip.live).then(|| clip.rate.period()).flatten().map(|period| period.min(LONGEST));
         let (server, encoder, before) = (Some(server), Some(encoder), vec![0; from.bytes()]);
         Ok(Self { server, encoder, pictures, before, has_before: false, period, due: Instant::now() })
     }

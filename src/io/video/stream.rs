@@ -40,6 +40,11 @@ impl Rate {
     pub fn frames_in(self, time: Duration) -> usize {
         (time.as_secs_f64() * f64::from(self.frames) / f64::from(self.seconds)).round() as usize
     }
+
+    /// From one frame to the next; none where the source does not say.
+    pub fn period(self) -> Option<Duration> {
+        (self.frames > 0).then(|| Duration::from_secs_f64(f64::from(self.seconds) / f64::from(self.frames)))
+    }
 }
 
 impl FromStr for Rate {
