@@ -8,6 +8,8 @@ import bifocal
 
 RNG = np.random.default_rng(1)
 RGB = RNG.integers(0, 256, (37, 53, 3), np.uint8)
+# Detail on the left, almost nothing on the right.
+HALF = np.where(np.arange(96)[None, :, None] < 32, RNG.integers(0, 256, (64, 96, 3)), np.arange(64)[:, None, None]).astype(np.uint8)
 YUV = RNG.integers(0, 256, (72, 80), np.uint8)
 SIZED = {"size": (60, 48)}
 CASES = [
@@ -15,7 +17,8 @@ CASES = [
     (RGB[..., 0].copy(), {"mem": "1MiB"}),
     (RGB[::-1, 4:41], {"threads": 2}),
     (RGB, {"format": "bgr", "branches": "cnn"}),
-    (RGB, {"branches": "auto", "effort": 40}),
+    (HALF, {"branches": "both"}),
+    (HALF, {"branches": "auto", "effort": 40}),
     (RGB, {"model": "ctnet-tiny-x3"}),
     (RGB, {"model": "ctnet-nano-x2", "level": "scalar"}),
     (YUV, {"format": "yuv420", **SIZED}),
