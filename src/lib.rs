@@ -80,6 +80,7 @@
 //!
 //! | module | what it is for | may use |
 //! | --- | --- | --- |
+//! | `guide` | pages of this documentation about the program | - |
 //! | `geom` | sizes, spans, rectangles; integers, pixels | - |
 //! | `sync` | atomics and locks, which loom replaces in its tests | - |
 //! | `frame` | pixel formats, views of the caller's memory, luma, colour | kernels, geom |
