@@ -167,7 +167,10 @@ impl Plan {
                 Kind::Conv(conv) => return (anchored && conv.residual.is_some()).then_some(at),
                 Kind::Add { .. } if anchored => {
                     let other = step.reads.iter().find(|read| read.buffer != self.input)?;
-                    let made = self.writer[other.buffer]?;
+                    let mut made = self.writer[other.buffer]?;
+                    if matches!(self.steps[made].kind, Kind::Gate(_)) {
+                        made = self.writer[self.steps[made].reads[0].buffer]?;
+                    }
                     return matches!(self.steps[made].kind, Kind::Conv(_)).then_some(made);
                 }
                 Kind::Shuffle(_) | Kind::Arrange(_) => at = self.writer[step.reads[0].buffer]?,
