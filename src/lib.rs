@@ -58,7 +58,7 @@
 //! What was finished is kept, whatever fails after it; nothing half-written bears its final name, and what was there before
 //! stays until the new is whole and on the disk. The exit code follows.
 //!
-//! | | a picture | a folder of pictures | a sequence of pictures | a recording (Y4M, raw) | a video file | a display |
+//! | | a picture | a folder of pictures | a sequence of pictures | a recording (Y4M, raw) | a video file | a display, a page |
 //! | --- | --- | --- | --- | --- | --- | --- |
 //! | the source fails | nothing; 2, of the system 1 | all others; 1 | those before; 2, of the system 1 | whole frames before; 2, of the system 1 | frames before, and `--resume`; 2, of the system 1 | 2, of the system 1 |
 //! | the same with `--on-error` | - | `stop`: those before; as for a picture | `skip`, `repeat`: all others, counted; 0 | `skip`, `repeat`: all others, counted; 0 | - | `skip`, `repeat`: 0 |
@@ -73,7 +73,8 @@
 //!
 //! A video file (`bifocal video`) grows as parts of 250 frames in a folder beside it, and is there once they are joined with
 //! the sound; a part that is not whole is made again. Without a single frame there is no recording. A display that is unplugged is waited for, and so is a camera, as
-//! `--reconnect` says.
+//! `--reconnect` says. A page fails with its address alone, such as a port that another program has (1), and not with those who
+//! come and go.
 //!
 //! # The modules
 //!
@@ -88,7 +89,7 @@
 //! | `plan` | `Graph` to Steps: recognise, fuse, requantise, schedule | model, kernels, memory, geom |
 //! | `tile` | how a frame is cut, and what cutting costs | geom |
 //! | `engine` | PREPARE and FRAME: owns the arena and the threads | plan, tile, kernels, memory, frame, geom, model, sync |
-//! | `io` | sources and sinks: `image` photos, `video` frames, `device` drivers, `uri` text to specs | frame, geom, memory |
+//! | `io` | sources and sinks: `image` photos, `video` frames, `device` drivers, `net` the page for browsers, `uri` text to specs | frame, geom, memory |
 //! | `live` | capture, upscale, show: queues, drop policy, what stands still, statistics | engine, io, frame, geom |
 //! | `board` | `boards/*.toml`, which board this is, its sensors, `bifocal.toml` | kernels, memory |
 //! | `bench` | measured runs | engine, board, memory |
@@ -114,6 +115,9 @@
 //! | held | of a picture: what windows were last made from; what differs from it within the tolerance is not taken over |
 //! | ring | the rows of a slot that a tensor cycles through |
 //! | carried | of a tensor: rows of it stay alive from one pass to the next |
+
+#[cfg(doc)]
+pub mod guide;
 
 #[cfg(feature = "cli")]
 mod bench;
@@ -141,7 +145,7 @@ pub use engine::{
     BufferReport, DEFAULT_EFFORT, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report,
     StepReport, Still, Tolerance, Windows, Work, survey,
 };
-pub use frame::{PixelFormat, Plane, PlaneMut, Siting, YuvFormat};
+pub use frame::{Matrix, PixelFormat, Plane, PlaneMut, Range, Siting, YuvFormat};
 pub use geom::{MAX_SIDE, Size};
 pub use kernels::{Level, Unavailable};
 pub use memory::{BadBudget, Budget};

@@ -66,7 +66,7 @@ fn damage(dice: &mut Dice, original: &[u8]) -> Vec<u8> {
 /// Reads bytes; did it take them?
 type Body = fn(&[u8]) -> bool;
 
-const TEXTS: [(&str, &[u8], Body); 9] = [
+const TEXTS: [(&str, &[u8], Body); 11] = [
     (
         "y4m",
         b"YUV4MPEG2 W7 H5 F30000:1001 Ip A1:1 Cmono XCOLORRANGE=FULL\nFRAME Ip\n01234567890123456789012345678901234",
@@ -81,6 +81,16 @@ const TEXTS: [(&str, &[u8], Body); 9] = [
         bodies::uri,
     ),
     ("uri", b"csi://1?width=640&height=360&fps=30&stride=640&command=cat frames | tee copy", bodies::uri),
+    (
+        "request",
+        b"GET /pictures?x&token=0123456789abcdef HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nSec-Fetch-Site: same-origin\r\n\r\n",
+        bodies::request,
+    ),
+    (
+        "request",
+        b"HEAD / HTTP/1.1\r\nHost: [::1]:8080\r\nCookie: a=b; bifocal-8080=0123456789abcdef\r\nAccept: */*\r\n\r\n",
+        bodies::request,
+    ),
     (
         "toml",
         b"source = \"v4l2:///dev/video0\"\nsink = 'drm://'\nmemory = \"32MiB\"\nthreads = 4\ndrop = \"oldest\"\n",

@@ -115,7 +115,7 @@ fn a_thousand_runs_leave_nothing_behind() {
         let from = source.clip().format;
         let to = FrameFormat { size: from.size.scaled(2), ..from };
         let sink = path("out.y4m").parse::<SinkUri>().unwrap();
-        let sink = sink.create(&Clip { format: to, ..*source.clip() }).unwrap();
+        let sink = sink.create(&Clip { format: to, ..*source.clip() }, &source.clip().format).unwrap();
         let mut wanted = engine::Options::new(from.size, live::engine_format(&from));
         wanted.threads = 2;
         let engine = Engine::prepare(&model, &wanted).unwrap();

@@ -2,10 +2,10 @@
 
 mod support;
 
-use bifocal::internals::frame::{FrameFormat, Layout, PlaneFilter};
+use bifocal::internals::frame::{Conversion, FrameFormat, Layout, PlaneFilter};
 use bifocal::{
-    Budget, Engine, FrameError, Model, Options, PixelFormat, Plane, PlaneMut, PrepareError, PushError, Siting, Size,
-    Tile, YuvFormat,
+    Budget, Engine, FrameError, Matrix, Model, Options, PixelFormat, Plane, PlaneMut, PrepareError, PushError, Range,
+    Siting, Size, Still, Tile, Tolerance, YuvFormat,
 };
 use support::{model, picture, run, tiny, upscale};
 
@@ -112,6 +112,63 @@ fn yuv_frames_are_luma_and_filtered_chroma() {
             assert!(gather(&out, to.size.width, 80) == expected[0], "{format:?} {size}, luma");
         }
     }
+}
+
+/// Luma is what the engine makes of grey, chroma what the filter makes for every pixel, and both go through the standard's formula;
+/// also where windows stand still.
+#[test]
+fn yuv_frames_become_rgb() {
+    let (model, size, large) = (tiny(), Size::new(35, 19), Size::new(70, 38));
+    let luma = picture("balcony.png", size, PixelFormat::Gray8);
+    let grey = upscale(&model, &Options::new(size, PixelFormat::Gray8), &luma);
+    for (format, layout) in
+        [(YuvFormat::I420, Layout::Yuv420), (YuvFormat::Nv12, Layout::Yuv420), (YuvFormat::I444, Layout::Yuv444)]
+    {
+        let from = FrameFormat { siting: Siting::Left, ..FrameFormat::picture(size, layout) };
+        let (across, down) = from.chroma_axes(Layout::Rgb, 2);
+        let chroma = [3, 5].map(|n| (0..from.chroma().area()).map(|i| (i * i * n % 251) as u8).collect::<Vec<u8>>());
+        let options = Options::yuv(size, format).with_rgb(Matrix::Bt709, Range::Limited);
+        let enlarged = chroma.each_ref().map(|plane| {
+            let mut out = vec![0; large.area()];
+            PlaneFilter::new(1, from.chroma(), large, across, down, options.level).plane(plane, &mut out);
+            out
+        });
+        let conversion = Conversion::to_rgb(Matrix::Bt709, Range::Limited);
+        let pixel = |i: usize| conversion.pixel([grey[i], enlarged[0][i], enlarged[1][i]]);
+        let expected: Vec<u8> = (0..large.area()).flat_map(pixel).collect();
+
+        let width = from.chroma().width;
+        let pairs: Vec<u8> = chroma[0].iter().zip(&chroma[1]).flat_map(|(u, v)| [*u, *v]).collect();
+        let [u, v] = chroma.each_ref().map(|plane| Plane::new(plane, width));
+        let input = [Plane::new(&luma, size.width), u, v];
+        let turns = [Plane::new(&luma, size.width), Plane::new(&pairs, 2 * width)];
+        let input = if format == YuvFormat::Nv12 { &turns[..] } else { &input[..] };
+        let still = Still { tolerance: Tolerance::Levels(0), refresh: 100 };
+        for options in [options.clone(), options.clone().with_tile(Tile::Fixed(16)), options.with_still(still)] {
+            let mut engine = Engine::prepare(&model, &options).unwrap();
+            let mut out = vec![GAP; 37 * 220 + 210];
+            for _ in 0..2 {
+                engine.upscale(input, &mut [PlaneMut::new(&mut out, 220)]).unwrap();
+                assert!(gather(&out, 210, 220) == expected, "{format:?}");
+            }
+            let mut turned = Engine::prepare(&model, &options.clone().with_blue_first()).unwrap();
+            turned.upscale(input, &mut [PlaneMut::new(&mut out, 220)]).unwrap();
+            let turned: Vec<u8> = expected.chunks(3).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect();
+            assert!(gather(&out, 210, 220) == turned, "{format:?}, blue first");
+            let mut more = [PlaneMut::new(&mut [], 0), PlaneMut::new(&mut [], 0)];
+            assert_eq!(engine.upscale(input, &mut more), Err(FrameError::Planes { given: 2, needed: 1 }));
+            let small = FrameError::Output { plane: 0, rows: 38, row_bytes: 210 };
+            assert_eq!(engine.upscale(input, &mut [PlaneMut::new(&mut out, 209)]), Err(small));
+            // What it allocates is counted.
+            let mut plain = options.clone();
+            plain.rgb = None;
+            let plain = Engine::prepare(&model, &plain).unwrap();
+            let most = engine.report().total_bytes - plain.report().total_bytes;
+            assert!(most > 9 * 256 * 8, "{most} bytes");
+        }
+    }
+    let rgb = Options::new(size, PixelFormat::Rgb8).with_rgb(Matrix::Bt601, Range::Full);
+    assert!(matches!(Engine::prepare(&model, &rgb), Err(PrepareError::Rgb)));
 }
 
 /// Blue first or red first: the same pixels, whether the network sees luma or colours, in integers or in floats.

@@ -12,7 +12,7 @@ use cases::{cut, damaged, each, put};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-const URIS: [&str; 13] = [
+const URIS: [&str; 14] = [
     "v4l2:///dev/video0?width=640&height=360&fps=30000/1001&format=auto&input=1&matrix=bt709&range=full",
     "test://bars?width=320&height=180&fps=29.97&format=yuv422p&frames=10",
     "file://frames/%05d.png?start=7&fps=25",
@@ -25,6 +25,7 @@ const URIS: [&str; 13] = [
     "file://out/%05d.png",
     "-?format=yuv420p",
     "null://?delay=20ms",
+    "http://0.0.0.0:8080/?token=0123456789abcdef&viewers=2&quality=90",
     "spi://0.1?panel=st7789&width=240&height=240&offset=0,80&dc=24&reset=GPIO25&backlight=18&chip=gpiochip0&rotate=90&speed=40000000&fit=contain&order=bgr&invert=on&mirror=off",
 ];
 

@@ -135,7 +135,7 @@ fn frames_allocate_nothing() {
         let uri: SinkUri = folder.path().join(sink).to_str().unwrap().parse().unwrap();
         let bars: SourceUri = "test://bars".parse().unwrap();
         let to = uri.takes(&FrameFormat { size: clip.format.size.scaled(2), ..clip.format }, &bars).unwrap();
-        let sink = uri.create(&Clip { format: to, ..clip }).unwrap();
+        let sink = uri.create(&Clip { format: to, ..clip }, &clip.format).unwrap();
         steady(source, sink, to, query == "yuv444p", 400);
     }
     let from = FrameFormat { layout: Layout::Yuv420, ..FrameFormat::picture(Size::new(48, 32), Layout::Yuv420) };
@@ -143,7 +143,7 @@ fn frames_allocate_nothing() {
     std::fs::write(&path, y4m("420jpeg", &from, 300)).unwrap();
     let source = open(path.to_str().unwrap());
     let to = FrameFormat { size: from.size.scaled(2), ..source.clip().format };
-    let null = "null://".parse::<SinkUri>().unwrap().create(source.clip()).unwrap();
+    let null = "null://".parse::<SinkUri>().unwrap().create(source.clip(), &from).unwrap();
     steady(source, null, to, false, 300);
 }
 
@@ -158,7 +158,7 @@ fn frames_of_devices_allocate_nothing() {
     let clip = *source.clip();
     let uri: SinkUri = sink.parse().unwrap();
     let to = uri.takes(&FrameFormat { size: clip.format.size.scaled(2), ..clip.format }, &from).unwrap();
-    let sink = uri.create(&Clip { format: to, ..clip }).unwrap();
+    let sink = uri.create(&Clip { format: to, ..clip }, &clip.format).unwrap();
     steady(source, sink, to, false, 150);
 }
 

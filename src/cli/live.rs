@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::args::{Compare, Deadline, Format, Live as Args, OnError as HowOnError, Policy};
-use super::failure::{Code, Failure, is_budget};
+use super::failure::{Code, Failure};
 use super::interrupt::Control;
 use super::list;
 use super::report;
-use super::session::Session;
+use super::session::{self, Frames, Session};
 use super::settings;
 use crate::board::Sensors;
-use crate::engine::{self, Engine, Still, Tolerance};
+use crate::engine::Tolerance;
 use crate::frame::FrameFormat;
-use crate::io::{Clip, Rate, SinkUri, SourceUri, UriError};
-use crate::live::{self, DropPolicy, InfoText, LiveError, OnError, Options, Stats, Upscaler};
+use crate::io::{Clip, SinkUri, SourceUri, UriError};
+use crate::live::{self, DropPolicy, InfoText, Live, LiveError, OnError, Options, Stats, Upscaler};
 
-/// Every window is made anew within this time.
-const ANEW: Duration = Duration::from_secs(2);
+/// How often those who look at a page are told numbers.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// A line of `--format json`, on standard error.
 #[derive(Serialize)]
@@ -31,6 +31,17 @@ struct Line<'a> {
     temperature_c: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Run<'a>>,
+}
+
+/// What the audience of a sink is told.
+#[derive(Serialize)]
+struct Told<'a> {
+    model: &'a str,
+    #[serde(flatten)]
+    stats: &'a Stats,
+    temperature_c: Option<f64>,
+    /// Since the beginning.
+    dropped_total: u64,
 }
 
 /// What was run, in the summary only.
@@ -82,9 +93,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
         return Err(Failure::usage("--still compares frames of 8 bits, and these have 10"));
     }
     let still = args.still.map_or((!deep).then_some(usual), |still| still.0);
-    // Of a source without a rate, as many frames as usual.
-    let rate = if clip.rate.frames > 0 { clip.rate } else { Rate::USUAL };
-    let still = still.map(|tolerance| Still { tolerance, refresh: rate.frames_in(ANEW).max(1) });
+    let still = still.map(|tolerance| session::still(tolerance, &clip));
     let options = Options { on_error, still, ..options(args, &clip) };
 
     let scaled = FrameFormat { size: clip.format.size.scaled(session.scale()), ..clip.format };
@@ -94,27 +103,17 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     }
     let deadline = args.deadline.map(|deadline| match deadline {
         Deadline::Time(time) => Ok(time),
-        Deadline::Fps if clip.rate.frames > 0 => {
-            Ok(Duration::from_secs_f64(f64::from(clip.rate.seconds) / f64::from(clip.rate.frames)))
+        Deadline::Fps => {
+            let none = || Failure::usage("--deadline fps: the source has no rate; name a time");
+            clip.rate.period().ok_or_else(none)
         }
-        Deadline::Fps => Err(Failure::usage("--deadline fps: the source has no rate; name a time")),
     });
     let deadline = deadline.transpose()?;
-    let format = live::engine_format(&clip.format);
-    let beside = |still| live::bytes_beside_engine(&Options { still, ..options }, &clip.format, &to);
-    let (engine_options, engine) = session.with_threads(clip.format.size, format, |o| {
-        let prepare = |still| {
-            let o = engine::Options { still, deadline, ..o.clone() };
-            live::within(&o, beside(still), |o| Engine::prepare(&session.model, o))
-        };
-        match prepare(options.still) {
-            // Nobody has asked for it.
-            Err(error) if is_budget(&error) && args.still.is_none() && options.still.is_some() => prepare(None),
-            done => done,
-        }
-    })?;
+    let run =
+        Frames { options: &options, from: &clip.format, to: &to, kept: sink_uri.bytes(&clip.format, &to), deadline };
+    let (engine_options, engine) = session.engine_for(&run, args.still.is_none())?;
+    let total_bytes = engine.report().total_bytes + run.beside(engine.still());
     let options = Options { still: engine.still(), ..options };
-    let total_bytes = engine.report().total_bytes + beside(options.still);
     let sensors = session.machine.sensors();
     let mut upscaler = Upscaler::new(engine, clip.format, to, options.compare);
     if args.compare == Some(Compare::Map) {
@@ -127,14 +126,16 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
 
     // Before the sink makes its file: a signal must find somebody who removes it.
     let mut control = early.map_or_else(|| Control::new(keys), Ok)?;
-    let sink = sink_uri.create(&Clip { format: to, ..clip })?;
+    let sink = sink_uri.create(&Clip { format: to, ..clip }, &clip.format)?;
     let (next, line) = (Instant::now(), String::new());
     let mut printer = Printer { every: args.stats, next, format: args.format, sensors, line };
+    let mut herald = Herald { next, model: &session.model.metadata().name, dropped: 0 };
     printer.start();
     let done = live::run(&options, upscaler, source, sink, |live| {
         if printer.due() {
             printer.print("stats", &live.interval(), None);
         }
+        herald.tell(live, &printer.sensors);
         control.wish()
     });
     drop(control);
@@ -202,6 +203,26 @@ impl Printer {
             }
             report::line(&self.line);
         }
+    }
+}
+
+/// Tells the audience of a sink how the run goes.
+struct Herald<'a> {
+    next: Instant,
+    model: &'a str,
+    dropped: u64,
+}
+
+impl Herald<'_> {
+    fn tell(&mut self, live: &Live, sensors: &Sensors) {
+        let now = Instant::now();
+        let Some(audience) = live.audience().filter(|_| now >= self.next) else { return };
+        self.next = now + TOLD;
+        let stats = live.told();
+        self.dropped += stats.dropped.total();
+        let (temperature_c, dropped_total) = (sensors.temperature(), self.dropped);
+        let told = Told { model: self.model, stats: &stats, temperature_c, dropped_total };
+        audience.tell(&serde_json::to_string(&told).unwrap_or_default());
     }
 }
 

@@ -76,7 +76,7 @@ fn list(format: Format) -> Result<(), Failure> {
     for name in Model::EMBEDDED {
         models.push((name.to_string(), None, load(Some(Path::new(name)))?));
     }
-    for (name, file) in catalogue::files() {
+    for (name, file) in Model::files() {
         match catalogue::open(&file) {
             Ok(model) => models.push((name, Some(file), model)),
             Err(failure) => refused.push(Refused { name, file, reason: failure.to_string() }),

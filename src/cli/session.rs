@@ -1,15 +1,18 @@
 //! A model and the engine prepared for the pictures at hand.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::args::EngineArgs;
 use super::catalogue::load;
 use super::failure::{Failure, is_budget};
 use crate::board::Machine;
-use crate::engine::{self, DEFAULT_EFFORT, Engine, MOST_THREADS, Options, PrepareError, Report};
-use crate::frame::PixelFormat;
+use crate::engine::{self, DEFAULT_EFFORT, Engine, MOST_THREADS, Options, PrepareError, Report, Still, Tolerance};
+use crate::frame::{FrameFormat, PixelFormat};
 use crate::geom::Size;
+use crate::io::{Clip, Rate};
 use crate::kernels::Level;
+use crate::live;
 use crate::memory::Budget;
 use crate::model::{Branches, Model};
 
@@ -26,6 +29,34 @@ pub(super) struct Session<'a> {
 /// So much of a budget is the engine's, whatever is held beside it: with less, large pictures are computed in parts that
 /// overlap.
 const ENGINE_AT_LEAST: Budget = Budget::mib(64);
+
+/// Every window is made anew within this time.
+const ANEW: Duration = Duration::from_secs(2);
+
+/// Leaves windows of a clip as they are that stand still within the tolerance.
+pub(super) fn still(tolerance: Tolerance, clip: &Clip) -> Still {
+    // Of a source without a rate, as many frames as usual.
+    let rate = if clip.rate.frames > 0 { clip.rate } else { Rate::USUAL };
+    Still { tolerance, refresh: rate.frames_in(ANEW).max(1) }
+}
+
+/// Frames that a run upscales, and what it takes beside the engine.
+pub(super) struct Frames<'a> {
+    pub(super) options: &'a live::Options,
+    pub(super) from: &'a FrameFormat,
+    pub(super) to: &'a FrameFormat,
+    /// Bytes of the sink.
+    pub(super) kept: usize,
+    pub(super) deadline: Option<Duration>,
+}
+
+impl Frames<'_> {
+    /// Bytes beside the engine.
+    pub(super) fn beside(&self, still: Option<Still>) -> usize {
+        let options = live::Options { still, ..*self.options };
+        live::bytes_beside_engine(&options, self.from, self.to).saturating_add(self.kept)
+    }
+}
 
 struct Prepared {
     size: Size,
@@ -98,6 +129,21 @@ impl<'a> Session<'a> {
             }
         };
         Ok(&mut self.prepared.insert(prepared).engine)
+    }
+
+    /// The engine of a run. Where the budget is too small for windows that stand still, and nobody asked for them
+    /// (`dispensable`), it goes without.
+    pub(super) fn engine_for(&self, run: &Frames<'_>, dispensable: bool) -> Result<(Options, Engine), Failure> {
+        self.with_threads(run.from.size, live::engine_format(run.from), |o| {
+            let prepare = |still| {
+                let o = Options { still, deadline: run.deadline, ..o.clone() };
+                live::within(&o, run.beside(still), |o| Engine::prepare(&self.model, o))
+            };
+            match prepare(run.options.still) {
+                Err(error) if is_budget(&error) && dispensable && run.options.still.is_some() => prepare(None),
+                done => done,
+            }
+        })
     }
 
     /// Options of the prepared engine; defaults before there is one.

@@ -13,8 +13,8 @@ use super::interrupt::Control;
 use super::print;
 use super::progress::Progress;
 use super::report;
-use super::session::Session;
-use crate::engine::Engine;
+use super::session::{self, Frames, Session};
+use crate::engine::Tolerance;
 use crate::frame::FrameFormat;
 use crate::geom::Size;
 use crate::io::ffmpeg::{Codec, Container, Decoding, Movie, Parts, PartsError, PartsSink, join, test_output};
@@ -214,10 +214,12 @@ impl Job<'_> {
         let source = movie.frames(self.decoding).map_err(|error| LiveOr::Other(error.into()))?;
         let clip = *source.clip();
         let to = FrameFormat { size: clip.format.size.scaled(session.scale()), ..clip.format };
-        let beside = live::bytes_beside_engine(&OPTIONS, &clip.format, &to);
-        let prepare = |o: &_| live::within(o, beside, |o| Engine::prepare(&session.model, o));
-        let prepared = session.with_threads(clip.format.size, live::engine_format(&clip.format), prepare);
-        let (_, engine) = prepared.map_err(LiveOr::Other)?;
+        // Exactly: what is left as it is has the bytes that it would be made of. It compares frames of 8 bits.
+        let still = (clip.format.bits == 8).then(|| session::still(Tolerance::Levels(0), &clip));
+        let options = Options { still, ..OPTIONS };
+        let run = Frames { options: &options, from: &clip.format, to: &to, kept: 0, deadline: None };
+        let (_, engine) = session.engine_for(&run, true).map_err(LiveOr::Other)?;
+        let options = Options { still: engine.still(), ..options };
         let upscaler = Upscaler::new(engine, clip.format, to, false);
         let name = self.args.output.display().to_string();
         let (parts, reached) = (Arc::clone(&self.parts), Arc::clone(&self.reached));
@@ -228,7 +230,7 @@ impl Job<'_> {
             bar.finish_and_clear();
         }
         let mut first = None;
-        let stats = live::run(&OPTIONS, upscaler, source, Box::new(sink), |_| {
+        let stats = live::run(&options, upscaler, source, Box::new(sink), |_| {
             let reached = self.reached.load(Ordering::Relaxed);
             if reached > i64::MIN && !bar.is_finished() {
                 let at = milliseconds(movie.end_of(reached) - movie.start()) as u64;

@@ -73,13 +73,20 @@ impl Choice {
     /// Everything that is allocated.
     fn total(&self, network: &FloatNetwork, options: &Options) -> usize {
         let Size { width, .. } = options.size;
-        let colour = Colour::bytes(options.format, width, network.factor(), self.kept_rows(network, options));
+        let colour = self.colour_bytes(network, options);
         let enlarger = match network.enlarged {
             1 => 0,
             n => Enlarger::bytes(network.channels, options.size, n) + width * network.channels,
         };
         let watch = watch_bytes(options, options.size.width.max(options.size.height));
         self.bytes + colour + enlarger + watch + network.factor() * width * options.format.channels() + FIXED
+    }
+
+    /// What colour and chroma allocate.
+    fn colour_bytes(&self, network: &FloatNetwork, options: &Options) -> usize {
+        let kept = self.kept_rows(network, options);
+        Colour::bytes(options.format, options.size.width, network.factor(), kept)
+            + options.chroma_bytes(network.factor())
     }
 }
 
@@ -120,12 +127,7 @@ pub fn report(
         total_bytes: choice.total(network, options),
         arena_bytes: choice.bytes - network.held_bytes(),
         weight_bytes: network.held_bytes(),
-        colour_bytes: Colour::bytes(
-            options.format,
-            options.size.width,
-            network.factor(),
-            choice.kept_rows(network, options),
-        ),
+        colour_bytes: choice.colour_bytes(network, options),
         model_bytes: model.bytes(),
         macs_per_frame: (macs * choice.overhead) as u64,
         least_macs_per_frame: (macs * choice.overhead) as u64,

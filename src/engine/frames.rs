@@ -3,14 +3,17 @@
 use std::convert::Infallible;
 use std::ops::Range;
 
-use super::{Engine, FrameError, Watch};
-use crate::frame::{Chroma, Plane, PlaneMut, YuvFormat};
+use super::{Engine, FrameError, PushError, Watch};
+use crate::frame::{Chroma, Plane, PlaneMut, ToRgb, YuvFormat};
 use crate::geom::Size;
+
+/// Bytes of a pixel of RGB.
+const RGB: usize = 3;
 
 impl Engine {
     /// Upscales a whole frame from and to memory of the caller's, read where it lies. `input` and `output` have the planes of
-    /// the format that the engine is prepared for, in its order: one of [`Options::format`], or those of [`Options::yuv`].
-    /// Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten. With
+    /// the format that the engine is prepared for, in its order: one of [`Options::format`], or those of [`Options::yuv`]; with
+    /// [`Options::rgb`] the output is one of RGB. Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten. With
     /// [`Options::still`], what has not changed is not written.
     pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
         self.check(input, output)?;
@@ -41,12 +44,37 @@ impl Engine {
         output: &mut [PlaneMut<'_>],
         watch: Option<&Watch>,
     ) -> Result<(), FrameError> {
+        // Lent to the rows of luma, which go through the rest of the engine.
+        let (mut chroma, mut rgb) = (self.chroma.take(), self.rgb.take());
+        let done = self.make_with(input, output, watch, chroma.as_mut(), rgb.as_mut());
+        (self.chroma, self.rgb) = (chroma, rgb);
+        done.map_err(|error| FrameError::Network(error.network()))
+    }
+
+    fn make_with(
+        &mut self,
+        input: &[Plane<'_>],
+        output: &mut [PlaneMut<'_>],
+        watch: Option<&Watch>,
+        mut chroma: Option<&mut Chroma>,
+        mut rgb: Option<&mut ToRgb>,
+    ) -> Result<(), PushError<Infallible>> {
         let (size, channels) = (self.options.size, self.options.format.channels());
-        let (scale, first) = (self.scale, self.first_chroma());
+        let (scale, first, packed) = (self.scale, self.first_chroma(), self.first_chroma() == 0);
+        let of_chroma: heapless::Vec<Plane<'_>, 2> = match (watch, &chroma) {
+            (Some(watch), Some(of)) => {
+                (first..first + of.planes()).map(|plane| Plane::new(watch.held(plane), of.input_shape().0)).collect()
+            }
+            _ => input[first..].iter().copied().collect(),
+        };
+        let luma = (size.width * channels, size.width * channels * scale);
+        let (row_bytes, made) = match (&chroma, &rgb) {
+            (Some(chroma), None) if packed => (chroma.input_shape().0, chroma.output_shape().0),
+            (_, Some(_)) => (luma.0, RGB * size.width * scale),
+            _ => luma,
+        };
         // Luma that takes turns with chroma is every second byte.
-        let mut apart = self.chroma.as_mut().filter(|_| first == 0).map(|chroma| std::mem::take(&mut chroma.luma));
-        let [(row_bytes, _), (made, _)] = [self.input_shape(0), self.output_shape(0)];
-        let packed = apart.is_some();
+        let mut apart = chroma.as_mut().filter(|_| packed).map(|chroma| std::mem::take(&mut chroma.luma));
         let mut done = Ok(());
         for source in 0..size.height {
             let mut source = match watch {
@@ -59,9 +87,15 @@ impl Engine {
             }
             done = self.push_row(source, |y, row| -> Result<(), Infallible> {
                 let out = output[0].row(y, made);
-                let mut put = |columns: Range<usize>| match packed {
-                    true => take_turns(&row[columns.clone()], &mut out[2 * columns.start..], columns.end == row.len()),
-                    false => out[columns.clone()].copy_from_slice(&row[columns]),
+                if let (Some(rgb), Some(chroma)) = (&mut rgb, &mut chroma) {
+                    rgb.begin(y, chroma, &of_chroma);
+                }
+                let mut put = |columns: Range<usize>| match &rgb {
+                    Some(rgb) => rgb.write(row, columns, out),
+                    None if packed => {
+                        take_turns(&row[columns.clone()], &mut out[2 * columns.start..], columns.end == row.len());
+                    }
+                    None => out[columns.clone()].copy_from_slice(&row[columns]),
                 };
                 match watch {
                     None => put(0..row.len()),
@@ -75,22 +109,16 @@ impl Engine {
                 break;
             }
         }
-        if let (Some(chroma), Some(luma)) = (&mut self.chroma, apart) {
+        let Some(chroma) = chroma else { return done };
+        if let Some(luma) = apart {
             chroma.luma = luma;
         }
-        done.map_err(|error| FrameError::Network(error.network()))?;
-        let Some(chroma) = &mut self.chroma else { return Ok(()) };
-        match (watch, self.options.yuv) {
-            (Some(watch), Some(format)) => {
-                let (from, _) = chroma.input_shape();
-                let planes: heapless::Vec<Plane<'_>, 2> =
-                    (first..first + chroma.planes()).map(|plane| Plane::new(watch.held(plane), from)).collect();
-                let (_, down) = format.layout().subsampling();
-                chroma.upscale(&planes, &mut output[first..], |y| watch.ranges(y * down / scale).next().is_some());
-            }
-            _ => chroma.upscale(&input[first..], &mut output[first..], |_| true),
+        if let (Ok(()), None, Some(format)) = (&done, rgb, self.options.yuv) {
+            let (_, down) = format.layout().subsampling();
+            let made = |y| watch.is_none_or(|watch| watch.ranges(y * down / scale).next().is_some());
+            chroma.upscale(&of_chroma, &mut output[first..], made);
         }
-        Ok(())
+        done
     }
 
     /// The first plane that holds chroma, where there is chroma.
@@ -108,6 +136,9 @@ impl Engine {
     /// Bytes of a row of a plane of the output, and its rows.
     fn output_shape(&self, plane: usize) -> (usize, usize) {
         let Size { width, height } = self.output_size();
+        if self.rgb.is_some() {
+            return (RGB * width, height);
+        }
         let chroma = self.chroma.as_ref().filter(|_| plane >= self.first_chroma());
         chroma.map_or((width * self.options.format.channels(), height), Chroma::output_shape)
     }
@@ -115,18 +146,21 @@ impl Engine {
     /// Are the planes those of the format, and large enough?
     fn check(&self, input: &[Plane<'_>], output: &[PlaneMut<'_>]) -> Result<(), FrameError> {
         let needed = self.chroma.as_ref().map_or(1, |chroma| self.first_chroma() + chroma.planes());
-        for given in [input.len(), output.len()] {
+        let made = if self.rgb.is_some() { 1 } else { needed };
+        for (given, needed) in [(input.len(), needed), (output.len(), made)] {
             if given != needed {
                 return Err(FrameError::Planes { given, needed });
             }
         }
-        for plane in 0..needed {
+        for (plane, input) in input.iter().enumerate() {
             let (row_bytes, rows) = self.input_shape(plane);
-            if !input[plane].holds(row_bytes, rows) {
+            if !input.holds(row_bytes, rows) {
                 return Err(FrameError::Input { plane, rows, row_bytes });
             }
+        }
+        for (plane, output) in output.iter().enumerate() {
             let (row_bytes, rows) = self.output_shape(plane);
-            if !output[plane].holds(row_bytes, rows) {
+            if !output.holds(row_bytes, rows) {
                 return Err(FrameError::Output { plane, rows, row_bytes });
             }
         }

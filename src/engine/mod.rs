@@ -5,6 +5,7 @@
 
 mod arrange;
 mod classes;
+mod detail;
 mod exec;
 mod float;
 mod frames;
@@ -25,7 +26,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::frame::{Chroma, Colour, PixelFormat, Plane};
+use crate::frame::{Chroma, Colour, PixelFormat, Plane, ToRgb, YuvFormat};
 use crate::geom::{MAX_SIDE, Size};
 use crate::kernels::Level;
 use crate::memory::{can_get, display_bytes};
@@ -51,7 +52,7 @@ pub use still::{Still, Tolerance};
 pub const MOST_THREADS: usize = 16;
 
 /// Effort of [`Branches::Auto`] where none is asked for.
-pub const DEFAULT_EFFORT: u8 = 80;
+pub const DEFAULT_EFFORT: u8 = 75;
 
 /// Why PREPARE failed.
 #[non_exhaustive]
@@ -77,6 +78,9 @@ pub enum PrepareError {
     /// YUV frames have luma and chroma, not pixels of another format.
     #[error("YUV frames of {0:?}; their luma is Gray8")]
     Yuv(PixelFormat),
+    /// Only planes of luma and chroma are converted to RGB.
+    #[error("a conversion to RGB is for YUV frames whose luma has a plane")]
+    Rgb,
     /// An effort that is none.
     #[error("an effort of {0}; 0 to 100 are supported")]
     Effort(u8),
@@ -224,7 +228,7 @@ fn rule(model: &Model, options: &Options) -> Result<Option<Rule>, ModelError> {
         (None, Branches::Auto) => {
             let least = if options.deadline.is_some() { 0 } else { options.effort };
             let efforts = (least..=options.effort).map(|effort| model.thresholds(effort));
-            Some(Rule::Energy(efforts.collect::<Result<_, _>>()?))
+            Some(Rule::Detail(efforts.collect::<Result<_, _>>()?))
         }
         (None, _) if options.still.is_some() => Some(Rule::Full),
         (None, _) => None,
@@ -244,6 +248,9 @@ fn check(options: &Options) -> Result<(), PrepareError> {
     }
     if options.yuv.is_some() && options.format != PixelFormat::Gray8 {
         return Err(PrepareError::Yuv(options.format));
+    }
+    if options.rgb.is_some() && options.yuv.is_none_or(YuvFormat::is_packed) {
+        return Err(PrepareError::Rgb);
     }
     if options.effort > 100 {
         return Err(PrepareError::Effort(options.effort));
@@ -293,6 +300,8 @@ pub struct Engine {
     scale: usize,
     colour: Colour,
     chroma: Option<Chroma>,
+    /// Makes RGB of luma and chroma, where YUV frames come out as RGB.
+    rgb: Option<ToRgb>,
     /// One output row.
     out: Vec<u8>,
     /// What stands still, where the engine looks for itself.
@@ -346,10 +355,14 @@ impl Engine {
         let colour = Colour::new(options.format, width, height, scale, kept, options.level)
             .with_blue_first(options.has_blue_first());
         let chroma = options.chroma(scale).map(|(planes, [from, to])| Chroma::new(planes, &from, &to, options.level));
+        let rgb = options.rgb.zip(options.yuv).map(|((matrix, range), format)| {
+            let (_, channels) = format.chroma_planes();
+            ToRgb::new(matrix, range, options.blue_first, channels, scale * width)
+        });
         let out = vec![0; scale * width * options.format.channels()];
         let options = options.clone();
         let mut engine =
-            Self { options, report, path, scale, colour, chroma, out, watch: None, missed: false, pushed: 0 };
+            Self { options, report, path, scale, colour, chroma, rgb, out, watch: None, missed: false, pushed: 0 };
         engine.watch = engine.options.still.filter(|_| !engine.options.told).map(|still| {
             let (window, reach) = engine.windows();
             Box::new(Watch::new(still, engine.options.size, &engine.options.shapes(), window, reach))

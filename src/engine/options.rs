@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::DEFAULT_EFFORT;
 use super::still::{Shape, Still};
-use crate::frame::{FrameFormat, PixelFormat, Siting, YuvFormat};
+use crate::frame::{Chroma, FrameFormat, Layout, Matrix, PixelFormat, Range, Siting, ToRgb, YuvFormat};
 use crate::geom::Size;
 use crate::kernels::Level;
 use crate::memory::Budget;
@@ -27,6 +27,8 @@ pub struct Options {
     pub yuv: Option<YuvFormat>,
     /// Where the chroma of YUV frames lies.
     pub siting: Siting,
+    /// What the samples of YUV frames mean that come out as one plane of RGB; none where they come out as they are.
+    pub rgb: Option<(Matrix, Range)>,
     /// The most that the engine may allocate.
     pub budget: Budget,
     /// Tile shape.
@@ -70,6 +72,7 @@ impl Options {
             blue_first: false,
             yuv: None,
             siting: Siting::Left,
+            rgb: None,
             budget: Budget::default(),
             tile: Tile::Auto,
             threads: 1,
@@ -169,9 +172,24 @@ impl Options {
         Self { siting, ..self }
     }
 
+    /// With YUV frames that come out as one plane of RGB, converted as the standard says.
+    pub fn with_rgb(self, matrix: Matrix, range: Range) -> Self {
+        Self { rgb: Some((matrix, range)), ..self }
+    }
+
     /// Planes of chroma and channels of each, and the frames before and after, where there is chroma.
     pub(super) fn chroma(&self, scale: usize) -> Option<((usize, usize), [FrameFormat; 2])> {
-        let frames = |format: YuvFormat| [1, scale].map(|times| format.frame(self.siting, self.size.scaled(times)));
-        self.yuv.map(|format| (format.chroma_planes(), frames(format)))
+        let format = self.yuv?;
+        let [from, mut to] = [1, scale].map(|times| format.frame(self.siting, self.size.scaled(times)));
+        if self.rgb.is_some() {
+            to.layout = Layout::Rgb;
+        }
+        Some((format.chroma_planes(), [from, to]))
+    }
+
+    /// Bytes that enlarging chroma and converting it allocate.
+    pub(super) fn chroma_bytes(&self, scale: usize) -> usize {
+        let chroma = self.chroma(scale).map_or(0, |(planes, [from, to])| Chroma::bytes(planes, &from, &to));
+        chroma + self.rgb.map_or(0, |_| ToRgb::bytes(self.size.width * scale))
     }
 }

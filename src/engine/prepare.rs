@@ -8,7 +8,7 @@ use super::router::Router;
 use super::runner::STACK;
 use super::still::Watch;
 use super::{Options, PrepareError, Report};
-use crate::frame::{Chroma, Colour};
+use crate::frame::Colour;
 use crate::geom::Size;
 use crate::model::Model;
 use crate::plan::{Buffer, Plan, Step, Strips, Wavefront};
@@ -138,8 +138,7 @@ pub fn watch_bytes(options: &Options, window: usize) -> usize {
 
 /// What colour and chroma allocate when so many source rows are kept.
 fn colour_bytes(plan: &Plan, options: &Options, kept: usize) -> usize {
-    let chroma = options.chroma(plan.scale).map_or(0, |(planes, [from, to])| Chroma::bytes(planes, &from, &to));
-    Colour::bytes(options.format, options.size.width, plan.scale, kept) + chroma
+    Colour::bytes(options.format, options.size.width, plan.scale, kept) + options.chroma_bytes(plan.scale)
 }
 
 /// What `plan` prints of a choice.

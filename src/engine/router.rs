@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::classes::{ClassMap, Mark};
+use super::detail::Detail;
 use super::pace::Pace;
 use crate::frame::{Axis, PlaneFilter};
 use crate::geom::{Rect, Size};
@@ -16,9 +17,9 @@ use crate::tile::Grid;
 pub enum Rule {
     /// All are `full`.
     Full,
-    /// By a window's energy: `full` from the first, `plain` below the second, for each effort that may be chosen; the last is
-    /// the one that was asked for.
-    Energy(Vec<[u32; 2]>),
+    /// By what there is to see in a window: `full` from so many edges on, else `plain` below so much energy, for each effort that
+    /// may be chosen; the last is the one that was asked for.
+    Detail(Vec<[u32; 2]>),
     /// They are given, row of windows by row of windows.
     Given(Arc<[Class]>),
 }
@@ -55,7 +56,7 @@ pub struct Router {
     classes: Vec<Class>,
     marks: Vec<Mark>,
     /// Of every window, this frame's above the rows that have not arrived, below them those of the frame before.
-    energies: Vec<u32>,
+    details: Vec<Detail>,
     /// Windows that got less than the effort that was asked for gives them, and have not been made since.
     owed: Vec<bool>,
     /// Keeps a deadline.
@@ -77,7 +78,7 @@ impl Router {
     pub fn bytes(size: Size, scale: usize, routing: &Routing, rows: usize) -> usize {
         let (frame, axis) = (size.padded(routing.window), Axis::centred(scale));
         let windows = (frame.width / routing.window) * (frame.height / routing.window);
-        let each = size_of::<Class>() + size_of::<Mark>() + size_of::<u32>() + size_of::<bool>();
+        let each = size_of::<Class>() + size_of::<Mark>() + size_of::<Detail>() + size_of::<bool>();
         let filter = scale * size.width + PlaneFilter::bytes(1, size, axis, axis);
         windows * each + rows * frame.width + filter
     }
@@ -96,7 +97,7 @@ impl Router {
         let aligned = grid.tile == frame
             || [grid.halo, grid.tile.width, grid.tile.height].iter().all(|n| n.is_multiple_of(routing.window));
         let windows = Size::new(frame.width.div_ceil(routing.window), frame.height.div_ceil(routing.window));
-        let effort = if let Rule::Energy(efforts) = &rule { efforts.len() - 1 } else { 0 };
+        let effort = if let Rule::Detail(efforts) = &rule { efforts.len() - 1 } else { 0 };
         Self {
             rule,
             window: routing.window,
@@ -107,7 +108,7 @@ impl Router {
             classes: vec![Class::Full; windows.area()],
             marks: vec![Mark::MADE; windows.area()],
             columns: windows.width,
-            energies: vec![0; windows.area()],
+            details: vec![Detail::default(); windows.area()],
             owed: vec![false; windows.area()],
             pace: None,
             effort,
@@ -132,7 +133,7 @@ impl Router {
 
     /// The effort that was asked for, by its index.
     fn asked(&self) -> usize {
-        if let Rule::Energy(efforts) = &self.rule { efforts.len() - 1 } else { 0 }
+        if let Rule::Detail(efforts) = &self.rule { efforts.len() - 1 } else { 0 }
     }
 
     /// The controller that keeps the deadline.
@@ -255,16 +256,16 @@ impl Router {
     /// Chooses the classes of a row of windows from its rows of pixels.
     pub fn choose<'a>(&mut self, row: usize, source: impl Fn(usize) -> &'a [u8]) {
         let own = self.row_of(row);
-        let Self { rule, window, classes, energies, marks, owed, pace, effort, arrived, fed, .. } = self;
+        let Self { rule, window, classes, details, marks, owed, pace, effort, arrived, fed, .. } = self;
         let efforts = match rule {
             Rule::Full => return,
             Rule::Given(given) => return classes[own.clone()].copy_from_slice(&given[own]),
-            Rule::Energy(efforts) => efforts,
+            Rule::Detail(efforts) => efforts,
         };
-        energies[own.clone()].fill(0);
+        details[own.clone()].fill(Detail::default());
         let first = row * *window;
-        for y in first + 1..first + *window - 1 {
-            add_energies([source(y - 1), source(y), source(y + 1)], *window, &mut energies[own.clone()]);
+        for y in (first + 1..first + *window - 1).step_by(2) {
+            Detail::add([y - 1, y, y + 1, y + 2].map(&source), *window, &mut details[own.clone()]);
         }
         let asked = efforts.len() - 1;
         let mut chosen = asked;
@@ -274,11 +275,11 @@ impl Router {
         if let Some(pace) = pace {
             pace.begin();
             // Of the rows below, what they were in the frame before.
-            let coming = || energies[own.start..].iter().zip(&marks[own.start..]).filter(|(_, mark)| mark.fresh);
-            let work = |effort: usize| coming().map(|(energy, _)| pace.cost(class_of(*energy, efforts[effort]))).sum();
+            let coming = || details[own.start..].iter().zip(&marks[own.start..]).filter(|(_, mark)| mark.fresh);
+            let work = |effort: usize| coming().map(|(detail, _)| pace.cost(class_of(*detail, efforts[effort]))).sum();
             // Tiles are made as soon as their classes are known.
             let part = if *arrived > 0 { *fed as f64 / *arrived as f64 } else { 1.0 };
-            let above = own.start as f64 / energies.len() as f64;
+            let above = own.start as f64 / details.len() as f64;
             let allowed = pace.allowed(above * part, part);
             // Work grows with effort.
             let (mut low, mut high) = (0, asked);
@@ -292,10 +293,10 @@ impl Router {
         }
         let mut work = 0.0;
         for window in own {
-            let class = class_of(energies[window], efforts[chosen]);
+            let class = class_of(details[window], efforts[chosen]);
             classes[window] = class;
             if marks[window].fresh {
-                owed[window] = class != class_of(energies[window], efforts[asked]);
+                owed[window] = class != class_of(details[window], efforts[asked]);
                 work += pace.as_ref().map_or(0.0, |pace| pace.cost(class));
             }
         }
@@ -321,12 +322,14 @@ impl Router {
     }
 }
 
-/// What a window of this energy gets.
-fn class_of(energy: u32, [full, plain]: [u32; 2]) -> Class {
-    match energy {
-        energy if energy >= full => Class::Full,
-        energy if energy < plain => Class::Plain,
-        _ => Class::Structure,
+/// What a window with such details gets.
+fn class_of(detail: Detail, [full, plain]: [u32; 2]) -> Class {
+    if detail.edges() >= full {
+        Class::Full
+    } else if detail.energy() < plain {
+        Class::Plain
+    } else {
+        Class::Structure
     }
 }
 
@@ -350,22 +353,4 @@ fn show<'a, 's>(
         }
     }
     shown
-}
-
-/// Adds the squared Laplacians of a row's pixels, but for a window's outermost, to the energy of their windows.
-fn add_energies(rows: [&[u8]; 3], window: usize, energies: &mut [u32]) {
-    let [above, own, below] = rows.map(|row| row.chunks_exact(window));
-    for (((above, own), below), energy) in above.zip(own).zip(below).zip(energies) {
-        let middle = 1..window - 1;
-        let near = own.iter().zip(&own[2..]).zip(&above[middle.clone()]).zip(&below[middle.clone()]);
-        *energy += own[middle]
-            .iter()
-            .zip(near)
-            .map(|(v, (((left, right), up), down))| {
-                let around = i32::from(*left) + i32::from(*right) + i32::from(*up) + i32::from(*down);
-                let laplacian = 4 * i32::from(*v) - around;
-                (laplacian * laplacian) as u32
-            })
-            .sum::<u32>();
-    }
 }

@@ -8,7 +8,10 @@ mod enlarge;
 mod fit;
 mod luma;
 mod packing;
+#[cfg(feature = "cli")]
+mod plain;
 mod plane;
+mod rgb;
 mod view;
 #[cfg(feature = "cli")]
 mod weigh;
@@ -24,7 +27,10 @@ pub use enlarge::Enlarger;
 pub use fit::{Fit, Fitter};
 pub use luma::luma_row;
 pub use packing::{Bits, Packer, PixelBits};
+#[cfg(feature = "cli")]
+pub use plain::Plain;
 pub use plane::{Axis, PlaneFilter};
+pub use rgb::ToRgb;
 pub use view::{Plane, PlaneMut};
 #[cfg(feature = "cli")]
 pub use weigh::Weigh;

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `image` | photos, row by row: PNG, PNM, and the formats that are held whole |
 //! | `video` | whole frames: Y4M, raw, numbered pictures, the test picture; pixel formats |
+//! | `net` | the page that a browser shows |
 //! | `device` | one folder for each kind of device, its plain spec beside its driver; which devices there are |
 //! | `uri` | the text of a URI to a spec; opens nothing |
 //! | `source`, `sink` | a spec to an open source or sink |
@@ -21,6 +22,7 @@ mod image;
 mod jpeg;
 mod limits;
 mod location;
+mod net;
 #[cfg(unix)]
 mod reconnect;
 mod sink;
@@ -47,13 +49,14 @@ pub use image::{
 };
 pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES, PORT_BYTES, whole_limit};
 pub use location::{FileIdentity, Location, same_file};
+pub use net::{Asked, Door, MOST_HEAD, Refusal, What};
 #[cfg(target_os = "linux")]
 pub use sys::streams::output_is_closed;
 pub use uri::{SinkUri, SourceUri, UriError, parse_duration};
 #[cfg(unix)]
 pub use video::ffmpeg;
 pub use video::{
-    Arrival, Clip, FrameSink, FrameSource, Gap, MjpegDecoder, Rate, Shown, TestSource, Troubles, VideoFormat,
+    Arrival, Audience, Clip, FrameSink, FrameSource, Gap, MjpegDecoder, Rate, Shown, TestSource, Troubles, VideoFormat,
     Y4mSource, read_counter,
 };
 

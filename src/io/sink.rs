@@ -7,6 +7,7 @@ use super::destination::Destination;
 use super::device::factory;
 use super::error::{CreateError, WriteError};
 use super::location::{Location, is_device, same_file};
+use super::net::PageSink;
 use super::uri::{SinkSpec, SinkUri, SourceSpec, SourceUri, UriError};
 use super::video::{Clip, FrameSink, RawSink, SequenceSink, Shown, Y4mSink};
 use crate::frame::{FrameFormat, Layout, Matrix, Range};
@@ -21,7 +22,7 @@ impl SinkUri {
     pub fn takes(&self, frames: &FrameFormat, source: &SourceUri) -> Result<FrameFormat, UriError> {
         let (size, from) = (frames.size, frames.layout);
         let (shown, tagged) = match &self.spec {
-            SinkSpec::Null { .. } | SinkSpec::VideoOutput(_) => (from, true),
+            SinkSpec::Null { .. } | SinkSpec::VideoOutput(_) | SinkSpec::Page(_) => (from, true),
             SinkSpec::Y4m(_) if from == Layout::Rgb => (Layout::Yuv444, true),
             SinkSpec::Y4m(_) => (from, true),
             SinkSpec::Raw(_, raw) => (raw.layout(), false),
@@ -64,9 +65,10 @@ impl SinkUri {
         let forgotten = matches!(&self.spec, SinkSpec::Null { .. });
         let made = from == Layout::Rgb && to.has_chroma();
         let shown = from.has_chroma() && to == Layout::Rgb;
-        // The test picture is drawn in the colours that it is asked for; an output tells its device.
-        let drawn = matches!(&source.spec, SourceSpec::Test(_)) || matches!(&self.spec, SinkSpec::VideoOutput(_));
-        let y4m = matches!(&self.spec, SinkSpec::Y4m(_) | SinkSpec::VideoOutput(_));
+        // The test picture is drawn in the colours that it is asked for; an output tells its device, a page shows them.
+        let told = matches!(&self.spec, SinkSpec::VideoOutput(_) | SinkSpec::Page(_));
+        let drawn = told || matches!(&source.spec, SourceSpec::Test(_));
+        let y4m = told || matches!(&self.spec, SinkSpec::Y4m(_));
         let planes = from != Layout::Rgb;
         let converted = y4m || self.range.is_some() || from != to || to == Layout::Gray;
         let options = [
@@ -124,7 +126,8 @@ impl SinkUri {
             | SinkSpec::Raw(Location::Standard, _)
             | SinkSpec::Null { .. }
             | SinkSpec::Display(..)
-            | SinkSpec::Panel(..) => None,
+            | SinkSpec::Panel(..)
+            | SinkSpec::Page(_) => None,
         };
         match (from, to) {
             (Some(from), Some(to)) if same_file(&from, &to) && !is_device(&to) => {
@@ -134,18 +137,27 @@ impl SinkUri {
         }
     }
 
-    /// Begins the output; `clip.format` is what [`SinkUri::takes`] said.
+    /// Bytes that a sink takes which keeps frames, and the run for it, when frames `to` are made of frames `from`.
+    pub fn bytes(&self, from: &FrameFormat, to: &FrameFormat) -> usize {
+        if let SinkSpec::Page(spec) = &self.spec { PageSink::bytes(spec, from, to) } else { 0 }
+    }
+
+    /// Begins the output; `clip.format` is what [`SinkUri::takes`] said, and what is made of frames of `from`.
     ///
     /// # Errors
     ///
     /// When it cannot be made.
-    pub fn create(&self, clip: &Clip) -> Result<Box<dyn FrameSink>, CreateError> {
+    pub fn create(&self, clip: &Clip, from: &FrameFormat) -> Result<Box<dyn FrameSink>, CreateError> {
         match &self.spec {
             SinkSpec::Null { delay } => Ok(Box::new(Null { delay: *delay })),
             SinkSpec::VideoOutput(path) => factory::video_output(&self.uri, path, clip.format),
             SinkSpec::Display(spec, fit) => factory::display(&self.uri, spec.clone(), clip.format, *fit),
             SinkSpec::Framebuffer(path, fit) => factory::framebuffer(&self.uri, path, clip.format, *fit),
             SinkSpec::Panel(wiring, spec, fit) => factory::panel(&self.uri, wiring, spec, clip.format, *fit),
+            SinkSpec::Page(spec) => match PageSink::open(&self.uri, spec, clip, *from) {
+                Ok(sink) => Ok(Box::new(sink)),
+                Err(error) => Err(error.create(&self.uri)),
+            },
             SinkSpec::Pictures { pattern, start } => {
                 Ok(Box::new(SequenceSink::create(pattern.clone(), *start, &clip.format)?))
             }

@@ -30,7 +30,7 @@ pub use upscaler::{Upscaler, engine_format};
 
 use crate::engine::{self, PrepareError, Still};
 use crate::frame::FrameFormat;
-use crate::io::{FrameSink, FrameSource, PORT_BYTES, ReadError, WriteError};
+use crate::io::{Audience, FrameSink, FrameSource, PORT_BYTES, ReadError, WriteError};
 use stages::{Frame, Shared};
 
 /// Stack of each of the three threads.
@@ -147,6 +147,16 @@ impl Live<'_> {
     pub fn interval(&self) -> Stats {
         self.0.meter.interval(self.0.input.counts())
     }
+
+    /// Those who look at the run through the sink.
+    pub fn audience(&self) -> Option<&Audience> {
+        self.0.audience.as_deref()
+    }
+
+    /// Numbers since the last call, for the audience.
+    pub fn told(&self) -> Stats {
+        self.0.meter.told(self.0.input.counts())
+    }
 }
 
 /// Runs until the source ends, `options` or `watch` say so, or the sink's reader leaves, which is no error.
@@ -163,7 +173,7 @@ pub fn run(
     sink: Box<dyn FrameSink>,
     mut watch: impl FnMut(&Live) -> Wish,
 ) -> Result<Stats, LiveError> {
-    let shared = Arc::new(Shared::new(options, &upscaler));
+    let shared = Arc::new(Shared::new(options, &upscaler, sink.audience()));
     // Where nothing is dropped, every frame is there already.
     let rate = source.clip().rate;
     let paced = source.clip().live && rate.frames > 0 && options.drop != DropPolicy::Never && sink.is_recording();

@@ -3,14 +3,14 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::queue::{DropPolicy, Pushed, Queue};
 use super::stats::{Meter, Stage};
 use super::upscaler::Upscaler;
 use super::{LiveError, OnError, Options};
-use crate::io::{Arrival, FrameSink, FrameSource, Rate, ReadError, Shown, WriteError};
+use crate::io::{Arrival, Audience, FrameSink, FrameSource, Rate, ReadError, Shown, WriteError};
 
 /// A frame of one of the pools.
 #[derive(Debug)]
@@ -28,6 +28,9 @@ pub(super) struct Frame {
     time: Option<i64>,
     /// Is it to be the frame before once more? Then its bytes mean nothing.
     again: bool,
+    /// Of an upscaled frame: what it was made of, where an audience watched.
+    source: Vec<u8>,
+    has_source: bool,
 }
 
 /// What the threads share.
@@ -44,6 +47,8 @@ pub(super) struct Shared {
     finishing: AtomicBool,
     /// May a frame have to be written once more where one cannot be read?
     repeats: bool,
+    /// Those who look at the run.
+    pub(super) audience: Option<Arc<Audience>>,
     /// Since when the sink has been busy with a frame.
     writing: Mutex<Option<Instant>>,
     ended: Mutex<bool>,
@@ -52,19 +57,21 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Allocates all frames.
-    pub(super) fn new(options: &Options, upscaler: &Upscaler) -> Self {
+    pub(super) fn new(options: &Options, upscaler: &Upscaler, audience: Option<Arc<Audience>>) -> Self {
         let (inputs, outputs) = (options.queue + 2, 2);
         let (from, to) = upscaler.frame_bytes();
+        let source = if audience.is_some() { upscaler.source_bytes() } else { 0 };
         Self {
             input: Queue::new(options.queue),
-            input_spare: pool(inputs, from),
+            input_spare: pool(inputs, from, 0),
             output: Queue::new(1),
-            output_spare: pool(outputs, to),
+            output_spare: pool(outputs, to, source),
             meter: Meter::new(),
             failure: Mutex::new(None),
             abandoned: AtomicBool::new(false),
             finishing: AtomicBool::new(false),
             repeats: options.on_error == OnError::Repeat,
+            audience,
             writing: Mutex::new(None),
             ended: Mutex::new(false),
             end: Condvar::new(),
@@ -124,17 +131,30 @@ impl Shared {
         self.finishing.load(Ordering::Acquire)
     }
 
+    /// Does anybody want to see what frames were made of?
+    fn wants_sources(&self) -> bool {
+        self.audience.as_ref().is_some_and(|audience| audience.watches())
+    }
+
     fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire)
     }
 }
 
-fn pool(frames: usize, bytes: usize) -> Queue<Frame> {
+fn pool(frames: usize, bytes: usize, source: usize) -> Queue<Frame> {
     let pool = Queue::new(frames);
     for _ in 0..frames {
-        let (bytes, captured) = (vec![0; bytes], Instant::now());
-        let (changed, time) = (0..0, None);
-        let frame = Frame { bytes, captured, due: Duration::ZERO, number: None, changed, time, again: false };
+        let frame = Frame {
+            bytes: vec![0; bytes],
+            captured: Instant::now(),
+            due: Duration::ZERO,
+            number: None,
+            changed: 0..0,
+            time: None,
+            again: false,
+            source: vec![0; source],
+            has_source: false,
+        };
         pool.push(frame, DropPolicy::Never);
     }
     pool
@@ -255,6 +275,10 @@ pub(super) fn infer(upscaler: &mut Upscaler, shared: &Shared, live: Option<Rate>
                 break;
             }
             shared.meter.work(&upscaler.work());
+            out.has_source = shared.wants_sources();
+            if out.has_source {
+                upscaler.source(&frame.bytes, &mut out.source);
+            }
             out.changed = upscaler.changed();
             upscaler.annotate(&mut out.bytes, || shared.meter.numbers(shared.input.counts()));
         }
@@ -323,10 +347,10 @@ fn show_all(sink: &mut dyn FrameSink, shared: &Shared, mut pace: Option<Pace>) -
         let mut shown = None;
         for n in 1..=frames {
             // Of several, the last is the new one.
-            let bytes = match &held {
-                Some(before) if n < frames || frame.again => &before.bytes,
+            let next = match &held {
+                Some(before) if n < frames || frame.again => before,
                 None if frame.again => break,
-                _ => &frame.bytes,
+                _ => &frame,
             };
             if let Some(number) = frame.number {
                 sink.set_number(number);
@@ -338,8 +362,11 @@ fn show_all(sink: &mut dyn FrameSink, shared: &Shared, mut pace: Option<Pace>) -
             if let Some(time) = frame.time {
                 sink.set_time(time);
             }
+            if next.has_source {
+                sink.set_source(&next.source);
+            }
             shared.set_writing(Some(Instant::now()));
-            let written = sink.write(bytes);
+            let written = sink.write(&next.bytes);
             shared.set_writing(None);
             shown = Some(written?);
             if shared.is_abandoned() {

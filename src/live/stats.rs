@@ -304,20 +304,20 @@ impl fmt::Display for Stats {
 
 /// Takes the times of all threads.
 pub(super) struct Meter {
-    /// Of the whole run, since somebody asked, and since numbers were drawn.
-    tallies: Mutex<[Tally; 3]>,
+    /// Of the whole run, since somebody asked, since numbers were drawn, and since an audience was told.
+    tallies: Mutex<[Tally; 4]>,
     devices: Mutex<Devices>,
 }
 
 impl Meter {
     /// Bytes that a meter allocates.
-    pub(super) const BYTES: usize = 3 * (BUCKETS * size_of::<u32>() + size_of::<Tally>());
+    pub(super) const BYTES: usize = 4 * (BUCKETS * size_of::<u32>() + size_of::<Tally>());
 
     pub(super) fn new() -> Self {
         Self { tallies: Mutex::new(std::array::from_fn(|_| Tally::new())), devices: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, [Tally; 3]> {
+    fn lock(&self) -> MutexGuard<'_, [Tally; 4]> {
         self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -367,6 +367,11 @@ impl Meter {
     /// Numbers since the last call.
     pub(super) fn interval(&self, counts: Counts) -> Stats {
         self.since(1, counts)
+    }
+
+    /// Numbers since an audience was told.
+    pub(super) fn told(&self, counts: Counts) -> Stats {
+        self.since(3, counts)
     }
 
     /// What is drawn on the picture.

@@ -144,6 +144,20 @@ impl Upscaler {
         (self.from.bytes(), self.to.bytes())
     }
 
+    /// Bytes of a frame that goes in, in 8 bits.
+    pub(super) fn source_bytes(&self) -> usize {
+        FrameFormat { bits: 8, ..self.from }.bytes()
+    }
+
+    /// The frame that was upscaled last, in 8 bits.
+    pub(super) fn source(&self, frame: &[u8], out: &mut [u8]) {
+        let seen = if self.from.bits == 8 { frame } else { &self.reduced[..] };
+        // Where a sink takes more bits nobody looks at 8.
+        if seen.len() == out.len() {
+            out.copy_from_slice(seen);
+        }
+    }
+
     /// Upscales `frame`, which comes so many `frames` after the one before, into `out`; both have the bytes of their formats.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! ONNX, through tract's typed graph, to [`Graph`] for the int8 plan or to a [`FloatNetwork`] for tract's executor. The
 //! only module that names tract, and the only one that knows ONNX.
 
+mod catalogue;
 #[cfg_attr(not(feature = "models"), path = "none.rs")]
 mod embedded;
 mod executor;
@@ -18,10 +19,11 @@ mod reference;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use catalogue::{Place, find};
 pub use executor::Executor;
 pub use float::{FloatFacts, FloatNetwork};
 pub use format::{Layout, Order, Range};
@@ -107,21 +109,20 @@ pub struct Metadata {
     pub thresholds: Option<Thresholds>,
 }
 
-/// Thresholds on the energy of a window, for efforts of 0, 10, ... 100: the sum of the squared Laplacians of its luma, but
-/// for the outermost pixels.
+/// Thresholds on what there is to see in a window (`engine/detail.rs`), for efforts of 0, 10, ... 100.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Thresholds {
-    /// From here on a window gets both branches.
-    pub full: [u32; 11],
-    /// Below it gets none.
-    pub plain: [u32; 11],
+    /// From so many edges on it gets both branches.
+    pub edges: [u32; 11],
+    /// Else none below so much energy.
+    pub energy: [u32; 11],
 }
 
 impl Thresholds {
     /// Both at an effort of at most 100; between two that are given, on the line.
     fn at(&self, effort: u8) -> [u32; 2] {
         let (index, part) = (usize::from(effort / 10).min(10), u64::from(effort % 10));
-        [&self.full, &self.plain].map(|table| {
+        [&self.edges, &self.energy].map(|table| {
             let (low, high) = (u64::from(table[index]), u64::from(table[(index + 1).min(10)]));
             ((low * (10 - part) + high * part) / 10) as u32
         })
@@ -130,7 +131,7 @@ impl Thresholds {
     /// Do they fall, and is nothing left out at 100?
     fn sound(&self) -> bool {
         let falls = |table: &[u32; 11]| table.is_sorted_by(|a, b| a >= b) && table[10] == 0;
-        falls(&self.full) && falls(&self.plain) && self.plain.iter().zip(&self.full).all(|(plain, full)| plain <= full)
+        falls(&self.edges) && falls(&self.energy)
     }
 }
 
@@ -153,6 +154,14 @@ pub enum ModelError {
         name: String,
         /// Why.
         reason: String,
+    },
+    /// There is no model of that name.
+    #[error("there is no model '{name}'; known are {known}; anything else is the path of an ONNX file")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
     },
     /// No model is named, and there is none in this build.
     #[error("this build has no models inside; name the file of one")]
@@ -214,6 +223,20 @@ impl Model {
     /// The file of an embedded model; none if there is none of that name.
     pub fn embedded_onnx(name: &str) -> Result<Option<Vec<u8>>, ModelError> {
         embedded::onnx(name)
+    }
+
+    /// An embedded model by name, a file in a folder of models by name, or a file by its path. The folders are those that the
+    /// variable `BIFOCAL_MODELS` names, and `/usr/share/bifocal/models`.
+    pub fn find(model: &Path) -> Result<Self, ModelError> {
+        match find(model)? {
+            Place::Embedded(name) => Self::named(name)?.ok_or(ModelError::NoneEmbedded),
+            Place::File(path) => Self::open(&path),
+        }
+    }
+
+    /// Names and paths of the files in folders of models.
+    pub fn files() -> Vec<(String, PathBuf)> {
+        catalogue::files()
     }
 
     /// Reads a file.
@@ -373,7 +396,7 @@ impl Model {
         }
     }
 
-    /// Least energy of a window that gets both branches, and of one that gets a branch at all.
+    /// The thresholds on edges and energy.
     pub(crate) fn thresholds(&self, effort: u8) -> Result<[u32; 2], ModelError> {
         let missing = || ModelError::Thresholds { name: self.metadata.name.clone() };
         let table = self.metadata.thresholds.as_ref().ok_or_else(missing)?;

@@ -11,7 +11,9 @@ use std::sync::Mutex;
 use bifocal::internals::board::{Board, Config, Throttling, recognise};
 use bifocal::internals::frame::{FrameFormat, Layout};
 use bifocal::internals::geom::Size;
-use bifocal::internals::io::{FrameSource, MjpegDecoder, SinkUri, SourceUri, Y4mSource, open_stream};
+use bifocal::internals::io::{
+    Asked, Door, FrameSource, MOST_HEAD, MjpegDecoder, SinkUri, SourceUri, Y4mSource, open_stream,
+};
 use bifocal::{Engine, Level, Model, Options, PixelFormat};
 
 /// Largest picture that is read to its end, in bytes; of larger ones a budget or a person would think twice.
@@ -93,6 +95,23 @@ pub fn uri(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes).replace(['\n', '\r'], " ");
     let (source, sink) = (text.parse::<SourceUri>(), text.parse::<SinkUri>());
     one_line(source).is_some() | one_line(sink).is_some()
+}
+
+/// The head of a request to the page, with a token and without: nobody gets in without the token.
+pub fn request(bytes: &[u8]) -> bool {
+    const TOKEN: &str = "0123456789abcdef";
+    let head = &bytes[..bytes.len().min(MOST_HEAD)];
+    let granted = |token| {
+        let door = Door::new(8080, token).expect("a door");
+        let asked = Asked::of(head, &door);
+        if let Asked::Granted { .. } = asked {
+            assert_eq!(Asked::of(bytes, &door), asked, "what comes behind the head changes nothing");
+        }
+        matches!(asked, Asked::Granted { .. })
+    };
+    let with = granted(Some(TOKEN));
+    assert!(!with || head.windows(TOKEN.len()).any(|piece| piece == TOKEN.as_bytes()), "in without the token");
+    granted(None) | with
 }
 
 /// A config, and a board's file.

@@ -21,6 +21,7 @@ Examples:
   bifocal live file://frames/%05d.png 'file://large/%05d.png'
   bifocal live csi://0 drm:// --info-text '%fps %lat %temp %drop'
   bifocal live csi://0 'spi://0.0?panel=ili9341&dc=24&reset=25&rotate=90&fit=contain'
+  bifocal live csi://0 http://127.0.0.1:8080/
   bifocal live --config /etc/bifocal.toml
   ssh camera rpicam-vid --codec yuv420 -t 0 --width 640 --height 360 -o - |
     bifocal live '-?format=yuv420p&range=full&width=640&height=360' - | ffplay -
@@ -34,7 +35,9 @@ RGB, what Y4M and raw planes are made of it.
 Sinks: drm://card0/HDMI-A-1 or drm:// (?mode=1280x720@60&fit=none|contain|cover&format=xr24|rg16; a display without a
 desktop), fb:///dev/fb0 (?fit=; a framebuffer of the kernel), spi://0.0 (?panel=ili9341|st7735|st7789&dc=LINE; more:
 reset=LINE, backlight=LINE, chip=gpiochip0, speed=HZ, rotate=90|180|270, fit=, width=, height=, offset=X,Y,
-mirror=on|off, invert=on|off, order=rgb|bgr), v4l2:///dev/video10 (v4l2loopback), file://NAME.y4m, - (raw with
+mirror=on|off, invert=on|off, order=rgb|bgr), v4l2:///dev/video10 (v4l2loopback),
+http://127.0.0.1:8080/ (?viewers=4&quality=85; a page with before and after for browsers; addresses that other machines
+reach need token=, of 16 letters and digits or more), file://NAME.y4m, - (raw with
 ?format=), numbered pictures (?start=; without it, numbers are those of the source), null:// (?delay=20ms). Y4M and raw
 take matrix= and range=. An option that would change nothing is an error. In names, %3F is ? and %25 is %. q, Ctrl-C
 and SIGTERM end cleanly; a second time, at once. A recording of a live source keeps time: where frames are dropped, the

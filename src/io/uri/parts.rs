@@ -18,7 +18,8 @@ pub struct UriError {
 
 /// A URI in its parts.
 pub(super) struct Parts<'a> {
-    uri: &'a str,
+    /// For messages.
+    pub(super) uri: &'a str,
     pub(super) scheme: &'a str,
     pub(super) path: &'a str,
     query: Vec<(&'a str, &'a str)>,
@@ -28,6 +29,8 @@ impl<'a> Parts<'a> {
     pub(super) fn of(uri: &'a str) -> Self {
         let (scheme, rest) = uri.split_once("://").unwrap_or(("file", uri));
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // Secrets are not for messages.
+        let uri = if scheme.starts_with("http") { uri.split('?').next().unwrap_or(uri) } else { uri };
         // A command has spaces, `&` and `?` of its own: it comes last and is all the rest.
         let (query, command) = match query.find("command=").filter(|at| scheme == "csi" && is_key(query, *at)) {
             Some(at) => (&query[..at], query[at..].split_once('=')),

@@ -1,5 +1,6 @@
 //! Sinks.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::geom::Size;
 use crate::io::device::drm::spec::{Depth, DisplaySpec};
 use crate::io::device::spi::spec::{Controller, PanelSpec, PanelWiring, Turn};
 use crate::io::location::Location;
+use crate::io::net::spec::{PageSpec, Token};
 use crate::io::video::{Pattern, VideoFormat};
 
 /// Clock of a panel's bus. Above what data sheets promise, and what everybody uses.
@@ -36,6 +38,7 @@ pub(in crate::io) enum SinkSpec {
     Framebuffer(PathBuf, Fit),
     VideoOutput(PathBuf),
     Panel(PanelWiring, PanelSpec, Fit),
+    Page(PageSpec),
 }
 
 impl FromStr for SinkUri {
@@ -57,13 +60,17 @@ impl FromStr for SinkUri {
             }
             "v4l2" => SinkSpec::VideoOutput(parts.device("/dev/video10")?),
             "spi" => panel(&mut parts)?,
+            "http" if matrix.is_some() || range.is_some() => {
+                return Err(parts.wrong("'matrix' and 'range' are no options here"));
+            }
+            "http" => SinkSpec::Page(page(&mut parts)?),
             scheme => {
-                let known = "drm://, fb://, spi://, v4l2://, file://, - and null:// are";
+                let known = "drm://, fb://, spi://, v4l2://, http://, file://, - and null:// are";
                 return Err(parts.wrong(format!("sinks of kind '{scheme}' are not supported; {known}")));
             }
         };
         parts.end()?;
-        Ok(Self { uri: uri.to_string(), spec, matrix, range })
+        Ok(Self { uri: parts.uri.to_string(), spec, matrix, range })
     }
 }
 
@@ -125,4 +132,69 @@ fn panel(parts: &mut Parts) -> Result<SinkSpec, UriError> {
     }
     let fit = parts.take("fit")?.unwrap_or_default();
     Ok(SinkSpec::Panel(PanelWiring { device, dc, reset, backlight, chip, hertz }, spec, fit))
+}
+
+/// Most viewers that there are room for, where nobody says.
+const VIEWERS: usize = 4;
+/// Of JPEG: what is lost is hard to see.
+const QUALITY: u8 = 85;
+
+fn page(parts: &mut Parts) -> Result<PageSpec, UriError> {
+    let authority = parts.path.strip_suffix('/').unwrap_or(parts.path);
+    let local = authority.strip_prefix("localhost").map(|port| format!("127.0.0.1{port}"));
+    let address = local.as_deref().unwrap_or(authority).parse();
+    let address: SocketAddr =
+        address.map_err(|_| parts.wrong("write http://127.0.0.1:8080/, with an address of this machine and a port"))?;
+    let viewers = parts.take("viewers")?.unwrap_or(VIEWERS);
+    if !(1..=PageSpec::MOST_VIEWERS).contains(&viewers) {
+        return Err(parts.wrong(format!("viewers is from 1 to {}", PageSpec::MOST_VIEWERS)));
+    }
+    let quality = parts.take("quality")?.unwrap_or(QUALITY);
+    if !(1..=100).contains(&quality) {
+        return Err(parts.wrong("quality is from 1 to 100"));
+    }
+    let token = parts.take::<String>("token")?.map(Token::new).transpose().map_err(|reason| parts.wrong(reason))?;
+    if token.is_none() && !address.ip().is_loopback() {
+        let reason = "others can come to this address: a token= of 16 or more letters and digits is needed, as \
+                      token=$(openssl rand -hex 16); or serve at 127.0.0.1";
+        return Err(parts.wrong(reason));
+    }
+    Ok(PageSpec { address, viewers, quality, token })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages() {
+        let page = |uri: &str| match uri.parse::<SinkUri>() {
+            Ok(SinkUri { spec: SinkSpec::Page(spec), .. }) => {
+                Ok((spec.address.to_string(), spec.viewers, spec.quality))
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        };
+        assert_eq!(page("http://127.0.0.1:8080/"), Ok(("127.0.0.1:8080".into(), 4, 85)));
+        assert_eq!(page("http://localhost:1?viewers=1&quality=100"), Ok(("127.0.0.1:1".into(), 1, 100)));
+        assert_eq!(page("http://[::1]:80/?quality=1&viewers=16"), Ok(("[::1]:80".into(), 16, 1)));
+        let secret = "5Ecret-of-our-own";
+        assert!(page(&format!("http://0.0.0.0:80/?token={secret}")).is_ok());
+        let wrong = "http://127.0.0.1/ http://127.0.0.1:0x50/ http://board:80/ http://127.0.0.1:80/x http:// http://0.0.0.0:80/ \
+                     http://[::]:80/ http://10.0.0.1:80/?viewers=2 http://[::ffff:127.0.0.1]:80/";
+        let options =
+            ["viewers=0", "viewers=17", "quality=0", "quality=101", "matrix=bt709", "range=full", "fit=cover", "x"];
+        let own = options.iter().map(|option| format!("http://127.0.0.1:80/?token={secret}&{option}"));
+        let short = [
+            "http://0.0.0.0:80/?token=5Ecret-of-our",
+            "http://0.0.0.0:80/?token=5Ecret-of-our-own&token=5Ecret-of-our-own",
+        ];
+        let https = ["https://0.0.0.0:80/?token=5Ecret-of-our-own"].into_iter();
+        for uri in wrong.split(' ').chain(short).chain(https).map(str::to_string).chain(own) {
+            let said = page(&uri).unwrap_err();
+            assert!(!said.contains("5Ecret"), "{said}");
+        }
+        let uri = format!("http://0.0.0.0:80/?token={secret}").parse::<SinkUri>().unwrap();
+        assert!(!format!("{uri:?}").contains(secret));
+    }
 }

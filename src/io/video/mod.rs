@@ -18,7 +18,7 @@ pub use mjpeg::MjpegDecoder;
 pub(in crate::io) use packing::{pack, unpack};
 pub(in crate::io) use raw::{RawSink, RawSource, buffered};
 pub(in crate::io) use sequence::{LeaveOut, Pattern, Sequence, SequenceSink};
-pub use stream::{Arrival, Clip, FrameSink, FrameSource, Gap, Rate, Shown, Troubles};
+pub use stream::{Arrival, Audience, Clip, FrameSink, FrameSource, Gap, Rate, Shown, Troubles};
 pub(in crate::io) use test_source::SMALLEST;
 pub use test_source::{TestSource, read_counter};
 pub(in crate::io) use y4m::Y4mSink;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::time::Instant;
 
@@ -37,6 +39,11 @@ impl Rate {
     /// Whole frames in a time, to the nearest.
     pub fn frames_in(self, time: Duration) -> usize {
         (time.as_secs_f64() * f64::from(self.frames) / f64::from(self.seconds)).round() as usize
+    }
+
+    /// From one frame to the next; none where the source does not say.
+    pub fn period(self) -> Option<Duration> {
+        (self.frames > 0).then(|| Duration::from_secs_f64(f64::from(self.seconds) / f64::from(self.frames)))
     }
 }
 
@@ -150,6 +157,36 @@ pub trait FrameSource: Send {
     }
 }
 
+/// Where people may look at a run: whether they do, and what is said of it.
+#[derive(Debug, Default)]
+pub struct Audience {
+    watches: AtomicBool,
+    said: Mutex<String>,
+}
+
+impl Audience {
+    /// Does anybody look?
+    pub fn watches(&self) -> bool {
+        self.watches.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::io) fn set_watches(&self, watches: bool) {
+        self.watches.store(watches, Ordering::Relaxed);
+    }
+
+    /// Puts up statistics, as JSON, in the place of those before.
+    pub fn tell(&self, json: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.clear();
+        said.push_str(json);
+    }
+
+    /// What was told last; nothing at first.
+    pub(in crate::io) fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Takes frames, first to last.
 ///
 /// A sink that is dropped before [`FrameSink::finish`] leaves no unfinished file behind.
@@ -165,6 +202,14 @@ pub trait FrameSink: Send {
 
     /// Time stamp of the frame that is written next, where the source's have their own.
     fn set_time(&mut self, _: i64) {}
+
+    /// Those who look at the run through this sink, if that is what it is for.
+    fn audience(&self) -> Option<Arc<Audience>> {
+        None
+    }
+
+    /// The source's frame, in 8 bits, that the frame written next was made of; only while the audience watches.
+    fn set_source(&mut self, _: &[u8]) {}
 
     /// Is it played later, at its rate?
     fn is_recording(&self) -> bool {
