@@ -193,6 +193,19 @@ fn rows_of_the_output_may_be_padded() {
     assert!(samples(&output_info(&harness), &made) == expected(&info, &planes));
 }
 
+/// Sources learn that they may hand out padded rows as they have them.
+#[test]
+fn sources_are_told_that_rows_may_be_padded() {
+    let mut harness = harness("");
+    let info = info(VideoFormat::Nv12, 35, 19);
+    harness.set_src_caps(caps(&info));
+    let mut query = gst::query::Allocation::new(Some(&caps(&info)), true);
+    assert!(harness.srcpad().unwrap().peer_query(&mut query));
+    assert!(query.find_allocation_meta::<VideoMeta>().is_some(), "{query:?}");
+    let (_, size, ..) = query.allocation_pools().next().expect("a pool");
+    assert!(size as usize >= info.size());
+}
+
 #[test]
 fn caps_are_negotiated_both_ways() {
     // What a source may send, for what a sink wants.
