@@ -49,7 +49,7 @@ pub use image::{
 };
 pub use limits::{MAX_SIDE, MAX_WHOLE_BYTES, PORT_BYTES, whole_limit};
 pub use location::{FileIdentity, Location, same_file};
-pub use net::{Asked, Door, MOST_HEAD, Refusal, What};
+pub use net::{Access, Asked, MOST_HEAD, Refusal, What};
 #[cfg(target_os = "linux")]
 pub use sys::streams::output_is_closed;
 pub use uri::{SinkUri, SourceUri, UriError, parse_duration};

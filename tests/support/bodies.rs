@@ -12,7 +12,7 @@ use bifocal::internals::board::{Board, Config, Throttling, recognise};
 use bifocal::internals::frame::{FrameFormat, Layout};
 use bifocal::internals::geom::Size;
 use bifocal::internals::io::{
-    Asked, Door, FrameSource, MOST_HEAD, MjpegDecoder, SinkUri, SourceUri, Y4mSource, open_stream,
+    Access, Asked, FrameSource, MOST_HEAD, MjpegDecoder, SinkUri, SourceUri, Y4mSource, open_stream,
 };
 use bifocal::{Engine, Level, Model, Options, PixelFormat};
 
@@ -102,10 +102,10 @@ pub fn request(bytes: &[u8]) -> bool {
     const TOKEN: &str = "0123456789abcdef";
     let head = &bytes[..bytes.len().min(MOST_HEAD)];
     let granted = |token| {
-        let door = Door::new(8080, token).expect("a door");
-        let asked = Asked::of(head, &door);
+        let access = Access::new(8080, token).expect("a access");
+        let asked = Asked::of(head, &access);
         if let Asked::Granted { .. } = asked {
-            assert_eq!(Asked::of(bytes, &door), asked, "what comes behind the head changes nothing");
+            assert_eq!(Asked::of(bytes, &access), asked, "what comes behind the head changes nothing");
         }
         matches!(asked, Asked::Granted { .. })
     };

@@ -27,6 +27,6 @@ mod server;
 mod sink;
 pub(in crate::io) mod spec;
 
-pub use request::{Asked, Door, Refusal, What};
+pub use request::{Access, Asked, Refusal, What};
 pub use server::MOST_HEAD;
 pub(in crate::io) use sink::PageSink;

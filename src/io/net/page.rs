@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::pictures::Pictures;
-use super::request::{Door, Refusal, What};
+use super::request::{Access, Refusal, What};
 
 /// Before, between and after pictures of a stream.
 pub(super) const BOUNDARY: &str = "\r\n--bifocal\r\n";
@@ -38,7 +38,7 @@ pub(super) fn text(what: What, pictures: &Pictures) -> Option<Cow<'static, str>>
 }
 
 /// Head of the answer to what was granted; `length` of a text.
-pub(super) fn granted(what: What, length: Option<usize>, keep: bool, door: &Door) -> String {
+pub(super) fn granted(what: What, length: Option<usize>, keep: bool, access: &Access) -> String {
     let kind = match what {
         // Browsers take a multipart stream apart themselves, each in its own way; the page must get the bytes.
         What::Pair => "application/octet-stream",
@@ -48,8 +48,8 @@ pub(super) fn granted(what: What, length: Option<usize>, keep: bool, door: &Door
         What::Script => "text/javascript; charset=utf-8",
         What::Stats => "application/json",
     };
-    let cookie = door.token.as_ref().filter(|_| keep && what == What::Page).map_or_else(String::new, |token| {
-        format!("Set-Cookie: {}={}; Path=/; HttpOnly; SameSite=Strict\r\n", door.cookie(), token.text())
+    let cookie = access.token.as_ref().filter(|_| keep && what == What::Page).map_or_else(String::new, |token| {
+        format!("Set-Cookie: {}={}; Path=/; HttpOnly; SameSite=Strict\r\n", access.cookie(), token.text())
     });
     let ours = if keep && what == What::After { "Cross-Origin-Resource-Policy: cross-origin\r\n" } else { OURS };
     head("200 OK", kind, length, &format!("{ours}{cookie}"))

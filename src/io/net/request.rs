@@ -9,7 +9,7 @@ const MOST_FIELDS: usize = 64;
 
 /// Who is let in.
 #[derive(Clone, Debug)]
-pub struct Door {
+pub struct Access {
     /// Is it enough to come from this machine? Then the name of another one is a page of the web that was led here (DNS rebinding).
     pub loopback: bool,
     /// Of the address; cookies are not kept apart by port.
@@ -18,7 +18,7 @@ pub struct Door {
     pub token: Option<Token>,
 }
 
-impl Door {
+impl Access {
     /// Lets in whoever reaches the loopback address, or knows `token`.
     ///
     /// # Errors
@@ -137,11 +137,11 @@ impl Refusal {
 
 impl Asked {
     /// Reads what came so far.
-    pub fn of(bytes: &[u8], door: &Door) -> Self {
+    pub fn of(bytes: &[u8], access: &Access) -> Self {
         let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
         let mut request = httparse::Request::new(&mut fields);
         match request.parse(bytes) {
-            Ok(httparse::Status::Complete(_)) => granted(&request, door).unwrap_or_else(Self::Refused),
+            Ok(httparse::Status::Complete(_)) => granted(&request, access).unwrap_or_else(Self::Refused),
             Ok(httparse::Status::Partial) => Self::More,
             Err(httparse::Error::TooManyHeaders) => Self::Refused(Refusal::Long),
             Err(_) => Self::Refused(Refusal::Malformed),
@@ -149,7 +149,7 @@ impl Asked {
     }
 }
 
-fn granted(request: &httparse::Request, door: &Door) -> Result<Asked, Refusal> {
+fn granted(request: &httparse::Request, access: &Access) -> Result<Asked, Refusal> {
     let head = match request.method {
         Some("GET") => false,
         Some("HEAD") => true,
@@ -163,12 +163,12 @@ fn granted(request: &httparse::Request, door: &Door) -> Result<Asked, Refusal> {
     };
     let mut hosts = field("host");
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(Refusal::Malformed) };
-    if door.loopback && !is_this_machine(host) {
+    if access.loopback && !is_this_machine(host) {
         return Err(Refusal::Foreign);
     }
     let mut keep = false;
-    if let Some(token) = &door.token {
-        let cookie = door.cookie();
+    if let Some(token) = &access.token {
+        let cookie = access.cookie();
         let value = |pair: &str, name: &str| pair.trim().strip_prefix(name)?.strip_prefix('=').map(|v| token.is(v));
         let url = query.split('&').filter_map(|pair| value(pair, "token")).next();
         let kept = || field("cookie").flat_map(|line| line.split(';')).filter_map(|pair| value(pair, &cookie)).max();
@@ -209,8 +209,8 @@ mod tests {
     const TOKEN: &str = "0123456789abcdef";
 
     fn ask(line: &str, fields: &[&str], token: Option<&str>) -> Asked {
-        let door = Door::new(8080, token).unwrap();
-        Asked::of(format!("{line} HTTP/1.1\r\n{}\r\n\r\n", fields.join("\r\n")).as_bytes(), &door)
+        let access = Access::new(8080, token).unwrap();
+        Asked::of(format!("{line} HTTP/1.1\r\n{}\r\n\r\n", fields.join("\r\n")).as_bytes(), &access)
     }
 
     fn granted(what: What) -> Asked {
@@ -288,13 +288,13 @@ mod tests {
 
     #[test]
     fn heads_come_in_pieces() {
-        let door = Door::new(80, None).unwrap();
+        let access = Access::new(80, None).unwrap();
         let head = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
         for end in 0..head.len() {
-            assert_eq!(Asked::of(&head[..end], &door), Asked::More, "{end}");
+            assert_eq!(Asked::of(&head[..end], &access), Asked::More, "{end}");
         }
-        assert_eq!(Asked::of(head, &door), granted(What::Page));
+        assert_eq!(Asked::of(head, &access), granted(What::Page));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65));
-        assert_eq!(Asked::of(many.as_bytes(), &door), Asked::Refused(Refusal::Long));
+        assert_eq!(Asked::of(many.as_bytes(), &access), Asked::Refused(Refusal::Long));
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::page::{self, BOUNDARY};
 use super::pictures::{Kind, Next, Pictures};
-use super::request::{Asked, Door, Refusal, What};
+use super::request::{Access, Asked, Refusal, What};
 
 /// Bytes of the head of a request.
 pub const MOST_HEAD: usize = 8 << 10;
@@ -37,9 +37,9 @@ pub(super) const fn bytes(viewers: usize) -> usize {
 }
 
 /// What the threads share.
-struct Hall {
+struct Shared {
     name: String,
-    door: Door,
+    access: Access,
     most: usize,
     pictures: Arc<Pictures>,
     open: Mutex<Vec<Arc<TcpStream>>>,
@@ -47,30 +47,30 @@ struct Hall {
     closed: AtomicBool,
 }
 
-impl Hall {
+impl Shared {
     fn open(&self) -> MutexGuard<'_, Vec<Arc<TcpStream>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A connection among those that are open; it is closed when this goes.
-struct Guest {
-    hall: Arc<Hall>,
+struct Connection {
+    shared: Arc<Shared>,
     stream: Arc<TcpStream>,
 }
 
-impl Drop for Guest {
+impl Drop for Connection {
     fn drop(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Both);
-        self.hall.open().retain(|other| !Arc::ptr_eq(other, &self.stream));
-        self.hall.left.notify_all();
+        self.shared.open().retain(|other| !Arc::ptr_eq(other, &self.stream));
+        self.shared.left.notify_all();
     }
 }
 
 /// Serves until it is dropped.
 pub(super) struct Server {
     address: SocketAddr,
-    hall: Arc<Hall>,
+    shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
 
@@ -79,23 +79,23 @@ impl Server {
     pub(super) fn start(
         name: &str,
         listener: TcpListener,
-        door: Door,
+        access: Access,
         viewers: usize,
         pictures: Arc<Pictures>,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (open, left, closed) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
-        let hall = Arc::new(Hall { name: name.into(), door, most: viewers + MORE, pictures, open, left, closed });
-        let own = Arc::clone(&hall);
+        let shared = Arc::new(Shared { name: name.into(), access, most: viewers + MORE, pictures, open, left, closed });
+        let own = Arc::clone(&shared);
         let acceptor = thread("bifocal-page", move || accept(&listener, &own))?;
-        Ok(Self { address, hall, acceptor: Some(acceptor) })
+        Ok(Self { address, shared, acceptor: Some(acceptor) })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.hall.closed.store(true, Ordering::Release);
-        self.hall.pictures.close();
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.pictures.close();
         // The acceptor looks up when somebody comes.
         let ip = match self.address.ip() {
             ip if !ip.is_unspecified() => ip,
@@ -106,10 +106,10 @@ impl Drop for Server {
         if let (Ok(_), Some(acceptor)) = (woken, self.acceptor.take()) {
             let _ = acceptor.join();
         }
-        for stream in self.hall.open().iter() {
+        for stream in self.shared.open().iter() {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        let open = self.hall.left.wait_timeout_while(self.hall.open(), END, |open| !open.is_empty());
+        let open = self.shared.left.wait_timeout_while(self.shared.open(), END, |open| !open.is_empty());
         drop(open);
     }
 }
@@ -121,22 +121,22 @@ pub(super) fn thread<T: Send + 'static>(
     std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(work)
 }
 
-fn accept(listener: &TcpListener, hall: &Arc<Hall>) {
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for stream in listener.incoming() {
-        if hall.closed.load(Ordering::Acquire) {
+        if shared.closed.load(Ordering::Acquire) {
             return;
         }
         let stream = match stream {
             Ok(stream) => stream,
             Err(error) => {
                 // Those who gave up while they waited, and files that are all open for the moment.
-                log::debug!("{}: {error}", hall.name);
+                log::debug!("{}: {error}", shared.name);
                 std::thread::sleep(Duration::from_millis(20));
                 continue;
             }
         };
-        let mut open = hall.open();
-        if open.len() >= hall.most {
+        let mut open = shared.open();
+        if open.len() >= shared.most {
             drop(open);
             turn_away(&stream);
             continue;
@@ -144,10 +144,10 @@ fn accept(listener: &TcpListener, hall: &Arc<Hall>) {
         let stream = Arc::new(stream);
         open.push(Arc::clone(&stream));
         drop(open);
-        let guest = Guest { hall: Arc::clone(hall), stream };
-        // Where there is no thread for it, the connection is closed with the guest.
-        if let Err(error) = thread("bifocal-viewer", move || serve(&guest)) {
-            log::debug!("{}: {error}", hall.name);
+        let connection = Connection { shared: Arc::clone(shared), stream };
+        // Where there is no thread for it, the connection is closed with the connection.
+        if let Err(error) = thread("bifocal-viewer", move || serve(&connection)) {
+            log::debug!("{}: {error}", shared.name);
         }
     }
 }
@@ -161,25 +161,25 @@ fn turn_away(stream: &TcpStream) {
 }
 
 /// One request; then the connection ends.
-fn serve(guest: &Guest) {
-    let (stream, hall) = (&*guest.stream, &*guest.hall);
+fn serve(connection: &Connection) {
+    let (stream, shared) = (&*connection.stream, &*connection.shared);
     let _ = stream.set_nodelay(true);
     #[cfg(unix)]
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(stream, KEPT);
-    let done = match read_head(stream, &hall.door) {
-        Ok(Asked::Granted { what, head, keep }) => answer(stream, hall, what, head, keep),
+    let done = match read_head(stream, &shared.access) {
+        Ok(Asked::Granted { what, head, keep }) => answer(stream, shared, what, head, keep),
         Ok(Asked::Refused(refusal)) => refuse(stream, refusal),
         Ok(Asked::More) => return,
         Err(error) => Err(error),
     };
     match done {
         Ok(()) => linger(stream),
-        Err(error) => log::debug!("{}: {error}", hall.name),
+        Err(error) => log::debug!("{}: {error}", shared.name),
     }
 }
 
 /// What the head asks for; [`Asked::More`] where the client leaves before it is whole.
-fn read_head(mut stream: &TcpStream, door: &Door) -> io::Result<Asked> {
+fn read_head(mut stream: &TcpStream, access: &Access) -> io::Result<Asked> {
     let end = Instant::now() + HEAD_TIME;
     let (mut head, mut length) = ([0; MOST_HEAD], 0);
     while length < MOST_HEAD {
@@ -194,7 +194,7 @@ fn read_head(mut stream: &TcpStream, door: &Door) -> io::Result<Asked> {
             Err(error) if is_late(&error) || error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         }
-        match Asked::of(&head[..length], door) {
+        match Asked::of(&head[..length], access) {
             Asked::More => {}
             asked => return Ok(asked),
         }
@@ -247,17 +247,17 @@ fn refuse(stream: &TcpStream, refusal: Refusal) -> io::Result<()> {
     send(stream, &[head.as_bytes(), body.as_bytes()])
 }
 
-fn answer(stream: &TcpStream, hall: &Hall, what: What, head_only: bool, keep: bool) -> io::Result<()> {
-    if let Some(text) = page::text(what, &hall.pictures) {
-        let head = page::granted(what, Some(text.len()), keep, &hall.door);
+fn answer(stream: &TcpStream, shared: &Shared, what: What, head_only: bool, keep: bool) -> io::Result<()> {
+    if let Some(text) = page::text(what, &shared.pictures) {
+        let head = page::granted(what, Some(text.len()), keep, &shared.access);
         return send(stream, &[head.as_bytes(), if head_only { b"" } else { text.as_bytes() }]);
     }
-    let head = page::granted(what, None, keep, &hall.door);
+    let head = page::granted(what, None, keep, &shared.access);
     if head_only {
         return send(stream, &[head.as_bytes()]);
     }
     let kind = if what == What::Pair { Kind::Pair } else { Kind::After };
-    let Some(mut viewer) = hall.pictures.watch(kind) else { return refuse(stream, Refusal::Full) };
+    let Some(mut viewer) = shared.pictures.watch(kind) else { return refuse(stream, Refusal::Full) };
     send(stream, &[head.as_bytes(), BOUNDARY.as_bytes()])?;
     loop {
         match viewer.next(LOOK) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::jpeg::{MOST_SIDE, half};
 use super::pictures::Pictures;
-use super::request::Door;
+use super::request::Access;
 use super::server::{STACK, Server, bytes, thread};
 use super::spec::PageSpec;
 use crate::frame::FrameFormat;
@@ -67,10 +67,10 @@ impl PageSink {
         };
         let address = listener.local_addr().map_err(resources)?;
         // Without a token the address is of this machine alone.
-        let door = Door { loopback: spec.token.is_none(), port: address.port(), token: spec.token.clone() };
+        let access = Access { loopback: spec.token.is_none(), port: address.port(), token: spec.token.clone() };
         let pictures = Arc::new(Pictures::new(from, clip.format, spec.viewers, spec.quality));
         let own = Arc::clone(&pictures);
-        let server = Server::start(name, listener, door, spec.viewers, Arc::clone(&pictures)).map_err(resources)?;
+        let server = Server::start(name, listener, access, spec.viewers, Arc::clone(&pictures)).map_err(resources)?;
         let encoder = thread("bifocal-jpeg", move || {
             give_way();
             own.encode();
