@@ -11,7 +11,7 @@
 //! (N + 2) frame times, for ever.
 //!
 //! A recording of a live source keeps time: frames have the moment of their capture, and where some were dropped, the sink gets
-//! the one before again until the recording is as long as what was recorded.
+//! the one before again until the recording is as long as what was recorded. A file that somebody looks at is shown at its rate.
 
 mod deep;
 mod overlay;
@@ -46,6 +46,9 @@ const LETTING_GO: Duration = Duration::from_secs(3);
 
 /// How long the end of a run waits for a sink that takes no more: the reader of a pipe may stand still for ever.
 const STANDSTILL: Duration = Duration::from_secs(10);
+
+/// Frames of a file that is played are this far apart at most.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// How to run.
 #[derive(Clone, Copy, Debug)]
@@ -178,6 +181,8 @@ pub fn run(
     let rate = source.clip().rate;
     let paced = source.clip().live && rate.frames > 0 && options.drop != DropPolicy::Never && sink.is_recording();
     let pace = paced.then(|| stages::Pace::new(rate));
+    let period = (!source.clip().live && sink.is_watched()).then(|| rate.period()).flatten();
+    let play = period.map(|period| stages::Play::new(period.min(LONGEST)));
     // Of a file, every frame is the next one.
     let source_rate = Some(rate).filter(|rate| source.clip().live && rate.frames > 0);
     let own = *options;
@@ -186,7 +191,7 @@ pub fn run(
     let capture = Capture { thread: Some(capture), shared: &shared, patience };
     let clock = source_rate.filter(|_| own.still.is_some());
     let infer = start("infer", &shared, move |shared| stages::infer(&mut upscaler, shared, clock))?;
-    let show = start("sink", &shared, move |shared| stages::show(sink, shared, pace))?;
+    let show = start("sink", &shared, move |shared| stages::show(sink, shared, pace, play))?;
 
     let begin = Instant::now();
     let mut ending = None;

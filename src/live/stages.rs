@@ -318,13 +318,42 @@ impl Pace {
     }
 }
 
+/// Shows the frames of a file at its rate.
+pub(super) struct Play {
+    period: Duration,
+    due: Instant,
+}
+
+impl Play {
+    pub(super) fn new(period: Duration) -> Self {
+        Self { period, due: Instant::now() }
+    }
+
+    /// Waits until the next frame is due. What came late is not caught up with.
+    fn wait(&mut self, shared: &Shared) {
+        loop {
+            let left = self.due.saturating_duration_since(Instant::now());
+            if left.is_zero() || shared.is_abandoned() {
+                break;
+            }
+            std::thread::sleep(left.min(super::TICK));
+        }
+        self.due = Instant::now().max(self.due) + self.period;
+    }
+}
+
 /// Hands frames to the sink, and finishes it: what it has got is whole frames, whatever ended the run.
-pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared, pace: Option<Pace>) -> Result<(), LiveError> {
+pub(super) fn show(
+    mut sink: Box<dyn FrameSink>,
+    shared: &Shared,
+    pace: Option<Pace>,
+    play: Option<Play>,
+) -> Result<(), LiveError> {
     let _leave = OnDrop(|| {
         shared.close();
         shared.announce_end();
     });
-    let shown = show_all(&mut *sink, shared, pace);
+    let shown = show_all(&mut *sink, shared, pace, play);
     // The reader has what it wanted.
     if shown.as_ref().is_err_and(WriteError::is_closed_pipe) {
         return Ok(());
@@ -334,13 +363,21 @@ pub(super) fn show(mut sink: Box<dyn FrameSink>, shared: &Shared, pace: Option<P
     Ok(shown.and(finished)?)
 }
 
-fn show_all(sink: &mut dyn FrameSink, shared: &Shared, mut pace: Option<Pace>) -> Result<(), WriteError> {
+fn show_all(
+    sink: &mut dyn FrameSink,
+    shared: &Shared,
+    mut pace: Option<Pace>,
+    mut play: Option<Play>,
+) -> Result<(), WriteError> {
     // The frame before, where it may have to be written once more.
     let mut held: Option<Frame> = None;
     let holds = pace.is_some() || shared.repeats;
     while let Some(frame) = shared.output.pop() {
         if shared.is_abandoned() {
             return Ok(());
+        }
+        if let Some(play) = &mut play {
+            play.wait(shared);
         }
         let begin = Instant::now();
         let frames = pace.as_mut().map_or(1, |pace| pace.frames(frame.due));

@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use super::jpeg::{MOST_SIDE, half};
 use super::pictures::Pictures;
@@ -14,9 +13,6 @@ use crate::frame::FrameFormat;
 use crate::io::error::{Cause, DeviceError, WriteError};
 use crate::io::video::{Audience, Clip, FrameSink, Shown};
 
-/// Frames of a file are this far apart at most.
-const LONGEST: Duration = Duration::from_secs(1);
-
 /// Shows frames to whoever opens the page.
 pub(in crate::io) struct PageSink {
     // Goes first: then nobody waits for a picture.
@@ -25,9 +21,6 @@ pub(in crate::io) struct PageSink {
     pictures: Arc<Pictures>,
     before: Vec<u8>,
     has_before: bool,
-    /// From frame to frame, where the source does not keep time itself.
-    period: Option<Duration>,
-    due: Instant,
 }
 
 impl PageSink {
@@ -77,9 +70,8 @@ impl PageSink {
         })
         .map_err(resources)?;
         log::info!("{name}: the page is at http://{address}/");
-        let period = (!clip.live).then(|| clip.rate.period()).flatten().map(|period| period.min(LONGEST));
         let (server, encoder, before) = (Some(server), Some(encoder), vec![0; from.bytes()]);
-        Ok(Self { server, encoder, pictures, before, has_before: false, period, due: Instant::now() })
+        Ok(Self { server, encoder, pictures, before, has_before: false })
     }
 }
 
@@ -92,11 +84,6 @@ fn give_way() {
 
 impl FrameSink for PageSink {
     fn write(&mut self, frame: &[u8]) -> Result<Shown, WriteError> {
-        if let Some(period) = self.period {
-            std::thread::sleep(self.due.saturating_duration_since(Instant::now()));
-            // What came late is not caught up with.
-            self.due = Instant::now().max(self.due) + period;
-        }
         let has_before = std::mem::take(&mut self.has_before);
         if self.pictures.audience().watches() {
             self.pictures.put(frame, has_before.then_some(&mut self.before));
@@ -111,6 +98,10 @@ impl FrameSink for PageSink {
     fn set_source(&mut self, frame: &[u8]) {
         self.before.copy_from_slice(frame);
         self.has_before = true;
+    }
+
+    fn is_watched(&self) -> bool {
+        true
     }
 
     fn finish(self: Box<Self>) -> Result<(), WriteError> {

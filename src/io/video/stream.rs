@@ -216,6 +216,11 @@ pub trait FrameSink: Send {
         false
     }
 
+    /// Is it looked at as it is written? Then a file is shown at its rate.
+    fn is_watched(&self) -> bool {
+        false
+    }
+
     /// Completes the file and gives it its name. After a failure of [`FrameSink::write`], it keeps what was whole before.
     fn finish(self: Box<Self>) -> Result<(), WriteError>;
 

@@ -108,6 +108,10 @@ impl FrameSink for DisplaySink {
         }
     }
 
+    fn is_watched(&self) -> bool {
+        true
+    }
+
     fn finish(self: Box<Self>) -> Result<(), WriteError> {
         Ok(())
     }

@@ -60,6 +60,10 @@ impl FrameSink for FramebufferSink {
         Ok(Shown::Now)
     }
 
+    fn is_watched(&self) -> bool {
+        true
+    }
+
     fn finish(self: Box<Self>) -> Result<(), WriteError> {
         Ok(())
     }

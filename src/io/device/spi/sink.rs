@@ -160,6 +160,10 @@ impl FrameSink for PanelSink {
         self.news = Some(rows);
     }
 
+    fn is_watched(&self) -> bool {
+        true
+    }
+
     fn finish(self: Box<Self>) -> Result<(), WriteError> {
         Ok(())
     }

@@ -89,6 +89,10 @@ impl FrameSink for OutputSink {
         }
     }
 
+    fn is_watched(&self) -> bool {
+        true
+    }
+
     fn finish(self: Box<Self>) -> Result<(), WriteError> {
         Ok(())
     }
