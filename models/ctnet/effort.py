@@ -39,8 +39,8 @@ def plot(curves):
     x = lambda share: LEFT + share * (WIDTH - LEFT - 16)
     y = lambda lost: TOP + min(-min(lost, 0), deepest) / deepest * (HEIGHT - TOP - 44)
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="11">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + 12} {HEIGHT}" font-family="sans-serif" font-size="11">',
+        f'<rect width="{WIDTH + 12}" height="{HEIGHT}" fill="white"/>',
     ]
     for tenth in range(0, 11, 2):
         at = x(tenth / 10)
