@@ -12,9 +12,10 @@ const RGB: usize = 3;
 
 impl Engine {
     /// Upscales a whole frame from and to memory of the caller's, read where it lies. `input` and `output` have the planes of
-    /// the format that the engine is prepared for, in its order: one of [`Options::format`], or those of [`Options::yuv`]; with
-    /// [`Options::rgb`] the output is one of RGB. Sizes are those of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten. With
-    /// [`Options::still`], what has not changed is not written.
+    /// the format that the engine is prepared for, in its order: one of [`Options::format`](crate::Options::format), or those of
+    /// [`Options::yuv`](crate::Options::yuv); with [`Options::rgb`](crate::Options::rgb) the output is one of RGB. Sizes are those
+    /// of the frame and of [`Engine::output_size`]. A frame that was pushed in part is forgotten. With
+    /// [`Options::still`](crate::Options::still), what has not changed is not written.
     pub fn upscale(&mut self, input: &[Plane<'_>], output: &mut [PlaneMut<'_>]) -> Result<(), FrameError> {
         self.check(input, output)?;
         if self.pushed > 0 {
