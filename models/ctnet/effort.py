@@ -11,7 +11,7 @@ import json
 import subprocess
 from pathlib import Path
 
-EFFORTS = range(0, 101, 10)  # 70 is the default
+EFFORTS = 0, 10, 20, 30, 40, 50, 60, 70, 75, 80, 90, 100  # 75 is the default
 SEEN = 45  # dB; above nobody sees what is lost
 COLOURS = "#1b6ca8 #c4461f #3a7d44 #7a4fa3 #8a6d1d #444444".split()
 WIDTH, HEIGHT, LEFT, TOP = 560, 320, 56, 16

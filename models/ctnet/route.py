@@ -22,7 +22,6 @@ from PIL import Image
 
 WINDOW = 16
 BINS = 96
-USUAL = 200_000  # energy of a window of an ordinary photograph
 NEVER = 2**32 - 1  # no window has so much energy
 WIDEST = 1280  # of a photograph, before it is made smaller by the scale: what a camera of 640 pixels would give at x2
 
@@ -41,11 +40,7 @@ def details(luma):
     squared = (4 * x[..., 1:-1, 1:-1] - around) ** 2
     blocks = squared.reshape(*x.shape[:2], WINDOW // 2 - 1, 2, WINDOW // 2 - 1, 2).sum((3, 5))
     energy, roots = blocks.sum((2, 3)), np.sqrt(blocks).astype(np.int64).sum((2, 3))
-    edges = 5 * log2(energy + 1) + 6 * ((21 << 8) - log2(roots + 1))
-    rows, columns = energy.shape
-    windows = columns * np.arange(2, rows + 2)
-    mean = (energy.sum(1).cumsum() + USUAL * columns) // windows
-    return edges + 13 * ((32 << 8) - log2(mean + 1))[:, None] // 10, energy
+    return 5 * log2(energy + 1) + 6 * ((21 << 8) - log2(roots + 1)), energy
 
 
 def errors(made, truth, side):

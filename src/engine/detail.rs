@@ -4,12 +4,10 @@
 //! Laplacians of the luma. What the convolutions add beyond attention are edges and lines, whose energy lies in few places;
 //! of as much energy that is spread, as in noise, grass or a beach, they make little. With `e` the energies of blocks of
 //! 2 x 2 pixels, `sum(e) / sum(sqrt(e))^2` is the larger the fewer they are, and the *edges* of a window are a power of that times
-//! a power of the energy: `sum(e) / sum(sqrt(e))^1.2`, as a logarithm.
+//! a power of the energy: `sum(e) / sum(sqrt(e))^1.2`, as a logarithm. The exponent is that with which windows are best put in
+//! order of what both branches gain over one, on photographs (models/ctnet/route.py has the same in Python).
 //!
-//! How much a gain matters depends on the picture: where all is smooth the little that is sharp is what is seen. So the
-//! edges count in relation to a power of the mean energy of the rows of windows so far, their own included, and of one that is
-//! as usual. The exponents are those with which windows are best put in order of what both branches gain over one, on
-//! photographs that count alike (models/ctnet/route.py has the same in Python).
+//! Nothing but the window itself is looked at: what changes elsewhere must not change what windows get that stand still.
 
 /// Of one window, without its outermost pixels.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,10 +25,9 @@ impl Detail {
         self.energy
     }
 
-    /// Energy where it lies in few places, in a picture with such a mean.
-    pub fn edges(self, mean: Mean) -> u32 {
-        let own = 5 * log2(self.energy + 1) + 6 * ((MOST_ROOTS << 8) - log2(self.roots + 1));
-        own + (13 * ((32 << 8) - mean.0)) / 10
+    /// Energy where it lies in few places.
+    pub fn edges(self) -> u32 {
+        5 * log2(self.energy + 1) + 6 * ((MOST_ROOTS << 8) - log2(self.roots + 1))
     }
 
     /// Adds two rows of pixels, the second and third of `rows`, to the windows that they go through.
@@ -49,22 +46,6 @@ impl Detail {
                 detail.roots += (energy as f32).sqrt() as u32;
             }
         }
-    }
-}
-
-/// Energy of a window of an ordinary photograph.
-const USUAL: u64 = 200_000;
-
-/// Mean energy of windows, as a logarithm.
-#[derive(Clone, Copy, Debug)]
-pub struct Mean(u32);
-
-impl Mean {
-    /// Of whole rows of windows, the first ones of the picture, and one more that is as usual.
-    pub fn of(details: &[Detail], columns: usize) -> Self {
-        let sum: u64 = details.iter().map(|detail| u64::from(detail.energy)).sum();
-        let windows = (details.len() + columns) as u64;
-        Self(log2(((sum + USUAL * columns as u64) / windows) as u32 + 1))
     }
 }
 
@@ -95,24 +76,13 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_is_of_what_came_and_of_what_is_usual() {
-        let detail = |energy| Detail { energy, roots: 9 };
-        assert_eq!(Mean::of(&[], 3).0, log2(USUAL as u32 + 1));
-        assert_eq!(Mean::of(&[detail(0), detail(0)], 2).0, log2(USUAL as u32 / 2 + 1));
-        let (smooth, busy) = (Mean::of(&[detail(10)], 1), Mean::of(&[detail(u32::MAX)], 1));
-        assert!(detail(1000).edges(smooth) > detail(1000).edges(busy));
-    }
-
-    #[test]
     fn an_edge_counts_more_than_as_much_noise() {
         let flat = of(|_, _| 77);
         let ramp = of(|x, y| (3 * x + 2 * y) as u8);
         let edge = of(|x, _| if x < 8 { 90 } else { 150 });
         let noise = of(|x, y| (120 + (x * 7 + y * 13 + x * y * 5) % 23) as u8);
         assert_eq!((flat.energy(), ramp.energy()), (0, 0));
-        assert_eq!(edge.energy(), 2 * 14 * 60 * 60);
-        let mean = Mean::of(&[flat], 1);
-        assert!(flat.edges(mean) < noise.edges(mean) && noise.edges(mean) < edge.edges(mean), "{noise:?} {edge:?}");
-        assert!(noise.energy() > edge.energy());
+        assert_eq!((flat.edges(), edge.energy()), (6 * (MOST_ROOTS << 8), 2 * 14 * 60 * 60));
+        assert!(noise.energy() > edge.energy() && noise.edges() < edge.edges(), "{noise:?} {edge:?}");
     }
 }

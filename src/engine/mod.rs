@@ -52,7 +52,7 @@ pub use still::{Still, Tolerance};
 pub const MOST_THREADS: usize = 16;
 
 /// Effort of [`Branches::Auto`] where none is asked for.
-pub const DEFAULT_EFFORT: u8 = 70;
+pub const DEFAULT_EFFORT: u8 = 75;
 
 /// Why PREPARE failed.
 #[non_exhaustive]

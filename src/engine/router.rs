@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::classes::{ClassMap, Mark};
-use super::detail::{Detail, Mean};
+use super::detail::Detail;
 use super::pace::Pace;
 use crate::frame::{Axis, PlaneFilter};
 use crate::geom::{Rect, Size};
@@ -267,7 +267,6 @@ impl Router {
         for y in (first + 1..first + *window - 1).step_by(2) {
             Detail::add([y - 1, y, y + 1, y + 2].map(&source), *window, &mut details[own.clone()]);
         }
-        let mean = Mean::of(&details[..own.end], own.len());
         let asked = efforts.len() - 1;
         let mut chosen = asked;
         if row == 0 {
@@ -277,8 +276,7 @@ impl Router {
             pace.begin();
             // Of the rows below, what they were in the frame before.
             let coming = || details[own.start..].iter().zip(&marks[own.start..]).filter(|(_, mark)| mark.fresh);
-            let work =
-                |effort: usize| coming().map(|(detail, _)| pace.cost(class_of(*detail, mean, efforts[effort]))).sum();
+            let work = |effort: usize| coming().map(|(detail, _)| pace.cost(class_of(*detail, efforts[effort]))).sum();
             // Tiles are made as soon as their classes are known.
             let part = if *arrived > 0 { *fed as f64 / *arrived as f64 } else { 1.0 };
             let above = own.start as f64 / details.len() as f64;
@@ -295,10 +293,10 @@ impl Router {
         }
         let mut work = 0.0;
         for window in own {
-            let class = class_of(details[window], mean, efforts[chosen]);
+            let class = class_of(details[window], efforts[chosen]);
             classes[window] = class;
             if marks[window].fresh {
-                owed[window] = class != class_of(details[window], mean, efforts[asked]);
+                owed[window] = class != class_of(details[window], efforts[asked]);
                 work += pace.as_ref().map_or(0.0, |pace| pace.cost(class));
             }
         }
@@ -324,9 +322,9 @@ impl Router {
     }
 }
 
-/// What a window with such details gets, in a picture with such a mean.
-fn class_of(detail: Detail, mean: Mean, [full, plain]: [u32; 2]) -> Class {
-    if detail.edges(mean) >= full {
+/// What a window with such details gets.
+fn class_of(detail: Detail, [full, plain]: [u32; 2]) -> Class {
+    if detail.edges() >= full {
         Class::Full
     } else if detail.energy() < plain {
         Class::Plain

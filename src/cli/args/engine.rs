@@ -43,7 +43,7 @@ pub(in crate::cli) struct EngineArgs {
     pub(in crate::cli) branches: Option<Branches>,
 
     /// How much `--branches auto` may compute, from 0, the bicubic filter alone, to 100, both branches everywhere; about so
-    /// many percent of the multiply-adds on an ordinary photograph [default: 70]
+    /// many percent of the multiply-adds on an ordinary photograph [default: 75]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(in crate::cli) effort: Option<u8>,
 

@@ -28,7 +28,7 @@ use crate::stream::Stream;
 ///     mem       the most that the engine may allocate: "32MiB", or a number of bytes (default: 32 MiB)
 ///     threads   1 to 16 (default: as many as there are processors, fewer where mem is too small for them)
 ///     branches  "both", "cnn", "transformer", or "auto": what each window of the picture needs
-///     effort    with branches="auto": 0 to 100 (default: 70)
+///     effort    with branches="auto": 0 to 100 (default: 75)
 ///     level     kernels (default: the best of this processor)
 ///     format    "grey", "greyalpha", "rgb", "rgba", "bgr", "bgra" (default: by the shape), or "yuv420", "nv12"
 ///     size      of YUV frames: (width, height), where their rows are longer than their pixels
