@@ -7,7 +7,7 @@ right, to the left, down and up; with the nearest pixel beyond the border there 
 pixels, with so large a step that any rise saturates. So where 4 x 4 pixels are alike the picture is the anchor's, to the byte,
 up to the border, and everywhere else nothing changes.
 
-For files that have not learnt it from flat pictures (`flat` in data.py); it costs 4 to 7 % of a frame.
+For files that have not learnt it from flat pictures (`flat` in data.py); it costs 4 to 10 % of a frame.
 """
 
 import argparse
