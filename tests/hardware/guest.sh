@@ -139,7 +139,7 @@ flips() {
     cp /sys/kernel/tracing/trace /share/flips.trace
     echo 0 > /sys/kernel/tracing/events/drm/enable
     # Faster than any display, however fast this machine is: frames must be dropped, and those that are shown be new.
-    RUST_LOG=bifocal=trace $B live "test://bars?width=$WIDTH&height=$HEIGHT&fps=120" "$PACED" --frames $CAPTURED \
+    RUST_LOG=bifocal=trace $B live "test://bars?width=44&height=22&fps=120" "$PACED" --frames $CAPTURED \
         --format json 2> /share/latency.log
     say "EXIT latency $?"
     say "SUMMARY latency $(grep '"kind":"summary"' /share/latency.log)"
