@@ -2,7 +2,6 @@
 //!
 //! PREPARE is in `set_info`, and before a frame where a property has changed; FRAME is in `transform_frame`.
 
-use std::path::{Component, Path};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -363,26 +362,15 @@ impl Bifocal {
 
 /// A model by name or path; the default without either.
 fn load(name: Option<&str>) -> Result<Model, gst::ErrorMessage> {
-    let failed = |error: ModelError| match &error {
+    let model = name.map_or_else(Model::embedded, |name| Model::find(name.as_ref()));
+    model.map_err(|error| match &error {
         ModelError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             gst::error_msg!(gst::ResourceError::NotFound, ("{}", line(&error)))
         }
+        ModelError::Unknown { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{}", line(&error))),
         ModelError::Read { .. } => gst::error_msg!(gst::ResourceError::OpenRead, ("{}", line(&error))),
         _ => gst::error_msg!(gst::ResourceError::Settings, ("{}", line(&error))),
-    };
-    let Some(name) = name else { return Model::embedded().map_err(failed) };
-    if let Some(model) = Model::named(name).map_err(failed)? {
-        return Ok(model);
-    }
-    let path = Path::new(name);
-    let mut components = path.components();
-    let word = matches!((components.next(), components.next()), (Some(Component::Normal(_)), None));
-    if word && path.extension().is_none() && !path.exists() {
-        let known = Model::EMBEDDED.join(", ");
-        let text = format!("there is no model '{name}'; known are {known}; anything else is the path of an ONNX file");
-        return Err(gst::error_msg!(gst::ResourceError::NotFound, ("{text}")));
-    }
-    Model::open(path).map_err(failed)
+    })
 }
 
 /// An engine with the threads asked for, else as many as there are processors, and fewer while the budget is too small.
