@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::finish;
+use super::finish::{self, Rule};
 use crate::kernels::contract::{Attention, Kernels, Scratch, Window, WindowAttention};
 use crate::kernels::scalar;
 
@@ -318,7 +318,7 @@ unsafe fn weighted<const W: usize>(a: &WindowAttention, scores: &[i16], values: 
     }
     let multiplier = _mm256_set1_ps(a.multiplier);
     let value = |sum| _mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier);
-    let eights = |values: [__m256; 4]| finish::groups(finish::quantise(values, a.clamp));
+    let eights = |values: [__m256; 4]| finish::groups(Rule::new(a.clamp).quantise_in_order(values));
     // SAFETY: each query has `W` outputs there.
     let store = |bytes, q: usize, at: usize| unsafe { finish::store(bytes, out.add(q * width + at), 8) };
     if W == 16 {

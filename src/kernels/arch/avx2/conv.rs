@@ -11,8 +11,8 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::panic::RefUnwindSafe;
 
-use super::finish;
-use crate::kernels::contract::{ConvKernel, ConvRow, Tap, Weights};
+use super::finish::{self, Ending};
+use crate::kernels::contract::{ConvKernel, ConvRow, Lines, Tap, Weights};
 use crate::kernels::drivers::blocks;
 
 /// How four products are added to each of eight sums.
@@ -93,13 +93,13 @@ impl MultiplyAdd for Wide {
 pub struct Quads<M> {
     /// Taps whose bytes follow one another, as one tap each.
     taps: Vec<(Tap, usize)>,
-    weights: Vec<i8>,
+    weights: Lines,
     multiply_add: PhantomData<M>,
 }
 
 impl<M: MultiplyAdd> Quads<M> {
     pub fn new(weights: &Weights) -> Self {
-        Self { taps: weights.merged(), weights: weights.data.to_vec(), multiply_add: PhantomData }
+        Self { taps: weights.merged(), weights: Lines::new(weights.data.iter().copied()), multiply_add: PhantomData }
     }
 }
 
@@ -109,7 +109,7 @@ impl<M: MultiplyAdd> ConvKernel for Quads<M> {
     }
 
     fn bytes(&self) -> usize {
-        size_of_val(&*self.taps) + self.weights.len()
+        size_of_val(&*self.taps) + self.weights.bytes()
     }
 }
 
@@ -124,9 +124,12 @@ fn conv_row<M: MultiplyAdd>(taps: &[(Tap, usize)], weights: &[i8], mut row: Conv
     let bytes: usize = taps.iter().map(|(_, run)| run).sum();
     assert!(bytes == row.taps.len() * row.run && weights.len() >= bytes * row.padded(), "weights of another row");
     let out = row.take_out();
-    let row = Row::<M> { row: &row, taps, weights, out, multiply_add: PhantomData };
     // SAFETY: the row has been checked (see `ConvRow`), and so have the weights; the level is there (see `arch`).
-    unsafe { if row.row.epilogue.residual.is_some() { row.run::<true>() } else { row.run::<false>() } }
+    unsafe {
+        let ending = Ending::new(&row.epilogue, out);
+        let row = Row::<M> { row: &row, taps, weights, ending, multiply_add: PhantomData };
+        if row.row.epilogue.residual.is_some() { row.run::<true>() } else { row.run::<false>() }
+    }
 }
 
 /// The arguments of [`conv_row`].
@@ -134,7 +137,7 @@ struct Row<'a, M> {
     row: &'a ConvRow<'a>,
     taps: &'a [(Tap, usize)],
     weights: &'a [i8],
-    out: *mut u8,
+    ending: Ending,
     multiply_add: PhantomData<M>,
 }
 
@@ -242,7 +245,7 @@ impl<M: MultiplyAdd> Row<'_, M> {
             }
         }
         // SAFETY: passes on what the caller has promised.
-        unsafe { finish::block::<R, F, V, P>(self.row, self.out, &sums, output, x) };
+        unsafe { finish::block::<R, F, V, P>(self.row, &self.ending, &sums, output, x) };
     }
 
     /// The 8 pixels from `x`, 4 outputs each. Of a pixel's next eight bytes the first four go into the lower half of a
@@ -294,22 +297,17 @@ impl<M: MultiplyAdd> Row<'_, M> {
                 _mm256_add_epi32(_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b));
             let sum = _mm256_add_epi32(sum, _mm256_broadcastsi128_si256(bias));
             let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier);
-            match &self.row.epilogue.residual {
-                Some(r) if R => {
-                    let from = r.skip.as_ptr().wrapping_add((x + pair * 2) * r.skip_step);
-                    // SAFETY: the addend has 4 bytes at each of the two pixels.
-                    let skip = unsafe {
-                        _mm_unpacklo_epi32(_mm_loadu_si32(from), _mm_loadu_si32(from.wrapping_add(r.skip_step)))
-                    };
-                    finish::add_residual(value, self.row.epilogue.clamp, r, skip)
-                }
-                _ => value,
+            if !R {
+                return value;
             }
+            let [first, second] = [0, 1].map(|p| self.ending.skip(x + pair * 2 + p));
+            // SAFETY: the addend has 4 bytes at each of the two pixels.
+            let skip = unsafe { _mm_unpacklo_epi32(_mm_loadu_si32(first), _mm_loadu_si32(second)) };
+            self.ending.addend.add(value, _mm256_cvtepu8_epi32(skip))
         };
-        let clamp = self.row.epilogue.last_clamp();
-        let bytes = finish::quantise([value(0), value(1), value(2), value(3)], clamp);
+        let bytes = self.ending.rule.quantise_in_order([value(0), value(1), value(2), value(3)]);
         for (pair, bytes) in finish::groups(bytes).into_iter().enumerate() {
-            let to = self.out.wrapping_add((x + pair * 2) * self.row.out_step);
+            let to = self.ending.out.wrapping_add((x + pair * 2) * self.row.out_step);
             // SAFETY: `out` has 4 bytes at each of the two pixels.
             unsafe {
                 _mm_storeu_si32(to, bytes);

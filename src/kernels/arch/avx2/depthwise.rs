@@ -2,9 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::finish;
+use super::finish::{self, Addend, Rule};
 use crate::kernels::arch::depthwise::Channels;
-use crate::kernels::contract::{Clamp, DepthwiseRow, Residual};
+use crate::kernels::contract::{DepthwiseRow, Residual};
 
 /// Eight channels of four pixels.
 pub struct Eight;
@@ -14,8 +14,8 @@ pub struct Strip {
     pairs: [__m256i; 5],
     bias: __m256i,
     multiplier: __m256,
-    clamp: Clamp,
-    last_clamp: Clamp,
+    rule: Rule,
+    addend: Addend,
 }
 
 impl Channels<4> for Eight {
@@ -37,8 +37,8 @@ impl Channels<4> for Eight {
                 pairs: [pair(0), pair(2), pair(4), pair(6), pair(8)],
                 bias: _mm256_loadu_si256(row.bias.as_ptr().add(channel).cast()),
                 multiplier: _mm256_loadu_ps(row.multiplier.as_ptr().add(channel)),
-                clamp: row.epilogue.clamp,
-                last_clamp: row.epilogue.last_clamp(),
+                rule: Rule::new(row.epilogue.last_clamp()),
+                addend: Addend::new(&row.epilogue),
             }
         }
     }
@@ -53,16 +53,16 @@ impl Channels<4> for Eight {
     }
 
     #[inline(always)]
-    unsafe fn add(strip: &Strip, values: __m256, residual: &Residual, skip: *const u8) -> __m256 {
+    unsafe fn add(strip: &Strip, values: __m256, _: &Residual, skip: *const u8) -> __m256 {
         // SAFETY: the caller vouches for eight bytes; the level is there.
-        unsafe { finish::add_residual(values, strip.clamp, residual, finish::load(skip, 8)) }
+        unsafe { strip.addend.add(values, _mm256_cvtepu8_epi32(finish::load(skip, 8))) }
     }
 
     #[inline(always)]
     unsafe fn write(strip: &Strip, values: [__m256; 4], count: usize, out: *mut u8, step: usize) {
         // SAFETY: the caller vouches for eight bytes at each pixel; the level is there.
         unsafe {
-            let groups = finish::groups(finish::quantise(values, strip.last_clamp));
+            let groups = finish::groups(strip.rule.quantise_in_order(values));
             for (p, bytes) in groups.into_iter().take(count).enumerate() {
                 finish::store(bytes, out.add(p * step), 8);
             }

@@ -3,6 +3,7 @@
 mod attention;
 mod colour;
 pub(super) mod conv;
+mod dense;
 mod depthwise;
 pub(super) mod finish;
 mod pack;
@@ -34,7 +35,13 @@ pub const KERNELS: Kernels = Kernels {
         }
     },
     product: conv::product::<Wide>,
-    depthwise_row: with_features!("avx2": fn(row: DepthwiseRow) = driver::row::<4, depthwise::Eight>),
+    depthwise_row: |row| {
+        if dense::takes(&row) {
+            dense::row(row);
+        } else {
+            with_features!("avx2": fn(row: DepthwiseRow) = driver::row::<4, depthwise::Eight>)(row);
+        }
+    },
     split_row: colour::split_row,
     luma_row: with_features!("avx2": fn(planes: [&[u8]; 3], out: &mut [u8]) = scalar::luma_row),
     blend_rows: with_features!("avx2":

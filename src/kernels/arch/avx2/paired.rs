@@ -12,8 +12,8 @@
 use std::arch::x86_64::*;
 
 use super::conv::four;
-use super::finish;
-use crate::kernels::contract::{ConvKernel, ConvRow, Tap, Weights};
+use super::finish::{self, Ending};
+use crate::kernels::contract::{ConvKernel, ConvRow, Lines, Tap, Weights};
 use crate::kernels::drivers::blocks;
 
 /// A sum of weights up to which 255 times it fits 16 bits, with either sign.
@@ -39,7 +39,7 @@ struct Strip {
     /// Row and offset that each step reads from.
     places: Vec<(u32, u32)>,
     /// For each step those of the strip's outputs, four each.
-    weights: Vec<i8>,
+    weights: Lines,
 }
 
 impl Paired {
@@ -62,7 +62,8 @@ impl Paired {
             let line = |step: usize| &weights.data[(step * padded + output) * 4..][..width];
             let (pairs, singles) = pairs((0..places.len()).map(|step| bounds(line(step))).collect());
             let order = || pairs.iter().flatten().chain(&singles);
-            let weights = order().flat_map(|&step| line(step)).copied().collect();
+            let weights: Vec<_> = order().flat_map(|&step| line(step)).copied().collect();
+            let weights = Lines::new(weights.into_iter());
             Strip { pairs: pairs.len(), places: order().map(|&step| places[step]).collect(), weights }
         };
         let strips: Vec<_> = (0..padded).step_by(16).map(strip).collect();
@@ -103,16 +104,17 @@ impl ConvKernel for Paired {
         let out = row.take_out();
         // SAFETY: the row has been checked (see `ConvRow`), and is of the weights' shape; the level is there (see `arch`).
         unsafe {
+            let ending = Ending::new(&row.epilogue, out);
             if row.epilogue.residual.is_some() {
-                self.run::<true>(&row, out);
+                self.run::<true>(&row, &ending);
             } else {
-                self.run::<false>(&row, out);
+                self.run::<false>(&row, &ending);
             }
         }
     }
 
     fn bytes(&self) -> usize {
-        let of = |strip: &Strip| size_of_val(&*strip.places) + strip.weights.len();
+        let of = |strip: &Strip| size_of_val(&*strip.places) + strip.weights.bytes();
         size_of_val(&*self.strips) + self.strips.iter().map(of).sum::<usize>()
     }
 }
@@ -122,9 +124,9 @@ impl Paired {
     ///
     /// # Safety
     ///
-    /// The row is of the weights' shape, and `out` what it has lent.
+    /// The row is of the weights' shape, and the ending the row's.
     #[target_feature(enable = "avx2")]
-    unsafe fn run<const R: bool>(&self, row: &ConvRow, out: *mut u8) {
+    unsafe fn run<const R: bool>(&self, row: &ConvRow, ending: &Ending) {
         let padded = row.padded();
         for (strip, output) in self.strips.iter().zip((0..padded).step_by(16)) {
             // Six sums, four weights, two broadcasts and what is made of them fill the registers; a block is two such parts,
@@ -132,10 +134,10 @@ impl Paired {
             // SAFETY: passes on what the caller has promised; the strip is that of these outputs.
             unsafe {
                 match (padded - output >= 16, row.outputs - output) {
-                    (true, 16..) => self.strip::<R, true, 2, 3, 6>(strip, row, out, output),
-                    (true, _) => self.strip::<R, false, 2, 3, 6>(strip, row, out, output),
-                    (false, 8) => self.strip::<R, true, 1, 8, 8>(strip, row, out, output),
-                    (false, _) => self.strip::<R, false, 1, 8, 8>(strip, row, out, output),
+                    (true, 16..) => self.strip::<R, true, 2, 3, 6>(strip, row, ending, output),
+                    (true, _) => self.strip::<R, false, 2, 3, 6>(strip, row, ending, output),
+                    (false, 8) => self.strip::<R, true, 1, 8, 8>(strip, row, ending, output),
+                    (false, _) => self.strip::<R, false, 1, 8, 8>(strip, row, ending, output),
                 }
             }
         }
@@ -151,7 +153,7 @@ impl Paired {
         &self,
         strip: &Strip,
         row: &ConvRow,
-        out: *mut u8,
+        ending: &Ending,
         output: usize,
     ) {
         let mut places = [std::ptr::null(); STEPS];
@@ -167,12 +169,12 @@ impl Paired {
                     for (part, x) in sums.as_chunks_mut::<P>().0.iter_mut().zip((x..).step_by(P)) {
                         *part = self.sums(strip, places, row, output, x);
                     }
-                    finish::block::<R, F, V, N>(row, out, &sums, output, x);
+                    finish::block::<R, F, V, N>(row, ending, &sums, output, x);
                 }
             } else {
                 for x in 0..row.pixels {
                     let sums: [[__m256i; V]; 1] = self.sums(strip, places, row, output, x);
-                    finish::block::<R, F, V, 1>(row, out, &sums, output, x);
+                    finish::block::<R, F, V, 1>(row, ending, &sums, output, x);
                 }
             }
         }

@@ -5,18 +5,10 @@ use std::arch::x86_64::*;
 use crate::kernels::contract::Clamp;
 use crate::kernels::drivers::Vectors;
 
-use super::finish;
+use super::finish::{self, Rule};
 
 /// The registers of AVX2.
 pub struct Registers;
-
-/// A clamp in vectors.
-#[derive(Clone, Copy)]
-pub struct Rule {
-    zero: __m256i,
-    low: __m256i,
-    high: __m256i,
-}
 
 // SAFETY (of all blocks here): the level is there, see `Vectors`; what reads or writes memory has just cut a slice of the
 // bytes.
@@ -102,7 +94,8 @@ impl Vectors for Registers {
     fn scaled_spread(bytes: &[u8], zero: u8, factor: f32) -> [__m256; 4] {
         // SAFETY: eight bytes, as just cut; the level is there.
         unsafe {
-            let x = finish::scaled(_mm_loadl_epi64(bytes[..8].as_ptr().cast()), zero, factor);
+            let x = _mm256_cvtepu8_epi32(_mm_loadl_epi64(bytes[..8].as_ptr().cast()));
+            let x = finish::scaled(x, _mm256_set1_epi32(i32::from(zero)), _mm256_set1_ps(factor));
             // In the order of `centred`: all of a half of vector `v` share value `v` of the half.
             [
                 _mm256_permute_ps::<0b00_00_00_00>(x),
@@ -116,27 +109,13 @@ impl Vectors for Registers {
     #[inline(always)]
     fn rule(clamp: Clamp) -> Rule {
         // SAFETY: the level is there.
-        unsafe {
-            Rule {
-                zero: _mm256_set1_epi16(i16::from(clamp.zero_point)),
-                low: _mm256_set1_epi8(clamp.low as i8),
-                high: _mm256_set1_epi8(clamp.high as i8),
-            }
-        }
+        unsafe { Rule::new(clamp) }
     }
 
-    /// Adding the zero point in saturating 16 bits is as good as in 32: what saturates is far beyond 0..=255 on the same
-    /// side, before and after.
     #[inline(always)]
     fn quantise(values: [__m256; 4], rule: Rule) -> __m256i {
         // SAFETY: the level is there.
-        unsafe {
-            // The processor's default rounding, to the nearest even, is the only one that Rust programs run with.
-            let ab = _mm256_packs_epi32(_mm256_cvtps_epi32(values[0]), _mm256_cvtps_epi32(values[1]));
-            let cd = _mm256_packs_epi32(_mm256_cvtps_epi32(values[2]), _mm256_cvtps_epi32(values[3]));
-            let bytes = _mm256_packus_epi16(_mm256_adds_epi16(ab, rule.zero), _mm256_adds_epi16(cd, rule.zero));
-            _mm256_min_epu8(_mm256_max_epu8(bytes, rule.low), rule.high)
-        }
+        unsafe { rule.quantise(values) }
     }
 
     #[inline(always)]
