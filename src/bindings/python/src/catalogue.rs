@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::arguments;
 use crate::errors::{Failure, detached, fenced};
-use crate::settings::{Named, Settings};
+use crate::settings::{Named, Settings, ask};
 
 /// A value of JSON as Python has it.
 pub fn dictionary<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
@@ -29,6 +29,7 @@ fn list(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
             entry["parameters"] = json!(model.parameters());
             models.push(entry);
         };
+        ask(0)?;
         for name in Model::EMBEDDED {
             Model::named(name)?.iter().for_each(&mut add);
         }

@@ -22,6 +22,20 @@ fn amount(mem: &Bound<'_, PyAny>) -> PyResult<Budget> {
     Ok(Budget(bytes.within(0..=usize::MAX).ok_or_else(none)?))
 }
 
+/// What reading any model takes, and how often it holds its file.
+const READING: usize = 24 << 20;
+const HELD: usize = 4;
+
+/// Is there memory to read a model of so many bytes? Whoever reads it does not ask, and without memory the process ends.
+pub fn ask(model: usize) -> Result<(), Failure> {
+    let bytes = model.saturating_mul(HELD).saturating_add(READING);
+    let mut trial = Vec::<u8>::new();
+    let given = trial.try_reserve_exact(bytes);
+    // What nobody looks at, a compiler need not ask for.
+    std::hint::black_box(&mut trial);
+    given.map_err(|_| Failure::memory(bytes))
+}
+
 /// How to run a network.
 pub struct Settings {
     threads: Threads,
@@ -105,6 +119,11 @@ impl Named {
 
     /// Reads and parses the model.
     pub fn load(self) -> Result<Model, Failure> {
+        ask(match &self {
+            Self::Default(_) => 0,
+            Self::Path(path, _) => std::fs::metadata(path).map_or(0, |file| file.len() as usize),
+            Self::Onnx(bytes, _) => bytes.len(),
+        })?;
         let (model, wanted) = match self {
             Self::Default(None) => return Ok(Model::embedded()?),
             Self::Default(Some(scale)) => {

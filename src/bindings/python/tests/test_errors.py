@@ -1,5 +1,7 @@
 """What goes wrong is an exception with one line of text."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -201,9 +203,16 @@ def test_memory_that_numpy_does_not_get():
         assert said == "['BudgetError', 'Error', 'MemoryError'] this takes 5.5MiB of memory, which the system does not give"
 
 
-def test_a_model_of_bytes_is_not_copied():
-    said = limited(48, "bifocal.Upscaler(junk)", "junk = bytes(96 << 20); up(frame, out)")
+def test_a_model_of_bytes_takes_what_is_there():
+    said = limited(96, "bifocal.Upscaler(junk)", "junk = bytes(16 << 20); up(frame, out)")
     assert said.startswith("['InputError', 'Error', 'ValueError'] model of bytes: ")
+
+
+@pytest.mark.parametrize("call", ["bifocal.Upscaler()", "bifocal.Upscaler(onnx)", "bifocal.plan(onnx)", "bifocal.models()"])
+def test_memory_that_a_model_does_not_get(call):
+    root = pathlib.Path(__file__).resolve().parents[4]
+    said = limited(4, call, f"onnx = open({str(root / 'models/ctnet-base-x2.onnx')!r}, 'rb').read(); up(frame, out)")
+    assert said.startswith("['BudgetError', 'Error', 'MemoryError'] this takes 2") and said.endswith("which the system does not give")
 
 
 def test_a_bug_is_an_ordinary_exception():
