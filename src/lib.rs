@@ -144,7 +144,7 @@ mod tile;
 
 pub use engine::{
     BufferReport, DEFAULT_EFFORT, Engine, FrameError, MOST_THREADS, Options, PrepareError, PushError, Report,
-    StepReport, Still, Tolerance, Windows, Work, survey,
+    StepReport, Still, Threads, Tolerance, Windows, Work, survey,
 };
 pub use frame::{Matrix, PixelFormat, Plane, PlaneMut, Range, Siting, YuvFormat};
 pub use geom::{MAX_SIDE, Size};

@@ -7,7 +7,7 @@ use super::args::EngineArgs;
 use super::catalogue::load;
 use super::failure::{Failure, is_budget};
 use crate::board::Machine;
-use crate::engine::{self, DEFAULT_EFFORT, Engine, MOST_THREADS, Options, PrepareError, Report, Still, Tolerance};
+use crate::engine::{self, DEFAULT_EFFORT, Engine, Options, PrepareError, Report, Still, Threads, Tolerance};
 use crate::frame::{FrameFormat, PixelFormat};
 use crate::geom::Size;
 use crate::io::{Clip, Rate};
@@ -148,7 +148,7 @@ impl<'a> Session<'a> {
 
     /// Options of the prepared engine; defaults before there is one.
     pub(super) fn options(&self, size: Size, format: PixelFormat) -> Options {
-        self.prepared.as_ref().map_or_else(|| self.options_for(size, format, 1), |p| p.options.clone())
+        self.prepared.as_ref().map_or_else(|| self.options_for(size, format), |p| p.options.clone())
     }
 
     /// The plan for such frames.
@@ -156,38 +156,32 @@ impl<'a> Session<'a> {
         Ok(self.with_threads(size, format, |options| engine::survey(&self.model, options))?.1)
     }
 
-    /// Tries the number of threads asked for. If none was, as many as there are processors, then fewer while the
-    /// budget is too small: threads cost memory. Where a picture held beside leaves too little, the engine has it all.
-    pub(super) fn with_threads<T>(
+    /// Prepares with the threads asked for, else with those that suit the board. Where a picture held beside leaves too little,
+    /// the engine has the whole budget.
+    fn with_threads<T>(
         &self,
         size: Size,
         format: PixelFormat,
         prepare: impl Fn(&Options) -> Result<T, PrepareError>,
     ) -> Result<(Options, T), Failure> {
-        let processors = std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_THREADS));
-        let usual = self.machine.board.defaults.threads.map_or(processors, |threads| threads.min(processors));
-        let first = self.args.threads.map_or(usual, usize::from);
-        let (mut threads, mut shared) = (first, self.beside > 0);
-        loop {
-            let mut options = self.options_for(size, format, threads);
-            if shared {
-                let Budget(all) = options.budget;
-                options.budget = Budget(all.saturating_sub(self.beside).max(all.min(ENGINE_AT_LEAST.0)));
-            }
-            match prepare(&options) {
-                Ok(done) => return Ok((options, done)),
-                Err(error) if is_budget(&error) && shared => (threads, shared) = (first, false),
-                Err(error) if is_budget(&error) && self.args.threads.is_none() && threads > 1 => threads /= 2,
-                Err(error) => return Err(error.into()),
+        let of_board = || self.machine.board.defaults.threads.map_or_else(Threads::default, Threads::UpTo);
+        let threads = self.args.threads.map_or_else(of_board, |threads| Threads::Fixed(threads.into()));
+        let options = self.options_for(size, format);
+        if self.beside > 0 {
+            let Budget(all) = options.budget;
+            let rest = Budget(all.saturating_sub(self.beside).max(all.min(ENGINE_AT_LEAST.0)));
+            match Threads::Fixed(threads.most()).prepare(&options.clone().with_budget(rest), &prepare) {
+                Err(error) if is_budget(&error) => {}
+                done => return Ok(done?),
             }
         }
+        Ok(threads.prepare(&options, prepare)?)
     }
 
-    fn options_for(&self, size: Size, format: PixelFormat, threads: usize) -> Options {
+    fn options_for(&self, size: Size, format: PixelFormat) -> Options {
         let mut options = Options::new(size, format);
         options.budget = self.budget();
         options.tile = self.args.tile;
-        options.threads = threads;
         options.branches = self.args.branches.unwrap_or(Branches::Both);
         options.effort = self.args.effort.unwrap_or(DEFAULT_EFFORT);
         let of_board = || Level::named(self.machine.board.processor.level.as_deref()?).ok();

@@ -20,6 +20,7 @@ mod router;
 mod runner;
 mod scheduler;
 mod still;
+mod threads;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -47,6 +48,7 @@ pub use router::Windows;
 pub(crate) use still::Shape;
 pub(crate) use still::Watch;
 pub use still::{Still, Tolerance};
+pub use threads::Threads;
 
 /// Most threads: beyond these more help no network this small.
 pub const MOST_THREADS: usize = 16;

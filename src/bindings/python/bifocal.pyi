@@ -1,7 +1,7 @@
 """Upscales pictures, video and camera feeds with a neural network, inside a fixed memory budget."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, final
 
 import numpy as np
@@ -37,7 +37,7 @@ class Upscaler:
         effort: int | None = None,
         level: str | None = None,
         format: Literal["grey", "gray", "greyalpha", "rgb", "rgba", "bgr", "bgra", "yuv420", "nv12"] | None = None,
-        size: tuple[int, int] | None = None,
+        size: Sequence[int] | None = None,
         output: Literal["rgb", "bgr"] | None = None,
         matrix: Literal["bt601", "bt709"] | None = None,
         range: Literal["limited", "full"] | None = None,
@@ -68,7 +68,7 @@ def models() -> list[dict[str, Any]]:
 
 def plan(
     model: _Model | None = None,
-    size: tuple[int, int] = (640, 360),
+    size: Sequence[int] = (640, 360),
     *,
     scale: int | None = None,
     mem: str | int | None = None,

@@ -1,6 +1,6 @@
 //! The properties, with the names and texts of the command's options.
 
-use bifocal::{BadBudget, Branches, Budget, DEFAULT_EFFORT, Level, MOST_THREADS, Model, Options};
+use bifocal::{BadBudget, Branches, Budget, DEFAULT_EFFORT, Level, MOST_THREADS, Model, Options, Threads};
 use gst::glib::{self, prelude::*};
 use gst::prelude::*;
 
@@ -131,8 +131,8 @@ impl Settings {
     }
 
     /// Threads that were asked for.
-    pub fn threads(&self) -> Option<usize> {
-        (self.threads > 0).then_some(self.threads as usize)
+    pub fn threads(&self) -> Threads {
+        if self.threads > 0 { Threads::Fixed(self.threads as usize) } else { Threads::default() }
     }
 
     /// `options` with what the properties say.

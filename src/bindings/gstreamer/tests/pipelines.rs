@@ -98,6 +98,34 @@ fn what_a_sink_wants_reaches_the_source() {
     }
 }
 
+/// Whoever waits at the bus is told each time. (gst-launch-1.0 is not always: see the README.)
+#[test]
+fn caps_that_cannot_be_are_an_error_each_time() {
+    let wrong = "video/x-raw,width=65,height=48 ! fakesink";
+    let lines = [
+        format!("videotestsrc ! video/x-raw,width=32,height=24 ! bifocal ! {wrong}"),
+        format!(
+            "videotestsrc is-live=true ! video/x-raw,width=32,height=24 ! queue ! bifocal ! queue ! {wrong} sync=true"
+        ),
+        "videotestsrc ! bifocal model=ctnet-tiny-x3 ! video/x-raw,width=64,height=48 ! fakesink".into(),
+        "videotestsrc is-live=true ! bifocal model=ctnet-tiny-x3 ! video/x-raw,width=64,height=48 ! fakesink".into(),
+    ];
+    for line in lines.iter().flat_map(|line| std::iter::repeat_n(line, 25)) {
+        let pipeline = pipeline(line);
+        let _ = pipeline.set_state(gst::State::Playing); // may fail by itself, as the caps are wrong
+        let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
+        let message = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(120), &kinds);
+        match message.as_ref().unwrap_or_else(|| panic!("{line}: no end")).view() {
+            gst::MessageView::Error(error) => {
+                let debug = error.debug().unwrap_or_default();
+                assert!(debug.contains("not-negotiated"), "{line}: {debug}");
+            }
+            other => panic!("{line}: {other:?}"),
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+}
+
 #[test]
 fn seeks_land_where_they_are_sent() {
     let text = "videotestsrc num-buffers=100 ! video/x-raw,format=I420,width=32,height=24,framerate=10/1 ! bifocal ! \

@@ -6,6 +6,7 @@
 use bifocal::{Engine, Matrix, Options, PixelFormat, Plane, PlaneMut, Range, Siting, Size, YuvFormat};
 use numpy::ndarray::{ArrayViewD, ArrayViewMutD};
 
+use crate::arguments::text;
 use crate::errors::Failure;
 
 /// What the bytes of a frame mean.
@@ -45,7 +46,7 @@ pub struct Said {
 /// The words of a caller.
 pub struct Words<'a> {
     pub format: Option<&'a str>,
-    pub size: Option<(usize, usize)>,
+    pub size: Option<Size>,
     pub output: Option<&'a str>,
     pub matrix: Option<&'a str>,
     pub range: Option<&'a str>,
@@ -54,6 +55,7 @@ pub struct Words<'a> {
 
 /// The value of a word.
 fn choose<T: Copy>(what: &str, word: &str, known: &[(&str, T)]) -> Result<T, Failure> {
+    let word = text(what, word)?;
     let found = known.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
     found.ok_or_else(|| {
         let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
@@ -69,8 +71,7 @@ impl Said {
         let yuv = yuv.map(|(name, format)| (name, Form::Yuv { format, siting: Siting::Left, rgb: None }));
         let known = [&pixels[..], &yuv[..]].concat();
         let mut form = words.format.map(|word| choose("format", word, &known)).transpose()?;
-        let Words { output, matrix, range, siting, .. } = words;
-        let size = words.size.map(|(width, height)| Size::new(width, height));
+        let Words { size, output, matrix, range, siting, .. } = *words;
         if let Some(Form::Yuv { siting: sited, rgb, .. }) = &mut form {
             let places = [("left", Siting::Left), ("centre", Siting::Centre), ("topleft", Siting::TopLeft)];
             *sited = siting.map_or(Ok(*sited), |word| choose("siting", word, &places))?;
@@ -244,22 +245,40 @@ impl Frame {
     }
 }
 
-const SCATTERED: &str =
-    "the bytes of a row do not lie side by side; numpy.ascontiguousarray makes a copy where they do";
+const SCATTERED: &str = "the bytes of a row do not lie side by side;";
+
+/// Do bytes of the array share a place in memory, such as those of a row that was broadcast?
+fn overlaps(array: &ArrayViewD<'_, u8>) -> bool {
+    let sides = || array.shape().iter().zip(array.strides());
+    let repeated = sides().any(|(length, stride)| *length > 1 && *stride == 0);
+    let rows = |row: ArrayViewD<'_, u8>| {
+        row.is_standard_layout()
+            && sides().next().is_some_and(|(rows, stride)| *rows > 1 && stride.unsigned_abs() < row.len())
+    };
+    repeated || array.ndim() > 1 && array.outer_iter().next().is_some_and(rows)
+}
+
+/// What is written to must have every byte for itself.
+fn check_apart(output: &ArrayViewD<'_, u8>) -> Result<(), Failure> {
+    let text = "out: its rows overlap in memory, so that one would be written over the other; numpy.empty makes an array whose \
+        rows lie apart";
+    if overlaps(output) { Err(Failure::input(text)) } else { Ok(()) }
+}
 
 fn pixels(engine: &mut Engine, input: &ArrayViewD<'_, u8>, mut output: ArrayViewMutD<'_, u8>) -> Result<(), Failure> {
-    let scattered = |what: &str| Failure::input(format!("{what}: {SCATTERED}"));
-    let apart = |row: &ArrayViewD<'_, u8>| output.shape()[0] < 2 || output.strides()[0].unsigned_abs() >= row.len();
-    if !output.view().outer_iter().next().is_none_or(|row| row.is_standard_layout() && apart(&row)) {
-        return Err(scattered("out"));
+    let scattered = |what: &str, way: &str| Failure::input(format!("{what}: {SCATTERED} {way} where they do"));
+    let wrong_out = || scattered("out", "numpy.empty makes an array");
+    check_apart(&output.view())?;
+    if !output.view().outer_iter().next().is_none_or(|row| row.is_standard_layout()) {
+        return Err(wrong_out());
     }
     // Whatever was left by a frame that failed.
     engine.reset();
     let mut rows = output.outer_iter_mut();
     for row in input.outer_iter() {
-        let row = row.to_slice().ok_or_else(|| scattered("frame"))?;
+        let row = row.to_slice().ok_or_else(|| scattered("frame", "numpy.ascontiguousarray makes a copy"))?;
         engine.push(row, |made| {
-            let out = rows.next().and_then(|out| out.into_slice()).ok_or_else(|| scattered("out"))?;
+            let out = rows.next().and_then(|out| out.into_slice()).ok_or_else(wrong_out)?;
             out.copy_from_slice(made);
             Ok(())
         })?;
@@ -287,6 +306,7 @@ fn planes(
     let input =
         [Plane::new(luma, cut.stride), Plane::new(first, cut.chroma_stride), Plane::new(second, cut.chroma_stride)];
     let large = engine.output_size();
+    check_apart(&output.view())?;
     let cut = Cut::new(output.shape(), large, format);
     let out = output.as_slice_mut().ok_or_else(|| scattered("out"))?;
     let used = if format == YuvFormat::Nv12 { 2 } else { 3 };

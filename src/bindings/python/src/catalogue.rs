@@ -5,8 +5,9 @@ use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
-use crate::errors::{Failure, detached};
-use crate::settings::{Named, Settings};
+use crate::arguments;
+use crate::errors::{Failure, detached, fenced};
+use crate::settings::{Named, Settings, ask};
 
 /// A value of JSON as Python has it.
 pub fn dictionary<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
@@ -17,6 +18,10 @@ pub fn dictionary<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, Py
 /// /usr/share/bifocal/models, which have a "file". A file that cannot be read is left out with a warning.
 #[pyfunction]
 pub fn models(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    fenced(|| list(py))
+}
+
+fn list(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let (models, refused) = detached(py, || {
         let (mut models, mut refused) = (vec![], vec![]);
         let mut add = |model: &Model| {
@@ -24,6 +29,7 @@ pub fn models(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
             entry["parameters"] = json!(model.parameters());
             models.push(entry);
         };
+        ask(0)?;
         for name in Model::EMBEDDED {
             Model::named(name)?.iter().for_each(&mut add);
         }
@@ -53,25 +59,31 @@ pub fn models(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// What upscaling an RGB frame of size=(width, height) takes: where its work is cut, and what goes where in memory. Nothing is
 /// run.
 #[pyfunction]
-#[pyo3(signature = (model=None, size=(640, 360), *, scale=None, mem=None, threads=None, branches="both", effort=None, level=None))]
+#[pyo3(signature = (model=None, size=None, *, scale=None, mem=None, threads=None, branches="both", effort=None, level=None),
+    text_signature = "(model=None, size=(640, 360), *, scale=None, mem=None, threads=None, branches='both', effort=None, level=None)")]
 #[expect(clippy::too_many_arguments, reason = "they are keywords")]
 pub fn plan<'py>(
     py: Python<'py>,
     model: Option<&Bound<'py, PyAny>>,
-    size: (usize, usize),
-    scale: Option<usize>,
+    size: Option<&Bound<'py, PyAny>>,
+    scale: Option<&Bound<'py, PyAny>>,
     mem: Option<&Bound<'py, PyAny>>,
-    threads: Option<i64>,
+    threads: Option<&Bound<'py, PyAny>>,
     branches: &str,
-    effort: Option<i64>,
+    effort: Option<&Bound<'py, PyAny>>,
     level: Option<&str>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let settings = Settings::new(mem, threads, branches, effort, level)?;
-    let named = Named::new(model, scale)?;
-    let report = detached(py, || {
-        let model = named.load()?;
-        let options = Options::new(Size::new(size.0, size.1), PixelFormat::Rgb8);
-        Ok(json!(settings.with_threads(options, |options| survey(&model, options))?))
-    })?;
-    dictionary(py, &report)
+    fenced(|| {
+        let size = size.map_or(Ok(Size::new(640, 360)), arguments::size)?;
+        let [scale, threads, effort] =
+            arguments::numbers([("scale", scale), ("threads", threads), ("effort", effort)])?;
+        let settings = Settings::new(mem, threads.as_ref(), branches, effort.as_ref(), level)?;
+        let named = Named::new(model, scale)?;
+        let report = detached(py, || {
+            let model = named.load()?;
+            let options = Options::new(size, PixelFormat::Rgb8);
+            Ok(json!(settings.prepare(options, |options| survey(&model, options))?))
+        })?;
+        dictionary(py, &report)
+    })
 }

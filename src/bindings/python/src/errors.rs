@@ -1,5 +1,6 @@
 //! What goes wrong, as Python's exceptions: one line of text each, that of the command line.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bifocal::{BadBudget, FrameError, ModelError, PrepareError, PushError, Unavailable};
@@ -29,6 +30,11 @@ impl Failure {
     /// Of what was asked for.
     pub fn input(message: impl Into<String>) -> Self {
         Self { kind: Kind::Input, message: message.into() }
+    }
+
+    /// Of memory that the system does not give.
+    pub fn memory(bytes: usize) -> Self {
+        PrepareError::Memory(bytes).into()
     }
 }
 
@@ -122,14 +128,20 @@ macro_rules! input {
 }
 input!(ModelError, BadBudget, Unavailable);
 
-/// Does work that needs nothing of Python, while other threads of Python run. A bug is an exception too.
+/// What a panic says: a bug, and an exception like others.
+fn bug(panic: Box<dyn Any + Send>) -> Failure {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    let what = text.and_then(|text| text.lines().next()).unwrap_or("no message");
+    Failure { kind: Kind::Failed, message: format!("internal error: {what}; please report it") }
+}
+
+/// Every call from Python is in here. What PyO3 makes of a panic is no `Exception`, and ends programs that handle all of those.
+pub fn fenced<T>(work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(bug(panic).into()))
+}
+
+/// Does work that needs nothing of Python, while other threads of Python run.
 pub fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Failure> + Send) -> PyResult<T> {
-    let done = py.detach(|| {
-        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            let what = text.and_then(|text| text.lines().next()).unwrap_or("no message");
-            Failure { kind: Kind::Failed, message: format!("internal error: {what}; please report it") }
-        })
-    });
+    let done = py.detach(|| catch_unwind(AssertUnwindSafe(work)).map_err(bug));
     Ok(done.flatten()?)
 }

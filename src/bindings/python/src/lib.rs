@@ -1,8 +1,9 @@
 //! The Python package `bifocal`: the library on NumPy arrays, read and written where they lie.
 //!
-//! `arrays` knows how frames lie in arrays, `settings` what may be asked for, `upscaler` keeps the engine, `errors` are
+//! `arguments` reads numbers and texts, `arrays` knows how frames lie in arrays, `settings` what may be asked for, `upscaler` keeps the engine, `errors` are
 //! Python's exceptions.
 
+mod arguments;
 mod arrays;
 mod catalogue;
 mod errors;

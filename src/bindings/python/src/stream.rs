@@ -4,6 +4,7 @@ use numpy::PyArrayDyn;
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 
+use crate::errors::fenced;
 use crate::upscaler::Upscaler;
 
 /// What `Upscaler.stream` returns.
@@ -28,7 +29,9 @@ impl Stream {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArrayDyn<u8>>>> {
-        let Some(frame) = self.frames.bind(py).clone().next() else { return Ok(None) };
-        self.upscaler.get().upscale(&frame?, self.out.as_ref().map(|out| out.bind(py))).map(Some)
+        fenced(|| {
+            let Some(frame) = self.frames.bind(py).clone().next() else { return Ok(None) };
+            self.upscaler.get().upscale(&frame?, self.out.as_ref().map(|out| out.bind(py))).map(Some)
+        })
     }
 }

@@ -6,13 +6,15 @@ use std::sync::{Mutex, PoisonError};
 
 use bifocal::{Engine, Model};
 use numpy::{PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyMemoryError, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::arguments::{self, kind};
 use crate::arrays::{Frame, Said, Words};
 use crate::catalogue::dictionary;
-use crate::errors::{Failure, detached};
+use crate::errors::{Failure, detached, fenced};
 use crate::settings::{Named, Settings};
 use crate::stream::Stream;
 
@@ -61,12 +63,27 @@ struct Prepared {
 /// An array of bytes.
 fn bytes<'a, 'py>(what: &str, given: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyArrayDyn<u8>>> {
     given.cast::<PyArrayDyn<u8>>().map_err(|_| {
-        let kind = given.cast::<PyUntypedArray>().map_or_else(
-            |_| given.get_type().name().map_or_else(|_| "something else".into(), |name| name.to_string()),
-            |array| format!("an array of {}", array.dtype()),
-        );
+        let array = given.cast::<PyUntypedArray>().map(|array| format!("an array of {}", array.dtype()));
+        let kind = array.unwrap_or_else(|_| kind(given));
         PyTypeError::new_err(format!("{what} is {kind}; NumPy arrays of uint8 are taken"))
     })
+}
+
+/// NumPy's `zeros`, which says so where there is no memory; that of the crate panics.
+fn zeros(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static ZEROS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    ZEROS.import(py, "numpy", "zeros")
+}
+
+/// A new array for a result.
+fn array<'py>(py: Python<'py>, shape: &[usize]) -> PyResult<Bound<'py, PyArrayDyn<u8>>> {
+    let made = zeros(py)?.call1((PyTuple::new(py, shape)?, "uint8")).map_err(|error| match error {
+        error if error.is_instance_of::<PyMemoryError>(py) => {
+            Failure::memory(shape.iter().fold(1, |bytes, side| bytes.saturating_mul(*side))).into()
+        }
+        error => error,
+    })?;
+    Ok(made.cast_into()?)
 }
 
 impl Upscaler {
@@ -78,8 +95,7 @@ impl Upscaler {
         // The budget is for one engine: the old one goes first.
         drop(slot.take_if(|prepared| prepared.frame != *frame));
         if slot.is_none() {
-            let engine =
-                self.settings.with_threads(frame.options(), |options| Engine::prepare(&self.model, options))?;
+            let engine = self.settings.prepare(frame.options(), |options| Engine::prepare(&self.model, options))?;
             *slot = Some(Prepared { frame: *frame, engine, process: process::id() });
         }
         slot.as_mut().ok_or_else(|| Failure::input("no engine"))
@@ -91,14 +107,16 @@ impl Upscaler {
         frame: &Bound<'py, PyAny>,
         out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyArrayDyn<u8>>> {
-        let (py, frame) = (frame.py(), bytes("frame", frame)?);
+        let py = frame.py();
+        zeros(py)?; // without NumPy there are no arrays to look for
+        let frame = bytes("frame", frame)?;
         let what = self.said.frame(frame.shape())?;
         let shape = what.output_shape(self.model.metadata().scale);
         let out = match out {
             Some(out) => bytes("out", out)?.clone(),
             None => {
                 self.prepare(py, &what)?; // no array for a frame that the engine refuses
-                PyArrayDyn::zeros(py, shape.clone(), false)
+                array(py, &shape)?
             }
         };
         what.check_output(&shape, out.shape())?;
@@ -132,35 +150,49 @@ impl Upscaler {
     fn new(
         py: Python<'_>,
         model: Option<&Bound<'_, PyAny>>,
-        scale: Option<usize>,
-        mem: Option<Bound<'_, PyAny>>,
-        threads: Option<i64>,
+        scale: Option<&Bound<'_, PyAny>>,
+        mem: Option<&Bound<'_, PyAny>>,
+        threads: Option<&Bound<'_, PyAny>>,
         branches: &str,
-        effort: Option<i64>,
+        effort: Option<&Bound<'_, PyAny>>,
         level: Option<&str>,
         format: Option<&str>,
-        size: Option<(usize, usize)>,
+        size: Option<&Bound<'_, PyAny>>,
         output: Option<&str>,
         matrix: Option<&str>,
         range: Option<&str>,
         siting: Option<&str>,
     ) -> PyResult<Self> {
-        let settings = Settings::new(mem.as_ref(), threads, branches, effort, level)?;
-        let said = Said::new(&Words { format, size, output, matrix, range, siting })?;
-        let named = Named::new(model, scale)?;
-        let loaded = detached(py, || named.load())?;
-        let keywords = PyDict::new(py);
-        macro_rules! keep {
-            ($($name:ident),+) => { $(if let Some(value) = &$name {
-                keywords.set_item(stringify!($name), value)?;
-            })+ };
-        }
-        keep!(scale, mem, threads, effort, level, format, size, output, matrix, range, siting);
-        if branches != "both" {
-            keywords.set_item("branches", branches)?;
-        }
-        let model = model.map_or_else(|| py.None(), |model| model.clone().unbind());
-        Ok(Self { model: loaded, settings, said, prepared: Mutex::new(None), arguments: (model, keywords.unbind()) })
+        fenced(|| {
+            let [scale, threads, effort] =
+                arguments::numbers([("scale", scale), ("threads", threads), ("effort", effort)])?;
+            let kept = [&scale, &threads, &effort].map(|number| number.as_ref().and_then(|n| n.within(0..=usize::MAX)));
+            let settings = Settings::new(mem, threads.as_ref(), branches, effort.as_ref(), level)?;
+            let size = size.map(arguments::size).transpose()?;
+            let said = Said::new(&Words { format, size, output, matrix, range, siting })?;
+            let named = Named::new(model, scale)?;
+            let loaded = detached(py, || named.load())?;
+            let [scale, threads, effort] = kept;
+            let size = size.map(|size| (size.width, size.height));
+            let keywords = PyDict::new(py);
+            macro_rules! keep {
+                ($($name:ident),+) => { $(if let Some(value) = &$name {
+                    keywords.set_item(stringify!($name), value)?;
+                })+ };
+            }
+            keep!(scale, mem, threads, effort, level, format, size, output, matrix, range, siting);
+            if branches != "both" {
+                keywords.set_item("branches", branches)?;
+            }
+            let model = model.map_or_else(|| py.None(), |model| model.clone().unbind());
+            Ok(Self {
+                model: loaded,
+                settings,
+                said,
+                prepared: Mutex::new(None),
+                arguments: (model, keywords.unbind()),
+            })
+        })
     }
 
     /// Upscales a frame, and returns out, or a new array.
@@ -170,7 +202,7 @@ impl Upscaler {
         frame: &Bound<'py, PyAny>,
         out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyArrayDyn<u8>>> {
-        self.upscale(frame, out)
+        fenced(|| self.upscale(frame, out))
     }
 
     /// An iterator over the upscaled frames of an iterable, each made when it is asked for. With out every one of them is
@@ -195,11 +227,13 @@ impl Upscaler {
     /// The tile and memory plan of the engine, as bifocal.plan() returns it; None before the first frame.
     #[getter]
     fn report<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let text = detached(py, || {
-            let slot = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok(slot.as_ref().map(|prepared| serde_json::json!(prepared.engine.report())))
-        })?;
-        text.map(|report| dictionary(py, &report)).transpose()
+        fenced(|| {
+            let text = detached(py, || {
+                let slot = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(slot.as_ref().map(|prepared| serde_json::json!(prepared.engine.report())))
+            })?;
+            text.map(|report| dictionary(py, &report)).transpose()
+        })
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -1,10 +1,12 @@
 """What goes wrong is an exception with one line of text."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
 import bifocal
-from support import command, scene
+from support import command, in_python, scene
 
 
 def fails(kind, call, *parts):
@@ -91,7 +93,14 @@ def test_out_is_judged():
     canvas = np.empty((16, 18, 3), np.uint8)
     fails(wrong, lambda: up(canvas[:8, :9], canvas), "apart from the frame")
     over = np.lib.stride_tricks.as_strided(np.empty(4000, np.uint8), (16, 18, 3), (10, 3, 1))
-    fails(wrong, lambda: up(frame, over), "out: ")
+    fails(wrong, lambda: up(frame, over), "out: its rows overlap in memory")
+    for strides in ((0, 3, 1), (54, 0, 1), (54, 3, 0)):
+        over = np.lib.stride_tricks.as_strided(np.empty(4000, np.uint8), (16, 18, 3), strides)
+        fails(wrong, lambda: up(frame, over), "out: its rows overlap in memory")
+    two = np.lib.stride_tricks.as_strided(np.empty(4000, np.uint8), (16, 18), (17, 1))
+    fails(wrong, lambda: up(frame[..., 0].copy(), two), "out: its rows overlap in memory")
+    # Rows with others between them do not overlap.
+    assert np.array_equal(up(frame, np.empty((32, 18, 3), np.uint8)[::2]), up(frame))
     # It goes on after errors.
     assert up(frame, canvas) is canvas
 
@@ -107,6 +116,122 @@ def test_yuv_frames_are_judged():
     fails(wrong, lambda: up(np.zeros((72, 61), np.uint8)), "an even number")
     fails(wrong, lambda: up(np.zeros((72, 60, 1), np.uint8)), "(72, 60, 1)")
     fails(wrong, lambda: up(array, np.zeros((144, 121), np.uint8)), "out has shape (144, 121)")
+    over = np.lib.stride_tricks.as_strided(np.empty(4000, np.uint8), (144, 120), (0, 1))
+    fails(wrong, lambda: up(array, over), "out: its rows overlap in memory")
     unsized = bifocal.Upscaler("ctnet-tiny-x2", format="yuv420")
     fails(wrong, lambda: unsized(np.zeros(96, np.uint8)), "say which size=(width, height)")
     fails(wrong, lambda: unsized(np.zeros((70, 64), np.uint8)), "height * 3 / 2 rows")
+
+
+@pytest.mark.parametrize("number", [-1, -(2**40), 2**31, 2**63, 2**64, -(2**64), 10**30, 10**5000], ids=lambda n: hex(n)[:24])
+def test_numbers_that_are_too_large_or_below_zero(number):
+    new, wrong = bifocal.Upscaler, bifocal.InputError
+    shown = str(number) if abs(number) < 10**31 else "0x"
+    fails(wrong, lambda: new(threads=number), f"{shown}", "threads; 1 to 16 are supported")
+    fails(wrong, lambda: new(branches="auto", effort=number), f"an effort of {shown}", "0 to 100 are supported")
+    fails(wrong, lambda: new(scale=number), f"no built-in model has scale {shown}")
+    fails(wrong, lambda: new("ctnet-tiny-x2", scale=number), f"has scale 2, not {shown}")
+    if not 0 < number < 2**63:
+        fails(wrong, lambda: new(mem=number), f"mem={shown}", "is not an amount of memory")
+    for size in ((number, 4), [4, number]):
+        for call in (lambda: new(format="nv12", size=size), lambda: bifocal.plan(size=size)):
+            fails(wrong, call, "size: a frame of ", shown, "cannot be upscaled; sides from 1 to 65536 can")
+    fails(wrong, lambda: bifocal.plan(threads=number), "threads; 1 to 16")
+
+
+def test_sizes():
+    new, wrong = bifocal.Upscaler, bifocal.InputError
+    for size in ((0, 0), (0, 4), [4, 0], (65537, 1)):
+        text = "size: a frame of %dx%d cannot be upscaled; sides from 1 to 65536 can" % tuple(size)
+        assert fails(wrong, lambda: new(format="yuv420", size=size)) == text
+        assert fails(wrong, lambda: bifocal.plan(size=size)) == text
+    frame = np.zeros((72, 64), np.uint8)
+    expected = new(format="yuv420", size=(60, 48))(frame)
+    for size in ([60, 48], np.array([60, 48]), (np.int64(60), np.uint8(48)), range(60, 47, -12)):
+        up = new(format="yuv420", size=size)
+        assert np.array_equal(up(frame), expected) and "size=(60, 48)" in repr(up)
+        assert bifocal.plan(size=size)["output"] == {"width": 120, "height": 96}
+    for size in ((), (4,), (4, 5, 6)):
+        fails(wrong, lambda: new(format="yuv420", size=size), "size has not two numbers; (width, height) is taken")
+    fails(TypeError, lambda: new(format="yuv420", size=(4.5, 4)), "the width of size is float; a whole number is taken")
+    fails(TypeError, lambda: new(format="yuv420", size="44"), "the width of size is str")
+    fails(TypeError, lambda: new(format="yuv420", size=4), "size is int; (width, height) is taken")
+
+
+def test_numbers_of_other_kinds():
+    up = bifocal.Upscaler(threads=np.int64(2), mem=np.int64(8 << 20), scale=np.uint8(2))
+    assert "threads=2" in repr(up) and "scale=2" in repr(up)
+    for name in ("threads", "effort", "scale"):
+        fails(TypeError, lambda: bifocal.Upscaler(**{name: 1.5}), f"{name} is float; a whole number is taken")
+        fails(TypeError, lambda: bifocal.Upscaler(**{name: "2"}), f"{name} is str")
+
+
+def test_texts_without_end():
+    endless, wrong = "x" * (1 << 20), bifocal.InputError
+    for name in ("mem", "branches", "level", "format"):
+        fails(wrong, lambda: bifocal.Upscaler(**{name: endless}), f"{name} is a text of 1048576 bytes")
+    fails(wrong, lambda: bifocal.Upscaler(format="nv12", siting=endless), "siting is a text of")
+    fails(wrong, lambda: bifocal.Upscaler(endless), "model is a path of more than 4096 characters")
+
+
+# The memory of a process may be so much more than it is now, in MiB; then `call` fails, and the kinds of the error are printed.
+LIMITED = """
+import resource, bifocal, numpy as np
+up = bifocal.Upscaler("ctnet-nano-x2", threads=1)
+frame, out = np.zeros((600, 800, 3), np.uint8), np.zeros((1200, 1600, 3), np.uint8)
+{before}
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ({more} << 20), -1))
+try:
+    {call}
+except Exception as error:
+    print([kind.__name__ for kind in type(error).__mro__[:3]], error)
+up(frame, out)
+print("goes on")
+"""
+
+
+def limited(more, call, before=""):
+    said, on = in_python(LIMITED.format(more=more, call=call, before=before)).splitlines()
+    assert on == "goes on"
+    return said
+
+
+def test_memory_that_numpy_does_not_get():
+    for call in ("up(frame)", "next(up.stream([frame]))"):
+        said = limited(2, call, "up(frame, out)")
+        assert said == "['BudgetError', 'Error', 'MemoryError'] this takes 5.5MiB of memory, which the system does not give"
+
+
+def test_a_model_of_bytes_takes_what_is_there():
+    said = limited(96, "bifocal.Upscaler(junk)", "junk = bytes(16 << 20); up(frame, out)")
+    assert said.startswith("['InputError', 'Error', 'ValueError'] model of bytes: ")
+
+
+@pytest.mark.parametrize("call", ["bifocal.Upscaler()", "bifocal.Upscaler(onnx)", "bifocal.plan(onnx)", "bifocal.models()"])
+def test_memory_that_a_model_does_not_get(call):
+    root = pathlib.Path(__file__).resolve().parents[4]
+    said = limited(4, call, f"onnx = open({str(root / 'models/ctnet-base-x2.onnx')!r}, 'rb').read(); up(frame, out)")
+    assert said.startswith("['BudgetError', 'Error', 'MemoryError'] this takes 2") and said.endswith("which the system does not give")
+
+
+def test_a_bug_is_an_ordinary_exception():
+    """What PyO3 makes of a panic is not an `Exception`: no `except Exception` would see it."""
+    code = """
+import numpy, bifocal
+up = bifocal.Upscaler()
+del numpy._core.multiarray._ARRAY_API
+for call in (lambda: up(numpy.zeros((4, 4), "uint8")), lambda: next(up.stream([4]))):
+    try:
+        call()
+    except bifocal.Error as error:
+        print(error)
+"""
+    said = in_python(code).splitlines()
+    assert len(said) == 2 and all(line.startswith("internal error: ") and line.endswith("; please report it") for line in said), said
+
+
+def test_without_numpy():
+    code = "import sys\nsys.modules['numpy'] = None\nimport bifocal\nup = bifocal.Upscaler()\n"
+    code += "try:\n    up(b'')\nexcept ImportError as error:\n    print(error)"
+    assert "numpy" in in_python(code)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bifocal::{Engine, MOST_THREADS, Model, ModelError, Options, PrepareError};
+use bifocal::{Engine, Model, ModelError, PrepareError};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -286,7 +286,8 @@ impl Bifocal {
         let options = format::options(info).map_err(wrong)?;
         let options =
             settings.apply(options).map_err(|text| gst::error_msg!(gst::ResourceError::Settings, ("{text}")))?;
-        let engine = with_threads(&run.model, options, settings.threads()).map_err(refusal)?;
+        let prepared = settings.threads().prepare(&options, |options| Engine::prepare(&run.model, options));
+        let (_, engine) = prepared.map_err(refusal)?;
         let report = engine.report();
         gst::info!(
             CATEGORY,
@@ -371,18 +372,6 @@ fn load(name: Option<&str>) -> Result<Model, gst::ErrorMessage> {
         ModelError::Read { .. } => gst::error_msg!(gst::ResourceError::OpenRead, ("{}", line(&error))),
         _ => gst::error_msg!(gst::ResourceError::Settings, ("{}", line(&error))),
     })
-}
-
-/// An engine with the threads asked for, else as many as there are processors, and fewer while the budget is too small.
-fn with_threads(model: &Model, options: Options, asked: Option<usize>) -> Result<Engine, PrepareError> {
-    let processors = || std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_THREADS));
-    let mut threads = asked.unwrap_or_else(processors);
-    loop {
-        match Engine::prepare(model, &options.clone().with_threads(threads)) {
-            Err(PrepareError::Budget { .. }) if asked.is_none() && threads > 1 => threads /= 2,
-            done => return done,
-        }
-    }
 }
 
 /// Why PREPARE failed, in GStreamer's terms.
