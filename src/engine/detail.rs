@@ -16,6 +16,10 @@ pub struct Detail {
     roots: u32,
 }
 
+/// Pixels of the largest window: of a larger one the energy might not fit.
+const MOST_WINDOW: usize = 64;
+/// Columns that are looked at together.
+const COLUMNS: usize = 2 * MOST_WINDOW;
 /// The sum of roots is below `2^21` for windows of up to 64 pixels.
 const MOST_ROOTS: u32 = 21;
 
@@ -30,22 +34,53 @@ impl Detail {
         5 * log2(self.energy + 1) + 6 * ((MOST_ROOTS << 8) - log2(self.roots + 1))
     }
 
+    /// Can windows of so many pixels be looked at?
+    pub fn takes(window: usize) -> bool {
+        (2..=MOST_WINDOW).contains(&window) && window.is_multiple_of(2)
+    }
+
     /// Adds two rows of pixels, the second and third of `rows`, to the windows that they go through.
     pub fn add(rows: [&[u8]; 4], window: usize, details: &mut [Self]) {
-        for (index, detail) in details.iter_mut().enumerate() {
-            let own = rows.map(|row| &row[index * window..][..window]);
-            let squared = |y: usize, x: usize| {
-                let near = [own[y - 1][x], own[y + 1][x], own[y][x - 1], own[y][x + 1]];
-                let laplacian = 4 * i32::from(own[y][x]) - near.map(i32::from).iter().sum::<i32>();
-                (laplacian * laplacian) as u32
-            };
-            for x in (1..window - 1).step_by(2) {
-                let energy = squared(1, x) + squared(1, x + 1) + squared(2, x) + squared(2, x + 1);
-                detail.energy += energy;
+        let each = COLUMNS / window;
+        for (chunk, details) in details.chunks_mut(each).enumerate() {
+            let width = details.len() * window;
+            let rows = rows.map(|row| &row[chunk * each * window..][..width]);
+            let mut laplacians = [[0; COLUMNS]; 2];
+            for (y, laplacians) in laplacians.iter_mut().enumerate() {
+                laplacian([rows[y], rows[y + 1], rows[y + 2]], &mut laplacians[..width - 2]);
+            }
+            let mut energies = [0; COLUMNS / 2];
+            blocks(&laplacians, &mut energies[..width / 2 - 1]);
+            // The block behind a window's last is half of the next.
+            for (detail, energies) in details.iter_mut().zip(energies.chunks(window / 2)) {
+                let energies = &energies[..window / 2 - 1];
+                detail.energy += energies.iter().sum::<i32>() as u32;
                 // At most 4 * 1020^2, which a float holds exactly, and whose root it rounds as IEEE says.
-                detail.roots += (energy as f32).sqrt() as u32;
+                detail.roots += energies.iter().map(|&energy| (energy as f32).sqrt() as i32).sum::<i32>() as u32;
             }
         }
+    }
+}
+
+// Loops of their own, over slices of one length, are compiled to vectors.
+
+/// Laplacians of the middle one of three rows, but for its outermost pixels.
+fn laplacian([above, own, below]: [&[u8]; 3], laplacians: &mut [i16]) {
+    let n = laplacians.len();
+    let (above, below, left, own, right) = (&above[1..=n], &below[1..=n], &own[..n], &own[1..=n], &own[2..n + 2]);
+    for x in 0..n {
+        let near = [above[x], below[x], left[x], right[x]].map(i16::from);
+        laplacians[x] = 4 * i16::from(own[x]) - near.iter().sum::<i16>();
+    }
+}
+
+/// Sums of the squares of four.
+fn blocks([first, second]: &[[i16; COLUMNS]; 2], energies: &mut [i32]) {
+    let (first, second) = (&first[..2 * energies.len()], &second[..2 * energies.len()]);
+    let square = |laplacian: i16| i32::from(laplacian) * i32::from(laplacian);
+    for (x, energy) in energies.iter_mut().enumerate() {
+        let [a, b, c, d] = [first[2 * x], first[2 * x + 1], second[2 * x], second[2 * x + 1]].map(square);
+        *energy = a + b + (c + d);
     }
 }
 

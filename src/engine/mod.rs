@@ -35,6 +35,7 @@ use crate::model::{Branches, FloatNetwork, Model, ModelError};
 pub(crate) use crate::plan::Class;
 use crate::plan::{Plan, PlanError};
 use crate::tile::{MIN_TILE, Tile};
+use detail::Detail;
 use float::FloatRunner;
 use int8::{Int8, Row};
 use router::Rule;
@@ -205,14 +206,19 @@ fn way<'m>(model: &'m Model, options: &Options) -> Result<Way<'m>, PrepareError>
         Ok(plan) => match rule(model, options)? {
             None => Ok(Way::Int8(plan)),
             Some(Rule::Full) => Ok(Way::Int8(plan.routed_whole())),
-            Some(_) => {
-                let unsupported = |reason| PlanError::Unsupported {
+            Some(rule) => {
+                let unsupported = |reason: String| PlanError::Unsupported {
                     model: model.metadata().name.clone(),
                     node: "output".into(),
                     reason: format!("windows cannot differ: {reason}"),
                 };
                 let given = model.zeroed(Branches::Cnn).unwrap_or_default();
-                Ok(Way::Int8(plan.routed(&model.zeroed(Branches::Transformer)?, &given).map_err(unsupported)?))
+                let plan = plan.routed(&model.zeroed(Branches::Transformer)?, &given).map_err(unsupported)?;
+                let looks = matches!(rule, Rule::Detail(_));
+                if looks && plan.routing.as_ref().is_some_and(|routing| !Detail::takes(routing.window)) {
+                    return Err(unsupported("theirs is not an even number of pixels up to 64".into()).into());
+                }
+                Ok(Way::Int8(plan))
             }
         },
         Err(refused @ PlanError::Unsupported { .. }) if options.branches == Branches::Both => {
