@@ -418,6 +418,38 @@ fn random_changes_leave_the_panel_exact() {
     }
 }
 
+/// Rows that are said to be all that changed are enough, however the picture is fitted; and only those are looked at.
+#[test]
+fn rows_that_changed_are_the_ones_looked_at() {
+    let spec = PanelSpec { turn: Turn::Right, ..PanelSpec::new(Controller::Ili9341) };
+    for (width, height, fit) in
+        [(320, 240, Fit::None), (500, 100, Fit::None), (200, 333, Fit::Contain), (97, 55, Fit::Cover)]
+    {
+        let format = FrameFormat::picture(Size::new(width, height), Layout::Rgb);
+        let (mut sink, panel) = start(&spec, format, fit, true);
+        let mut frame = noise(format.bytes(), 9);
+        sink.write(&frame).unwrap();
+        let mut dice = noise(3 * 60, 5).into_iter().map(usize::from);
+        let mut dice = || dice.next().unwrap();
+        for _ in 0..60 {
+            let (first, rows, value) = (dice() * 7 % height, dice() % 40, dice());
+            let rows = first..(first + rows).min(height);
+            frame[3 * width * rows.start..3 * width * rows.end].fill(value as u8);
+            sink.set_changed(rows);
+            sink.write(&frame).unwrap();
+            check(&lock(&panel), &spec, &fitted(&spec, format, fit, &frame), "rows");
+        }
+        lock(&panel).sent();
+        // What was not said is not seen, until a frame comes of which nothing is said.
+        frame.iter_mut().for_each(|byte| *byte ^= 0x80);
+        sink.set_changed(0..0);
+        sink.write(&frame).unwrap();
+        assert_eq!(lock(&panel).sent(), (0, vec![]), "{fit:?}");
+        sink.write(&frame).unwrap();
+        check(&lock(&panel), &spec, &fitted(&spec, format, fit, &frame), "all");
+    }
+}
+
 #[test]
 fn frames_allocate_nothing() {
     for fit in [Fit::None, Fit::Contain] {
