@@ -20,5 +20,4 @@ pub use list::Scratch;
 pub(super) use list::{Attention, ConvKernel, Kernels};
 pub use packed::{PackedDepthwise, PackedWeights};
 pub use shapes::*;
-pub(super) use weights::Lines;
 pub use weights::{Depthwise, Weights};

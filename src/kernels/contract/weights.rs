@@ -1,43 +1,6 @@
 //! Weights as PREPARE has them.
 
-use std::ops::Deref;
-
 use super::shapes::Tap;
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
-
-/// Weights that begin with a cache line, so that of vectors as long as a line or half of one none lies in two: there a processor
-/// reads twice, which costs a convolution a quarter of its time.
-#[derive(Debug)]
-pub(in crate::kernels) struct Lines {
-    /// Never grows, and so never moves.
-    bytes: Vec<i8>,
-    start: usize,
-}
-
-impl Lines {
-    pub fn new(weights: impl ExactSizeIterator<Item = i8>) -> Self {
-        let mut bytes: Vec<i8> = Vec::with_capacity(weights.len() + LINE - 1);
-        let start = bytes.as_ptr().align_offset(LINE).min(LINE - 1);
-        bytes.resize(start, 0);
-        bytes.extend(weights);
-        Self { bytes, start }
-    }
-
-    /// Bytes on the heap.
-    pub fn bytes(&self) -> usize {
-        self.bytes.capacity()
-    }
-}
-
-impl Deref for Lines {
-    type Target = [i8];
-
-    fn deref(&self) -> &[i8] {
-        &self.bytes[self.start..]
-    }
-}
 
 /// Weights of a dense convolution or a matrix product, for `Level::pack`.
 #[derive(Clone, Copy, Debug)]

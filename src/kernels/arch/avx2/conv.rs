@@ -12,7 +12,8 @@ use std::marker::PhantomData;
 use std::panic::RefUnwindSafe;
 
 use super::finish::{self, Ending};
-use crate::kernels::contract::{ConvKernel, ConvRow, Lines, Tap, Weights};
+use super::lines::Lines;
+use crate::kernels::contract::{ConvKernel, ConvRow, Tap, Weights};
 use crate::kernels::drivers::blocks;
 
 /// How four products are added to each of eight sums.

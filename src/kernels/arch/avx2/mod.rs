@@ -6,6 +6,7 @@ pub(super) mod conv;
 mod dense;
 mod depthwise;
 pub(super) mod finish;
+mod lines;
 mod pack;
 mod paired;
 mod twice;

@@ -13,7 +13,8 @@ use std::arch::x86_64::*;
 
 use super::conv::four;
 use super::finish::{self, Ending};
-use crate::kernels::contract::{ConvKernel, ConvRow, Lines, Tap, Weights};
+use super::lines::Lines;
+use crate::kernels::contract::{ConvKernel, ConvRow, Tap, Weights};
 use crate::kernels::drivers::blocks;
 
 /// A sum of weights up to which 255 times it fits 16 bits, with either sign.
