@@ -43,8 +43,7 @@ struct Note {
 /// What x265 is to be told of it, a parameter each; none where the first picture says nothing.
 pub(super) fn x265_words(name: &str, place: &Place, stream: usize) -> Result<Vec<String>, OpenError> {
     let stream = stream.to_string();
-    let words = ["-v", "error", "-select_streams", &stream, "-read_intervals", "%+#1"];
-    let words = [&words[..], &["-show_frames", "-show_entries", "frame=side_data_list", "-of", "json"]].concat();
+    let words = ["-v", "error", "-select_streams", &stream, "-read_intervals", "%+#1", "-show_frames", "-of", "json"];
     let mut text = Vec::new();
     probe(name, &words, place, |some| {
         text.extend_from_slice(&some[..some.len().min(MOST - text.len())]);
