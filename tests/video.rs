@@ -156,8 +156,12 @@ fn matroska_keeps_subtitles_chapters_attachments_and_ticks() {
          -disposition:v forced in.mkv",
     );
     runs(at, "video in.mkv out.mkv --codec ffv1");
-    assert_eq!(times(at, "out.mkv"), times(at, "in.mkv"));
     assert_eq!(copied(at, "out.mkv"), copied(at, "in.mkv"));
+    // It begins at 1.5 s, and what is made of it at 0, as with ffmpeg itself.
+    assert_eq!(times(at, "in.mkv")[0], 1500);
+    make(at, "-i in.mkv -map 0 -c copy plain.mkv");
+    fs::rename(at.join("plain.mkv"), at.join("in.mkv")).unwrap();
+    assert_eq!(times(at, "out.mkv"), times(at, "in.mkv"));
     for show in [
         "-show_chapters -of csv",
         "-show_entries stream=index,codec_type:stream_tags=language,title,mimetype,filename -of csv",
@@ -170,8 +174,122 @@ fn matroska_keeps_subtitles_chapters_attachments_and_ticks() {
     assert_eq!(facts(at, "out.mkv", FLAGS), facts(at, "in.mkv", FLAGS));
     assert_eq!(pixels(at, "out.mkv"), pixels_by_live(at, "in.mkv"));
     // Where subtitles are not taken, that is said before the work.
-    let output = bifocal(at, "video in.mkv out.avi").output().unwrap();
-    assert!(output.status.code() == Some(2) && !at.join("out.avi.parts").exists(), "{}", said(&output));
+    for name in ["out.avi", "out.ts"] {
+        let output = bifocal(at, &format!("video in.mkv {name}")).output().unwrap();
+        assert!(output.status.code() == Some(2) && !at.join(name).exists(), "{}", said(&output));
+        assert!(!at.join(format!("{name}.parts")).exists());
+    }
+}
+
+/// When the packets of all streams are shown, stream by stream, and how long the whole is.
+fn schedule(at: &Path, file: &str) -> (Vec<Vec<i64>>, f64) {
+    let text = tool(at, "ffprobe", &format!("-show_entries packet=stream_index,pts_time -of csv=p=0 {file}"));
+    let mut streams = vec![Vec::new(); 3];
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(',').collect();
+        let number = |n: usize| words.get(n).and_then(|word| word.parse::<f64>().ok());
+        let (Some(stream), Some(time)) = (number(0), number(1)) else { continue };
+        streams[stream as usize].push((time * 1e6).round() as i64);
+    }
+    streams.iter_mut().for_each(|stream| stream.sort());
+    let length = tool(at, "ffprobe", &format!("-show_entries format=duration -of csv=p=0 {file}"));
+    (streams, length.trim().parse().unwrap())
+}
+
+#[test]
+fn streams_begin_and_end_as_where_ffmpeg_copies_them() {
+    let Some(_alone) = alone("video that begins late") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let sound = "-f lavfi -i sine=r=48000:d=1";
+    let steady = "-f lavfi -i testsrc2=s=64x48:r=25:d=1";
+    // Two frames of five are missing, and the last is half as long as those before it.
+    let varied =
+        "-f lavfi -i testsrc2=s=64x48:r=30:d=1,select=not(eq(mod(n\\,5)\\,2)+eq(mod(n\\,5)\\,3)) -fps_mode passthrough";
+    let words = "1\n00:00:00,200 --> 00:00:00,400\nhello\n\n2\n00:00:00,600 --> 00:00:00,800\nbye\n";
+    fs::write(at.join("words.srt"), words).unwrap();
+    make(at, &format!("{steady} {sound} -c:v libx264 -bf 2 -c:a aac -output_ts_offset 50000 late.ts"));
+    // The clock of 33 bits comes to its end on the way.
+    make(at, &format!("{steady} {sound} -c:v libx264 -bf 2 -c:a aac -output_ts_offset 95442 round.ts"));
+    make(
+        at,
+        &format!(
+            "{steady} {sound} -i words.srt -map 0 -map 1 -map 2 -c:v libx264 -c:a aac -c:s srt -output_ts_offset 7200.5 late.mkv"
+        ),
+    );
+    make(at, &format!("{steady} {sound} -c:v libx264 -bf 2 -c:a libopus opus.mkv"));
+    make(at, &format!("{steady} {sound} -c:v libx264 -bf 2 -c:a aac sound.mp4"));
+    make(at, &format!("{varied} -c:v libx264 -bf 2 varied.mp4"));
+    make(at, &format!("{varied} -c:v libx264 varied.mkv"));
+    for (input, endings) in [
+        ("late.ts", &["mp4", "mkv", "ts"][..]),
+        ("round.ts", &["mp4"]),
+        ("late.mkv", &["mkv"]),
+        ("opus.mkv", &["mkv"]),
+        ("sound.mp4", &["mkv"]),
+        ("varied.mp4", &["mp4"]),
+        ("varied.mkv", &["mkv"]),
+    ] {
+        for ending in endings {
+            make(at, &format!("-i {input} -map 0 -c copy plain.{ending}"));
+            let mut command = bifocal(at, &format!("video {input} out.{ending}"));
+            if input.starts_with("varied") {
+                // How long the media of MP4 is, which newer ones of ffprobe go by, is a matter of the order of the frames.
+                command.args(["--ffmpeg-out", "-bf 0"]);
+            }
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{input}: {}", said(&output));
+            let [(source, _), (mine, length), (plain, wanted)] =
+                [input.to_string(), format!("out.{ending}"), format!("plain.{ending}")].map(|file| schedule(at, &file));
+            // MP4 of ffmpeg has when a stream begins to the millisecond.
+            let same =
+                |a: &[i64], b: &[i64], most| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= most);
+            for (mine, plain) in mine.iter().zip(&plain) {
+                assert!(
+                    same(mine, plain, if *ending == "mp4" { 1000 } else { 0 }),
+                    "{input} to {ending}: {mine:?} {plain:?}"
+                );
+            }
+            assert!((length - wanted).abs() < 0.0011, "{input} to {ending}: {length} s and not {wanted} s");
+            if *ending == "mp4" {
+                let moved = |streams: &[Vec<i64>]| {
+                    let first = streams.iter().flatten().min().copied().unwrap_or(0);
+                    streams.iter().flatten().map(|time| time - first).collect::<Vec<_>>()
+                };
+                assert!(same(&moved(&mine), &moved(&source), 25), "{input}: streams move against each other: {mine:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_put_together_is_right_or_refused() {
+    let Some(_alone) = alone("video of two files") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let make_ts = |size: &str, from: u32, name: &str| {
+        let source = format!("-f lavfi -i testsrc2=s={size}:r=25:d=1 -f lavfi -i sine=d=1");
+        make(at, &format!("{source} -c:v libx264 -bf 2 -c:a aac -output_ts_offset {from} {name}"));
+        fs::read(at.join(name)).unwrap()
+    };
+    let (first, again, larger) =
+        (make_ts("64x48", 0, "a.ts"), make_ts("64x48", 0, "b.ts"), make_ts("96x64", 1, "c.ts"));
+    // The clock starts anew: each time is there twice.
+    fs::write(at.join("in.ts"), [&first[..], &again].concat()).unwrap();
+    let output = bifocal(at, "video in.ts out.mp4").output().unwrap();
+    let text = said(&output);
+    assert_eq!((output.status.code(), text.lines().count()), (Some(2), 1), "{text}");
+    assert!(text.contains("go back by 1.0 s") && !at.join("out.mp4.parts").exists(), "{text}");
+    // What it tells to do.
+    make(at, "-i in.ts -map 0 -c copy on.mkv");
+    runs(at, "video on.mkv out.mp4");
+    assert_eq!(times(at, "out.mp4").len(), 50);
+    // Another size on the way: all has the first, as with ffmpeg itself.
+    fs::write(at.join("in.ts"), [&first[..], &larger].concat()).unwrap();
+    runs(at, "video in.ts out.mkv --codec ffv1");
+    assert_eq!(facts(at, "out.mkv", "width,height"), "width=128\nheight=96\n");
+    assert_eq!(times(at, "out.mkv").len(), 50);
+    assert_eq!(pixels(at, "out.mkv"), pixels_by_live(at, "in.ts"));
 }
 
 #[test]
@@ -197,6 +315,10 @@ fn shapes_colours_and_turns_are_kept() {
         runs(at, "video in.mp4 out.mkv --codec ffv1");
         assert_eq!(pixels(at, "out.mkv"), pixels_by_live(at, "in.mp4"), "{source}");
     }
+    // A range that goes without saying is said all the same.
+    make(at, &format!("{bars} -c:v ffv1 -color_range tv in.mkv"));
+    runs(at, "video in.mkv out.mp4");
+    assert_eq!(facts(at, "out.mp4", "color_range,color_space"), "color_range=tv\ncolor_space=unknown\n");
     // A phone's: turned by a note.
     make(at, &format!("{bars} -c:v libx264 flat.mp4"));
     for degrees in [90, 180, 270] {
@@ -254,6 +376,32 @@ fn ten_bits_stay_ten_bits() {
 }
 
 #[test]
+fn screen_and_light_of_hdr_are_kept() {
+    let Some(_alone) = alone("video of high dynamic range") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let screen = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)";
+    let colours = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited";
+    let source = "-f lavfi -i testsrc2=s=64x64:r=25:d=0.4 -pix_fmt yuv420p10le -c:v libx265";
+    make(at, &format!("{source} -x265-params log-level=error:max-cll=1000,400:{screen}:{colours} in.mp4"));
+    assert_eq!(facts(at, "in.mp4", "color_transfer"), "color_transfer=smpte2084\n");
+    let light = |file: &str| {
+        let show = "-select_streams v -read_intervals %+#1 -show_frames -of json";
+        let all: serde_json::Value = serde_json::from_str(&tool(at, "ffprobe", &format!("{show} {file}"))).unwrap();
+        let mut notes = all["frames"][0]["side_data_list"].as_array().unwrap().clone();
+        notes.retain(|note| note["red_x"].is_string() || note["max_content"].is_number());
+        assert_eq!(notes.len(), 2, "{all}");
+        notes
+    };
+    runs(at, "video in.mp4 out.mkv");
+    assert_eq!(light("out.mkv"), light("in.mp4"));
+    assert_eq!(
+        facts(at, "out.mkv", "color_transfer,color_primaries"),
+        facts(at, "in.mp4", "color_transfer,color_primaries")
+    );
+}
+
+#[test]
 fn fields_are_refused_or_made_frames_of() {
     let Some(_alone) = alone("interlaced video") else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -269,11 +417,9 @@ fn fields_are_refused_or_made_frames_of() {
 }
 
 /// A movie of several parts.
-fn long(at: &Path) {
-    make(
-        at,
-        "-f lavfi -i testsrc2=s=48x32:r=30:d=36 -f lavfi -i sine=d=36 -c:v libx264 -preset ultrafast -bf 2 -c:a aac in.mp4",
-    );
+fn long(at: &Path, name: &str) {
+    let source = "-f lavfi -i testsrc2=s=48x32:r=30:d=36 -f lavfi -i sine=d=36";
+    make(at, &format!("{source} -c:v libx264 -preset ultrafast -bf 2 -c:a aac {name}"));
 }
 
 /// Time stamps and hashes of all frames and of the sound.
@@ -286,7 +432,7 @@ fn killed_runs_go_on_to_what_one_at_once_makes() {
     let Some(_alone) = alone("video that is killed and resumed") else { return };
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    long(at);
+    long(at, "in.mp4");
     let begin = Instant::now();
     runs(at, "video in.mp4 wanted.mp4");
     let usual = begin.elapsed();
@@ -309,6 +455,13 @@ fn killed_runs_go_on_to_what_one_at_once_makes() {
     runs(at, "video --resume in.mp4 out.mp4");
     assert_eq!(everything(at, "out.mp4"), wanted);
     assert!(!at.join("out.mp4.parts").exists());
+    // What is finished stays as it is.
+    let made = |file: &str| fs::metadata(at.join(file)).unwrap().modified().unwrap();
+    let before = made("out.mp4");
+    let output = bifocal(at, "video --resume in.mp4 out.mp4 --format json").output().unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!((&summary["frames"], &summary["complete"]), (&0.into(), &true.into()), "{}", said(&output));
+    assert_eq!(made("out.mp4"), before);
 }
 
 #[test]
@@ -316,8 +469,9 @@ fn ctrl_c_leaves_a_playable_file_and_the_rest_for_later() {
     let Some(_alone) = alone("video that is ended early") else { return };
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    long(at);
-    let child = bifocal(at, "video in.mp4 out.mp4").stderr(Stdio::piped()).spawn().unwrap();
+    // One that does not begin at 0.
+    long(at, "-output_ts_offset 50000 in.ts");
+    let child = bifocal(at, "video in.ts out.mp4").stderr(Stdio::piped()).spawn().unwrap();
     let begin = Instant::now();
     while !at.join("out.mp4.parts/000000.nut").exists() {
         assert!(begin.elapsed() < Duration::from_secs(300), "no part is made");
@@ -326,7 +480,10 @@ fn ctrl_c_leaves_a_playable_file_and_the_rest_for_later() {
     assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let (given, kept) = (times(at, "in.mp4"), times(at, "out.mp4"));
+    let start = tool(at, "ffprobe", "-show_entries format=start_time -of csv=p=0 in.ts");
+    let start = (start.trim().parse::<f64>().unwrap() * 90e3).round() as i64;
+    let given: Vec<i64> = times(at, "in.ts").iter().map(|time| time - start).collect();
+    let kept = times(at, "out.mp4");
     assert!(kept.len() >= 250 && kept == given[..kept.len()], "{} frames", kept.len());
     if kept.len() == given.len() {
         scope::skip("the rest of a video that is ended early", "it was complete before the signal");
@@ -340,12 +497,12 @@ fn ctrl_c_leaves_a_playable_file_and_the_rest_for_later() {
     };
     assert!((seconds("a") - seconds("v")).abs() < 0.2, "sound ends with the picture");
     // Nobody loses what is there by a wrong word.
-    let output = bifocal(at, "video in.mp4 out.mp4").output().unwrap();
+    let output = bifocal(at, "video in.ts out.mp4").output().unwrap();
     assert!(output.status.code() == Some(2) && said(&output).contains("--resume"), "{}", said(&output));
-    let output = bifocal(at, "video --resume in.mp4 out.mp4 --codec x265").output().unwrap();
+    let output = bifocal(at, "video --resume in.ts out.mp4 --codec x265").output().unwrap();
     assert!(output.status.code() == Some(2) && said(&output).contains("other options"), "{}", said(&output));
-    runs(at, "video --resume in.mp4 out.mp4");
-    runs(at, "video in.mp4 wanted.mp4");
+    runs(at, "video --resume in.ts out.mp4");
+    runs(at, "video in.ts wanted.mp4");
     assert_eq!(everything(at, "out.mp4"), everything(at, "wanted.mp4"));
 }
 

@@ -17,7 +17,7 @@ use super::session::{self, Frames, Session};
 use crate::engine::Tolerance;
 use crate::frame::FrameFormat;
 use crate::geom::Size;
-use crate::io::ffmpeg::{Codec, Container, Decoding, Movie, Parts, PartsError, PartsSink, join, test_output};
+use crate::io::ffmpeg::{Codec, Container, Decoding, End, Movie, Parts, PartsError, PartsSink, join, test_output};
 use crate::io::{Clip, remove_partial_files, same_file};
 use crate::live::{self, DropPolicy, LiveError, OnError, Options, Upscaler};
 
@@ -71,21 +71,31 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
         )));
     }
     let codec = codec(args, &movie)?;
+    movie.test_times()?;
     let data = test_output(&movie, container, codec, &more, output)?;
     let session = Session::open(&args.engine)?;
+    let decoding = Decoding { deinterlace: args.deinterlace, upright: container.turns(&movie), ..Decoding::default() };
+    let size = movie.clip_of(decoding).format.size.scaled(session.scale());
+    let tell = |frames, resumed, complete| {
+        if args.format == Format::Text {
+            return Ok(());
+        }
+        let (model, scale) = (session.model.metadata().name.as_str(), session.scale());
+        let (input, output) = (input.display().to_string(), output.display().to_string());
+        let (Size { width, height }, seconds) = (size, begin.elapsed().as_secs_f64());
+        print::json(&Summary { model, scale, input, output, width, height, frames, resumed, complete, seconds })
+    };
+    if args.resume && is_finished(&movie, input, output, size) {
+        log::info!("{}: finished before", output.display());
+        return tell(0, 0, true);
+    }
 
     // A signal must find somebody who ends the programs that are started from here on.
     let mut control = Control::new(true)?;
     let parts = Parts::open(output, &note(args, &movie, &session), args.resume)?;
     let resumed = parts.frames();
-    let decoding = Decoding {
-        deinterlace: args.deinterlace,
-        upright: container.turns(&movie),
-        skip: resumed,
-        ..Decoding::default()
-    };
+    let decoding = Decoding { skip: resumed, ..decoding };
     let parts = Arc::new(Mutex::new(parts));
-    let size = movie.clip_of(decoding).format.size;
     let job =
         Job { args, codec, more, decoding, parts: Arc::clone(&parts), reached: Arc::new(AtomicI64::new(i64::MIN)) };
     let done = job.run(&movie, &session, &mut control, progress);
@@ -101,7 +111,9 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
         let nothing = || Failure::new(Code::Failed, "ended before the first frame");
         return Err(unfinished(&parts, failure.unwrap_or_else(nothing)));
     }
-    let end = (!complete).then(|| movie.end_of(reached));
+    let last = (reached != i64::MIN).then_some(reached);
+    let video = if complete { movie.end(last) } else { last.map(|last| movie.end_of(last)) };
+    let (start, end) = (movie.start(), End { video, cut: !complete });
     Joining { parts: Arc::clone(&parts), movie, container, data, end }.run(output, &mut control)?;
     if complete {
         let parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,15 +121,10 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
             log::warn!("{}: cannot be removed: {error}", parts.folder().display());
         }
     } else if failure.is_none() {
-        let end = end.unwrap_or_default();
+        let end = end.video.unwrap_or_default() - start;
         report::line(&format!("{}: ended early, after {end:.1} s; --resume goes on", output.display()));
     }
-    if args.format == Format::Json {
-        let (model, scale) = (session.model.metadata().name.as_str(), session.scale());
-        let (input, output) = (input.display().to_string(), output.display().to_string());
-        let (Size { width, height }, seconds) = (size.scaled(scale), begin.elapsed().as_secs_f64());
-        print::json(&Summary { model, scale, input, output, width, height, frames, resumed, complete, seconds })?;
-    }
+    tell(frames, resumed, complete)?;
     failure.map_or(Ok(()), Err)
 }
 
@@ -135,6 +142,19 @@ fn codec(args: &Args, movie: &Movie) -> Result<Codec, Failure> {
             ))
         })?,
     })
+}
+
+/// Is there an output that was complete: no older than its input, of its size and length, and without parts beside it? Which
+/// options made it cannot be seen.
+fn is_finished(movie: &Movie, input: &Path, output: &Path, size: Size) -> bool {
+    let time = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified()).ok();
+    let is_new = matches!((time(input), time(output)), (Some(given), Some(made)) if made >= given);
+    if !is_new || Parts::beside(output).exists() {
+        return false;
+    }
+    let Ok(made) = Movie::open(output) else { return false };
+    let is_long = made.duration().zip(movie.duration()).is_none_or(|(made, given)| made > given - 1.0);
+    made.clip().format.size == size && is_long
 }
 
 /// What parts are made of, and how: those of two notes that differ do not fit together.
@@ -255,12 +275,12 @@ struct Joining {
     movie: Movie,
     container: Container,
     data: bool,
-    end: Option<f64>,
+    end: End,
 }
 
 impl Joining {
     fn run(self, output: &Path, control: &mut Control) -> Result<(), Failure> {
-        let (asked, target) = (control.asked(), output.to_path_buf());
+        let (asked, target, parts) = (control.asked(), output.to_path_buf(), Arc::clone(&self.parts));
         let work = move || {
             let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
             join(&self.movie, &parts, &target, self.container, self.data, self.end)
@@ -274,13 +294,14 @@ impl Joining {
                 return Err(Failure::new(Code::Failed, "ended at once; --resume writes the output"));
             }
         }
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(Failure::from)
+        let joined = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        joined.map_err(|error| unfinished(&parts, error.into()))
     }
 }
 
 impl From<PartsError> for Failure {
     fn from(error: PartsError) -> Self {
-        let code = if matches!(error, PartsError::Io(..)) { Code::Failed } else { Code::Usage };
+        let code = if matches!(error, PartsError::Io(..) | PartsError::Place(..)) { Code::Failed } else { Code::Usage };
         Self::new(code, error.to_string())
     }
 }

@@ -20,14 +20,17 @@ own beside --mem. OUTPUT is .mkv, .mp4, .m4v, .mov, .webm, .nut, .ts or .avi; th
 What is kept: sound, subtitles, chapters, attachments and other streams as they are, bit for bit; metadata; the time stamp of
 every frame, to the tick where OUTPUT has the ticks of INPUT (.mp4, .mov), in .mkv to its millisecond; shape of pixels,
 primaries, matrix, transfer, range, place of chroma. How a phone's picture is to be turned stays a note in .mp4 and .mov;
-elsewhere the picture itself is turned. Not kept: the metadata of HDR beside the transfer, and closed captions inside the video.
+elsewhere the picture itself is turned. x265 keeps what HDR10 says of screen and light. Not kept: other metadata of HDR
+(HDR10+, Dolby Vision), and closed captions inside the video. Whenever INPUT begins, OUTPUT begins at 0, as with ffmpeg itself.
+A picture whose size changes on the way is brought to the size that it begins with.
 
 The network sees 8 bits. 10 bits in (4:2:0, 4:2:2, 4:4:4, grey) are 10 bits out: the bicubic filter enlarges all of them,
 chroma and luma, and what the network adds to luma is added in steps of 8 bits, without those that rounding makes.
 
 Until it is complete, there is a folder OUTPUT.parts with parts of 250 frames, each encoded by itself. --resume goes on at
 the first that is not whole; the result is that of a run at once. Ctrl-C or q ends early: OUTPUT has what was done until
-then, and --resume still goes on; a second one ends at once, and leaves the parts.";
+then, and --resume still goes on; a second one ends at once, and leaves the parts. What is complete and no older than INPUT
+is left as it is by --resume.";
 
 #[derive(Debug, Args)]
 #[command(after_help = VIDEO_EXAMPLES)]

@@ -23,6 +23,8 @@ pub struct Container {
     format: &'static str,
     /// Does it keep the ticks of the source, and how its picture is turned?
     is_mov: bool,
+    /// Does it count in thousandths of a second?
+    is_matroska: bool,
 }
 
 /// Endings of names, and what ffmpeg calls the format.
@@ -51,7 +53,8 @@ impl Container {
             let reason = format!("the name does not tell a kind of video; use one that ends in .{}", known.join(", ."));
             return Err(CreateError::Unsupported { file: path.display().to_string(), reason });
         };
-        Ok(Self { format, is_mov: matches!(*format, "mp4" | "mov") })
+        let (is_mov, is_matroska) = (matches!(*format, "mp4" | "mov"), matches!(*format, "matroska" | "webm"));
+        Ok(Self { format, is_mov, is_matroska })
     }
 
     /// Is the picture of `movie` turned upright here, since the output could not say how it is to be turned?
@@ -100,6 +103,12 @@ pub fn test_output(
         rate: (25, 1),
         fourcc: movie.fourcc,
     };
+    // ffmpeg writes them as bytes that no player takes for words, and says nothing.
+    let words = |stream: &&Stream| matches!(&*stream.codec_name, "subrip" | "ass" | "mov_text" | "webvtt" | "text");
+    if let Some(words) = streams(movie, true).find(words).filter(|_| container.format == "mpegts") {
+        let reason = format!("there are no subtitles of kind {} in .ts, .mkv holds them", words.codec_name);
+        return Err(CreateError::Unsupported { file: file(), reason });
+    }
     let mut frame = [stream.header(), frame_header(0, picture.bytes())].concat();
     frame.resize(frame.len() + picture.bytes(), 0);
     let mut reason = String::new();
@@ -131,8 +140,16 @@ pub fn test_output(
     Err(CreateError::Unsupported { file: file(), reason })
 }
 
-/// Writes the output: the parts as its video, and everything else of the source. `end` is where that is cut off, in seconds, for
-/// an output that ends early.
+/// Where an output ends.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// When its last frame ends, in seconds of the source, if that is known.
+    pub video: Option<f64>,
+    /// Is what goes on for longer cut off there?
+    pub cut: bool,
+}
+
+/// Writes the output: the parts as its video, and everything else of the source.
 ///
 /// # Errors
 ///
@@ -143,7 +160,7 @@ pub fn join(
     output: &Path,
     container: Container,
     data: bool,
-    end: Option<f64>,
+    end: End,
 ) -> Result<(), WriteError> {
     let name = output.display().to_string();
     let failed = |source| WriteError::Io { file: name.clone(), source };
@@ -163,21 +180,33 @@ pub fn join(
     destination.commit()
 }
 
-fn words(movie: &Movie, container: Container, data: bool, end: Option<f64>) -> Vec<OsString> {
+/// Gives the last frame the length that it had, of which the parts know nothing; ffmpeg's guess is the usual one, which is wrong
+/// where the rate varies. That of the frames before it does not count: they end when the next begins.
+///
+/// Time stamps are in ticks of the output here as of ffmpeg 5, or of the parts, which are `TB` and never longer, as of ffmpeg 7:
+/// what is later than the end in the former is in the latter.
+fn last_frame(end: f64, ticks: u64) -> String {
+    let end_out = (end * ticks as f64).round();
+    format!("setts=pts=PTS:dts=DTS:duration=max(0\\,if(gt(PTS\\,{end_out})\\,round({end:.9}/TB)\\,{end_out})-PTS)")
+}
+
+fn words(movie: &Movie, container: Container, data: bool, end: End) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["-copyts".into()];
     let mut say = |more: &[&str]| words.extend(more.iter().map(OsString::from));
     let turned = container.is_mov && movie.turns > 0 && !container.turns(movie);
     let degrees = (90 * movie.turns).to_string();
-    if movie.bias > 0 {
-        say(&["-itsoffset", &format!("{:.9}", -movie.time_base.seconds(movie.bias))]);
+    // Whatever the source begins at, the output begins at 0; all streams move alike.
+    let (start, bias) = (movie.start(), movie.time_base.seconds(movie.bias));
+    if start + bias != 0.0 {
+        say(&["-itsoffset", &format!("{:.9}", -start - bias)]);
     }
     if turned && movie.is_six {
         say(&["-display_rotation", &degrees]);
     }
     let pipe = Place::Pipe.input();
     pipe.iter().for_each(|word| say(&[&word.to_string_lossy()]));
-    if let Some(end) = end {
-        say(&["-t", &format!("{:.6}", (end - movie.start()).max(0.0))]);
+    if start != 0.0 {
+        say(&["-itsoffset", &format!("{:.9}", -start)]);
     }
     movie.place.input().into_iter().for_each(|word| words.push(word));
     let mut say = |more: &[&str]| words.extend(more.iter().map(OsString::from));
@@ -201,6 +230,11 @@ fn words(movie: &Movie, container: Container, data: bool, end: Option<f64>) -> V
             // What was interlaced is that no more.
             say(&[&format!("-field_order:{to}"), "progressive"]);
         }
+        let video_end = end.video.map(|end| end - start).filter(|end| *end > 0.0);
+        let ticks = if container.is_mov { Some(movie.time_base.den) } else { container.is_matroska.then_some(1000) };
+        if let (Some(end), Some(ticks)) = (video_end, ticks) {
+            say(&[&format!("-bsf:{to}"), &last_frame(end, ticks)]);
+        }
         if turned && !movie.is_six {
             say(&[&format!("-metadata:s:{to}"), &format!("rotate={degrees}")]);
         }
@@ -208,8 +242,14 @@ fn words(movie: &Movie, container: Container, data: bool, end: Option<f64>) -> V
     say(&["-c", "copy", "-map_metadata", "1", "-map_chapters", "1"]);
     if container.is_mov {
         // The ticks of the source, where they are parts of a second.
-        say(&["-video_track_timescale", &movie.time_base.den.to_string()]);
+        let ticks = movie.time_base.den.to_string();
+        say(&["-video_track_timescale", &ticks]);
+        // By how much one stream begins after another, too.
+        say(&["-movie_timescale", &ticks]);
         say(&["-movflags", if movie.foreign_tags { "+use_metadata_tags" } else { "+faststart" }]);
+    }
+    if let (Some(end), true) = (end.video, end.cut) {
+        say(&["-t", &format!("{:.6}", (end - start).max(0.0))]);
     }
     say(&["-f", container.format, "-y"]);
     words

@@ -10,6 +10,7 @@
 //! Frames have their time stamps beside them all the way, in ticks of the source. Parts are encoded each by itself, so that a
 //! run that was ended goes on at the next of them and the result is that of a run at once.
 
+mod hdr;
 mod join;
 mod nut;
 mod parts;
@@ -18,7 +19,7 @@ mod program;
 mod reader;
 mod writer;
 
-pub use join::{Container, join, test_output};
+pub use join::{Container, End, join, test_output};
 pub use parts::{Parts, PartsError};
 pub use probe::Movie;
 pub use reader::{Decoding, Known};

@@ -39,24 +39,34 @@ pub enum PartsError {
     /// There are some of something else.
     #[error("{0}: what is here was made of another file or with other options; remove the folder to begin anew")]
     Other(PathBuf),
+    /// There can be no folder beside this output.
+    #[error("{0}: cannot write here: {1}")]
+    Place(PathBuf, io::Error),
     /// The system says no.
     #[error("{0}: {1}")]
     Io(PathBuf, io::Error),
 }
 
 impl Parts {
+    /// The folder of an output, which is there until that is complete.
+    pub fn beside(output: &Path) -> PathBuf {
+        let mut name = output.file_name().unwrap_or_default().to_os_string();
+        name.push(".parts");
+        output.with_file_name(name)
+    }
+
     /// Begins or, with `resume`, goes on. `note` says what they are made of, and how: what differs in it does not fit together.
     ///
     /// # Errors
     ///
     /// When there are others, or the system says no.
     pub fn open(output: &Path, note: &str, resume: bool) -> Result<Self, PartsError> {
-        let mut name = output.file_name().unwrap_or_default().to_os_string();
-        name.push(".parts");
-        let folder = output.with_file_name(name);
+        let folder = Self::beside(output);
         let failed = |error| PartsError::Io(folder.clone(), error);
         match fs::create_dir(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(PartsError::Place(output.to_path_buf(), error));
+            }
             _ => {}
         }
         let path = folder.join(NOTE);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use super::hdr::x265_words;
 use super::nut::TimeBase;
 use super::program::{Place, cannot_open, said};
 use crate::frame::{FrameFormat, Layout, Matrix, Range, Siting};
@@ -19,6 +20,8 @@ use crate::io::video::{Clip, Rate};
 
 /// Most bytes that ffprobe may say; a film with a hundred chapters takes some 100 KiB.
 const MOST: usize = 16 << 20;
+/// By how many seconds frames may be stored before those that they follow; ffmpeg's own limit.
+const BACK: f64 = 0.1;
 /// How long it may look at a file, which may lie on a slow disk, and at a stream.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(120), Duration::from_secs(20)];
 
@@ -58,6 +61,8 @@ struct Library {
 
 #[derive(Debug, Default, Deserialize)]
 struct Format {
+    #[serde(default)]
+    format_name: String,
     start_time: Option<String>,
     duration: Option<String>,
     #[serde(default)]
@@ -118,10 +123,18 @@ pub struct Movie {
     pub(super) mirrored: bool,
     /// Ticks that make all time stamps positive.
     pub(super) bias: i64,
-    start: Option<f64>,
+    start: f64,
     duration: Option<f64>,
+    /// When the last frame may end, in seconds, the likeliest first.
+    ends: Vec<f64>,
+    /// Half of the least time between two frames, in seconds.
+    least: f64,
+    /// Is it one whose clock may start anew on the way?
+    is_broadcast: bool,
     /// Is this ffmpeg 6 or newer, which says with another word how a picture is turned?
     pub(super) is_six: bool,
+    /// What x265 is to be told of its light.
+    pub(super) hdr: Vec<String>,
     /// Is there metadata that only some containers take?
     pub(super) foreign_tags: bool,
 }
@@ -137,7 +150,11 @@ impl Movie {
         if let Err(error) = std::fs::File::open(path) {
             return Err(OpenError::io(&name, error));
         }
-        Self::look(name, Place::file(path), PATIENCE[0])
+        let mut movie = Self::look(name, Place::file(path), PATIENCE[0])?;
+        if movie.video().color_transfer == "smpte2084" {
+            movie.hdr = x265_words(&movie.name, &movie.place, movie.video().index)?;
+        }
+        Ok(movie)
     }
 
     /// Looks at a stream of the network; `name` is for messages.
@@ -203,6 +220,14 @@ impl Movie {
         let seconds = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
         let format_ = probe.format.unwrap_or_default();
         let start_pts = stream.start_pts.unwrap_or(0);
+        let time_base = TimeBase { num: num.into(), den: den.into() };
+        let start = seconds(&format_.start_time).unwrap_or(0.0);
+        let ends = [
+            seconds(&stream.duration).map(|length| time_base.seconds(start_pts) + length),
+            // What is written of the streams of Matroska.
+            stream.tags.get("DURATION").and_then(|text| clock(text)),
+            seconds(&format_.duration).map(|length| start + length),
+        ];
         Ok(Self {
             pixels,
             fourcc: *fourcc,
@@ -212,14 +237,18 @@ impl Movie {
                 aspect: fraction(&stream.sample_aspect_ratio).unwrap_or((0, 0)),
                 live: false,
             },
-            time_base: TimeBase { num: num.into(), den: den.into() },
+            time_base,
             is_interlaced: matches!(&*stream.field_order, "tt" | "bb" | "tb" | "bt"),
             turns,
             mirrored,
             bias: (-start_pts).max(0),
-            start: seconds(&format_.start_time),
+            start,
+            ends: ends.into_iter().flatten().collect(),
+            least: fraction(&stream.r_frame_rate).map_or(0.0, |(frames, per)| f64::from(per) / f64::from(frames) / 2.0),
+            is_broadcast: matches!(&*format_.format_name, "mpegts" | "mpeg"),
             duration: seconds(&stream.duration).or_else(|| seconds(&format_.duration)).filter(|s| *s > 0.0),
             is_six: probe.library_versions.iter().any(|library| library.name == "libavutil" && library.major >= 58),
+            hdr: Vec::new(),
             foreign_tags: format_.tags.keys().any(|key| key.contains('.')),
             name,
             place,
@@ -254,9 +283,9 @@ impl Movie {
         self.duration
     }
 
-    /// When it begins, in seconds.
+    /// When it begins, in seconds: the first of its streams.
     pub fn start(&self) -> f64 {
-        self.start.unwrap_or(0.0)
+        self.start
     }
 
     /// Is it made of fields?
@@ -270,6 +299,51 @@ impl Movie {
         self.time_base.seconds(time) + f64::from(seconds) / f64::from(frames.max(1))
     }
 
+    /// When the last frame ends, in seconds; it has this time stamp, where that is known. What a file says of its length is of
+    /// several streams at times, or of the order in which they are stored.
+    pub fn end(&self, last: Option<i64>) -> Option<f64> {
+        let Some(last) = last else { return self.ends.first().copied() };
+        let (at, usual) = (self.time_base.seconds(last), self.end_of(last));
+        let likely = |end: &&f64| **end - at > self.least && **end - at < 10.0 * (usual - at);
+        Some(self.ends.iter().find(likely).copied().unwrap_or(usual))
+    }
+
+    /// Looks whether the times of a broadcast or of a DVD go on from its beginning to its end, as those of two that were made one
+    /// do not: sound and picture would be put together by times of which each is there twice.
+    ///
+    /// # Errors
+    ///
+    /// When they do not.
+    pub fn test_times(&self) -> Result<(), OpenError> {
+        if !self.is_broadcast {
+            return Ok(());
+        }
+        let video = self.video().index.to_string();
+        let words = ["-v", "error", "-select_streams", &video, "-show_entries", "packet=dts_time", "-of", "csv=p=0"];
+        let (mut rest, mut before) = (Vec::new(), f64::MIN);
+        let mut back = None;
+        probe(&self.name, &words, &self.place, |some| {
+            rest.extend_from_slice(some);
+            let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
+            let whole: Vec<u8> = rest.drain(..=end).collect();
+            for word in String::from_utf8_lossy(&whole).split([',', '\n']) {
+                let Ok(time) = word.trim().parse::<f64>() else { continue };
+                if back.is_none() && before - time > BACK {
+                    back = Some((before, time));
+                }
+                before = time;
+            }
+            Ok(())
+        })?;
+        let Some((before, time)) = back else { return Ok(()) };
+        let (after, by) = (before - self.start(), before - time);
+        let reason = format!(
+            "its times go back by {by:.1} s after {after:.1} s, as where one file was put behind another; ffmpeg -i IN -map 0 -c \
+             copy OUT.mkv makes them go on"
+        );
+        Err(OpenError::Unsupported { file: self.name.clone(), reason })
+    }
+
     /// What the video is encoded with.
     pub fn codec(&self) -> &str {
         &self.video().codec_name
@@ -280,27 +354,39 @@ impl Movie {
     }
 }
 
-/// What ffprobe says.
+/// What ffprobe says of a file or stream.
 fn ask(name: &str, place: &Place, patience: Duration) -> Result<Vec<u8>, OpenError> {
-    let mut words: Vec<OsString> =
-        ["-v", "error", "-show_format", "-show_streams", "-show_library_versions", "-of", "json"]
-            .map(Into::into)
-            .into();
-    words.extend(place.input());
-    let mut child = Child::start("ffprobe", Command::new("ffprobe").args(words), "")
-        .map_err(|error| cannot_open(name, "ffprobe", error))?;
-    let failed = |error| OpenError::io(name, error);
-    let (mut text, mut some, begin) = (Vec::new(), vec![0; 1 << 16], Instant::now());
-    while let read @ (None | Some(1..)) = child.read(&mut some, Duration::from_millis(100)).map_err(failed)? {
-        text.extend_from_slice(&some[..read.unwrap_or(0)]);
+    let words = ["-v", "error", "-show_format", "-show_streams", "-show_library_versions", "-of", "json"];
+    let (mut text, begin) = (Vec::new(), Instant::now());
+    probe(name, &words, place, |some| {
+        text.extend_from_slice(some);
         if begin.elapsed() > patience || text.len() > MOST {
             let reason = format!("ffprobe finds nothing in it within {patience:?}");
             return Err(OpenError::Unavailable { file: name.into(), cause: Cause::Failed, reason, source: None });
         }
+        Ok(())
+    })?;
+    Ok(text)
+}
+
+/// Hands on what ffprobe says, and nothing from time to time while it says nothing.
+pub(super) fn probe(
+    name: &str,
+    words: &[&str],
+    place: &Place,
+    mut take: impl FnMut(&[u8]) -> Result<(), OpenError>,
+) -> Result<(), OpenError> {
+    let words: Vec<OsString> = words.iter().map(Into::into).chain(place.input()).collect();
+    let mut child = Child::start("ffprobe", Command::new("ffprobe").args(words), "")
+        .map_err(|error| cannot_open(name, "ffprobe", error))?;
+    let failed = |error| OpenError::io(name, error);
+    let mut some = vec![0; 1 << 16];
+    while let read @ (None | Some(1..)) = child.read(&mut some, Duration::from_millis(100)).map_err(failed)? {
+        take(&some[..read.unwrap_or(0)])?;
     }
     let status = child.wait_end().map_err(failed)?;
     if status.success() {
-        return Ok(text);
+        return Ok(());
     }
     let reason = format!("no video that ffmpeg can read: {}", reason(&said(&child.said(), status), place));
     Err(match place {
@@ -324,6 +410,11 @@ fn reason(said: &str, place: &Place) -> String {
 fn fraction(text: &str) -> Option<(u32, u32)> {
     let (a, b) = text.split_once(['/', ':'])?;
     Some((a.parse().ok()?, b.parse().ok()?)).filter(|(a, b)| *a > 0 && *b > 0)
+}
+
+/// Seconds of `01:02:03.004000000`.
+fn clock(text: &str) -> Option<f64> {
+    text.split(':').try_fold(0.0, |all, part| Some(60.0 * all + part.trim().parse::<f64>().ok()?))
 }
 
 /// Quarters of a turn to the left, and whether there is more than that.

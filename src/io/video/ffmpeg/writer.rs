@@ -49,7 +49,7 @@ impl Codec {
     fn words(self) -> &'static [&'static str] {
         match self {
             Self::X264 => &["libx264", "-crf", "18"],
-            Self::X265 => &["libx265", "-crf", "20", "-x265-params", "log-level=error"],
+            Self::X265 => &["libx265", "-crf", "20"],
             Self::Av1 => &["libsvtav1", "-crf", "28", "-preset", "6"],
             Self::Ffv1 => &["ffv1", "-level", "3", "-g", "1"],
         }
@@ -157,7 +157,10 @@ impl FrameSink for PartsSink {
             None => self.begin()?,
         };
         if let Err(error) = put(&mut encoder, self.time + self.bias, frame) {
-            // It has ended before its time, and says why.
+            // It has ended before its time, and says why. The part before it may be whole.
+            if let Some(before) = self.ending.take() {
+                self.settle(before)?;
+            }
             return Err(match self.settle(encoder) {
                 Err(said) => said,
                 Ok(()) => self.refused(format!("ffmpeg takes no more: {error}")),
@@ -217,8 +220,19 @@ fn encoder_words(movie: &Movie, codec: Codec, more: &[String]) -> Vec<OsString> 
 /// The encoder, its quality, and pixels as they are: an encoder that would change them is refused.
 pub(super) fn codec_words(movie: &Movie, codec: Codec) -> Vec<OsString> {
     let pixels = movie.pixels.replace("yuvj", "yuv");
-    let words = codec.words().iter().map(OsString::from);
-    words.chain(["-pix_fmt".into(), format!("+{pixels}").into()]).collect()
+    let mut words: Vec<OsString> = codec.words().iter().map(OsString::from).collect();
+    if codec == Codec::X265 {
+        let said: Vec<&str> = ["log-level=error"].into_iter().chain(movie.hdr.iter().map(|word| &**word)).collect();
+        words.extend(["-x265-params".into(), said.join(":").into()]);
+    }
+    words.extend(["-pix_fmt".into(), format!("+{pixels}").into()]);
+    // Where this is all that is said, x264 says nothing, since it goes without saying; and then MP4 does not either.
+    let said = colours(movie);
+    let only_range = said.iter().all(|(option, _)| matches!(*option, "-color_range" | "-chroma_sample_location"));
+    if codec == Codec::X264 && only_range && said.contains(&("-color_range", "tv")) {
+        words.extend(["-bsf:v:0", "h264_metadata=video_full_range_flag=0"].map(Into::into));
+    }
+    words
 }
 
 /// What the source says of its colours, word for word: options and their values.
