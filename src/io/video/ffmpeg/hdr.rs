@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::probe::probe;
+use super::ffprobe::probe;
 use super::program::Place;
 use crate::io::error::OpenError;
 

@@ -10,6 +10,7 @@
 //! Frames have their time stamps beside them all the way, in ticks of the source. Parts are encoded each by itself, so that a
 //! run that was ended goes on at the next of them and the result is that of a run at once.
 
+mod ffprobe;
 mod hdr;
 mod join;
 mod nut;
