@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .route import WIDEST, WINDOW, energies
+from .route import WIDEST, WINDOW, details
 
 
 def at(table, effort):
@@ -43,7 +43,7 @@ def main():
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--model", default="ctnet-base-x2")
     parser.add_argument("--bifocal", default="bifocal")
-    parser.add_argument("--effort", type=int, default=80)
+    parser.add_argument("--effort", type=int, default=75)
     parser.add_argument("--most", type=int, default=200, help="pictures")
     parser.add_argument("--limit", type=float, help="fail where borders between classes show by more than this, as 0.03")
     args = parser.parse_args()
@@ -52,7 +52,7 @@ def main():
     )
     model = json.loads(inspected.stdout)
     scale, thresholds = model["scale"], model["thresholds"]
-    full, plain = (at(thresholds[name], args.effort) for name in ("full", "plain"))
+    full, plain = (at(thresholds[name], args.effort) for name in ("edges", "energy"))
     files = [file for folder in args.folders for file in sorted(folder.iterdir())]
     files = [file for file in files if file.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp", ".webp")][: args.most]
     sums, counted = {"both": np.zeros((2, 2)), "auto": np.zeros((2, 2))}, 0
@@ -66,8 +66,8 @@ def main():
                 continue
             image = image.crop((0, 0, width, height))
             image.save(low)
-            energy = energies(np.asarray(image))
-            classes = np.where(energy >= full, 2, np.where(energy < plain, 0, 1))
+            edges, energy = details(np.asarray(image))
+            classes = np.where(edges >= full, 2, np.where(energy < plain, 0, 1))
             for branches, more in (("both", []), ("auto", ["--effort", str(args.effort)])):
                 command = [args.bifocal, "-q", "upscale", "-m", args.model, "--branches", branches, *more, low, high]
                 subprocess.run(command, check=True)

@@ -86,7 +86,7 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
         print::json(&Summary { model, scale, input, output, width, height, frames, resumed, complete, seconds })
     };
     if args.resume && is_finished(&movie, input, output, size) {
-        log::info!("{}: finished before", output.display());
+        report::line(&format!("{}: finished before", output.display()));
         return tell(0, 0, true);
     }
 
