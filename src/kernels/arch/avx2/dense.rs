@@ -125,6 +125,7 @@ impl Turn {
             last,
             // SAFETY: eight words each.
             bias: bias.map(|eight| unsafe { _mm256_loadu_si256(eight.as_ptr().cast()) }),
+            // SAFETY: eight each.
             multiplier: multiplier.map(|eight| unsafe { _mm256_loadu_ps(eight.as_ptr()) }),
         }
     }
