@@ -166,21 +166,21 @@ fn csv_is_two_lines_of_as_many_fields() {
 #[test]
 fn scenes_are_measured_frame_by_frame() {
     let folder = tempfile::tempdir().unwrap();
-    let scene = |name: &str, header: &str, frames: &[Vec<u8>]| {
+    let scene = |name: &str, header: &str, frames: &[&[u8]]| {
         let mut file = format!("YUV4MPEG2 W64 H48 F25:1 Cmono{header}\n").into_bytes();
         for frame in frames {
             file.extend(b"FRAME\n");
-            file.extend(frame);
+            file.extend(*frame);
         }
         let path = folder.path().join(name);
         std::fs::write(&path, file).unwrap();
         path.to_str().unwrap().to_string()
     };
-    let flat = vec![90; 64 * 48];
+    let flat = [90; 64 * 48];
     // Stripes, which are edges wherever one looks.
     let stripes: Vec<u8> = (0..64 * 48).map(|i| if i % 64 / 3 % 2 == 0 { 30 } else { 220 }).collect();
     let range = " XCOLORRANGE=FULL";
-    let share = |frames: &[Vec<u8>], branches: &str| {
+    let share = |frames: &[&[u8]], branches: &str| {
         let file = scene("scene.y4m", range, frames);
         let given = ["--scene", &file, "--pixels", "gray", "--num-runs", "4", "-j", "1", "--branches", branches];
         let result = json(&given);
@@ -188,13 +188,13 @@ fn scenes_are_measured_frame_by_frame() {
         assert_eq!(result["allocs_per_frame"], 0.0);
         result["macs_share"].as_f64().unwrap()
     };
-    assert_eq!(share(&[flat.clone()], "both"), 1.0);
-    let (least, most) = (share(&[flat.clone()], "auto"), share(&[stripes.clone()], "auto"));
+    assert_eq!(share(&[&flat], "both"), 1.0);
+    let (least, most) = (share(&[&flat], "auto"), share(&[&stripes], "auto"));
     assert!(least < 0.1 && most > 0.5, "{least} {most}");
     // Two frames in turn, as often each.
-    assert!((share(&[flat, stripes], "auto") - (least + most) / 2.0).abs() < 1e-6);
-    for (name, frames, why) in [("none.y4m", vec![], "frame"), ("short.y4m", vec![vec![0; 100]], "short.y4m")] {
-        assert!(refused(&["--scene", &scene(name, range, &frames)]).contains(why));
+    assert!((share(&[&flat, &stripes], "auto") - (least + most) / 2.0).abs() < 1e-6);
+    for (name, frames, why) in [("none.y4m", &[][..], "frame"), ("short.y4m", &[&flat[..100]], "short.y4m")] {
+        assert!(refused(&["--scene", &scene(name, range, frames)]).contains(why));
     }
     assert!(refused(&["--scene", "missing.y4m"]).contains("missing.y4m"));
 }
