@@ -211,6 +211,8 @@ fn streams_begin_and_end_as_where_ffmpeg_copies_them() {
     make(at, &format!("{steady} {sound} -c:v libx264 -bf 2 -c:a aac -output_ts_offset 50000 late.ts"));
     // The clock of 33 bits comes to its end on the way.
     make(at, &format!("{steady} {sound} -c:v libx264 -bf 2 -c:a aac -output_ts_offset 95442 round.ts"));
+    // Sound that begins after the picture: what is copied alone begins later than the whole.
+    make(at, &format!("{steady} -itsoffset 0.5 {sound} -c:v libx264 -bf 2 -c:a mp2 -f mpegts behind.ts"));
     make(
         at,
         &format!(
@@ -224,6 +226,7 @@ fn streams_begin_and_end_as_where_ffmpeg_copies_them() {
     for (input, endings) in [
         ("late.ts", &["mp4", "mkv", "ts"][..]),
         ("round.ts", &["mp4"]),
+        ("behind.ts", &["mkv", "ts"]),
         ("late.mkv", &["mkv"]),
         ("opus.mkv", &["mkv"]),
         ("sound.mp4", &["mkv"]),

@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
         Job { args, codec, more, decoding, parts: Arc::clone(&parts), reached: Arc::new(AtomicI64::new(i64::MIN)) };
     let done = job.run(&movie, &session, &mut control, progress);
     let reached = job.reached.load(Ordering::Relaxed);
-    let (frames, failure) = match done {
+    let (frames, mut failure) = match done {
         Ok(frames) => (frames, None),
         // What came before is kept, as of every recording.
         Err(LiveOr::Live(LiveError::Read(error))) => (0, Some(Failure::from(error))),
@@ -110,6 +110,10 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
     if !complete && reached == i64::MIN {
         let nothing = || Failure::new(Code::Failed, "ended before the first frame");
         return Err(unfinished(&parts, failure.unwrap_or_else(nothing)));
+    }
+    if let Some(failure) = failure.take_if(|_| output.exists()) {
+        // What is there may be whole.
+        return Err(unfinished(&parts, failure));
     }
     let last = (reached != i64::MIN).then_some(reached);
     let video = if complete { movie.end(last) } else { last.map(|last| movie.end_of(last)) };

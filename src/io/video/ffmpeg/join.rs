@@ -205,8 +205,11 @@ fn words(movie: &Movie, container: Container, data: bool, end: End) -> Vec<OsStr
     }
     let pipe = Place::Pipe.input();
     pipe.iter().for_each(|word| say(&[&word.to_string_lossy()]));
-    if start != 0.0 {
-        say(&["-itsoffset", &format!("{:.9}", -start)]);
+    // Of a broadcast whose start is just what is subtracted, ffmpeg takes the start of the streams that are copied instead, and
+    // sound that begins late would begin at 0; a microsecond is less than half of its tick.
+    let aside = if movie.is_broadcast { 1e-6 } else { 0.0 };
+    if start != 0.0 || movie.is_broadcast {
+        say(&["-itsoffset", &format!("{:.9}", aside - start)]);
     }
     movie.place.input().into_iter().for_each(|word| words.push(word));
     let mut say = |more: &[&str]| words.extend(more.iter().map(OsString::from));

@@ -82,6 +82,8 @@ pub(super) struct NutReader {
     header: StreamHeader,
     pts_shift: u32,
     last_pts: i64,
+    /// Are times of no interest? Those at which coded frames are to be decoded may lie before 0.
+    is_counting: bool,
 }
 
 fn bad(reason: &str) -> io::Error {
@@ -161,6 +163,7 @@ impl NutReader {
             header: StreamHeader { size: Size::new(0, 0), time_base: TimeBase { num: 1, den: 1 } },
             pts_shift: 0,
             last_pts: 0,
+            is_counting: false,
         };
         loop {
             let first = byte(input)?;
@@ -248,20 +251,25 @@ impl NutReader {
 
     /// Fills `frame` with the next frame, which must have as many bytes, and gives its time stamp; `None` at the end.
     pub(super) fn frame(&mut self, input: &mut impl Read, frame: &mut [u8]) -> io::Result<Option<i64>> {
+        let Some(first) = self.next_frame(input)? else { return Ok(None) };
+        self.read_frame(first, input, frame).map(Some)
+    }
+
+    /// The first byte of the next frame, behind packets of other kinds; `None` at the end.
+    fn next_frame(&mut self, input: &mut impl Read) -> io::Result<Option<u8>> {
         loop {
             let first = match byte(input) {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
                 first => first?,
             };
-            if first == b'N' {
-                let code = start_code(input, first)?;
-                let payload = packet(input)?;
-                if code == SYNCPOINT {
-                    self.synchronise(&mut &payload[..])?;
-                }
-                continue;
+            if first != b'N' {
+                return Ok(Some(first));
             }
-            return self.read_frame(first, input, frame).map(Some);
+            let code = start_code(input, first)?;
+            let payload = packet(input)?;
+            if code == SYNCPOINT && !self.is_counting {
+                self.synchronise(&mut &payload[..])?;
+            }
         }
     }
 
@@ -275,7 +283,8 @@ impl NutReader {
         Ok(())
     }
 
-    fn read_frame(&mut self, first: u8, input: &mut impl Read, frame: &mut [u8]) -> io::Result<i64> {
+    /// Reads what comes before the bytes of a frame: its size, and what it begins with that is left out.
+    fn read_head(&mut self, first: u8, input: &mut impl Read) -> io::Result<(u64, &[u8])> {
         let mut code = self.codes[usize::from(first)];
         if code.flags & INVALID != 0 {
             return Err(bad("no frame where one should be"));
@@ -320,21 +329,39 @@ impl NutReader {
         if has(CHECKSUM) {
             input.read_exact(&mut [0; 4])?;
         }
-        if code.size > MOST_FRAME || code.size != frame.len() as u64 {
+        self.last_pts = pts;
+        // Long frames begin with themselves.
+        let header = if code.size > 4096 { 0 } else { code.header as usize };
+        let elided = self.elided.get(header).filter(|elided| elided.len() as u64 <= code.size);
+        Ok((code.size, elided.ok_or_else(|| bad("a frame without its beginning"))?))
+    }
+
+    fn read_frame(&mut self, first: u8, input: &mut impl Read, frame: &mut [u8]) -> io::Result<i64> {
+        let (size, elided) = self.read_head(first, input)?;
+        if size > MOST_FRAME || size != frame.len() as u64 {
             return Err(bad(
                 "a frame of another size; the size of the picture changes on the way, which is not supported",
             ));
         }
-        // Long frames begin with themselves.
-        let header = if code.size > 4096 { 0 } else { code.header as usize };
-        let elided = self.elided.get(header).filter(|elided| elided.len() <= frame.len());
-        let elided = elided.ok_or_else(|| bad("a frame without its beginning"))?;
         let (beginning, rest) = frame.split_at_mut(elided.len());
         beginning.copy_from_slice(elided);
         input.read_exact(rest)?;
-        self.last_pts = pts;
-        Ok(pts)
+        Ok(self.last_pts)
     }
+}
+
+/// Frames of a file that is whole to its end; an error where it is cut off or is not NUT.
+pub(super) fn frames(input: &mut impl Read) -> io::Result<u64> {
+    let mut reader = NutReader { is_counting: true, ..NutReader::open(input)? };
+    for frames in 0.. {
+        let Some(first) = reader.next_frame(input)? else { return Ok(frames) };
+        let (size, elided) = reader.read_head(first, input)?;
+        let size = size - elided.len() as u64;
+        if io::copy(&mut input.by_ref().take(size), &mut io::sink())? < size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    unreachable!("a file has an end")
 }
 
 /// What comes before the frames of a file.

@@ -4,11 +4,12 @@
 //! A part has its name once it is whole and on the disk, so that a run that was killed loses the part it was at and nothing
 //! else. Every run makes the same parts, hence a run that goes on makes what one at once does.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::nut::headers;
+use super::nut::{frames, headers};
 
 /// Frames of a part: as many as encoders put between two pictures to begin at.
 pub(super) const FRAMES: u64 = 250;
@@ -39,6 +40,9 @@ pub enum PartsError {
     /// There are some of something else.
     #[error("{0}: what is here was made of another file or with other options; remove the folder to begin anew")]
     Other(PathBuf),
+    /// There is a folder of that name which holds something of somebody's.
+    #[error("{0}: parts of the output would go here, but it holds {1}; choose another output, or move that")]
+    Foreign(PathBuf, String),
     /// There can be no folder beside this output.
     #[error("{0}: cannot write here: {1}")]
     Place(PathBuf, io::Error),
@@ -69,6 +73,11 @@ impl Parts {
             }
             _ => {}
         }
+        for entry in fs::read_dir(&folder).map_err(failed)?.flatten() {
+            if !is_own(&entry.file_name()) {
+                return Err(PartsError::Foreign(folder, entry.file_name().to_string_lossy().into_owned()));
+            }
+        }
         let path = folder.join(NOTE);
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
@@ -77,7 +86,9 @@ impl Parts {
         }
         let mut before = String::new();
         file.read_to_string(&mut before).map_err(failed)?;
-        let whole = (0..).take_while(|number| folder.join(part(*number)).is_file()).count() as u64;
+        // A disk may have been full, or gone, since.
+        let is_whole = |number: &u64| count(&folder.join(part(*number))).is_ok_and(|frames| frames == FRAMES);
+        let whole = (0..).take_while(is_whole).count() as u64;
         if whole > 0 && !resume {
             return Err(PartsError::Unfinished(folder, whole * FRAMES));
         }
@@ -112,9 +123,18 @@ impl Parts {
         self.whole
     }
 
-    /// Gives the part that was written at `from` its name.
+    /// Gives the part that was written at `from` its name, if it holds as many frames: ffmpeg does not always say that a disk
+    /// was full.
     pub(super) fn add(&mut self, from: &Path, frames: u64) -> io::Result<()> {
         File::open(from)?.sync_all()?;
+        let left = match count(from) {
+            Ok(there) if there == frames => None,
+            Ok(there) => Some(format!("{there} of {frames} frames are there")),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(reason) = left {
+            return Err(io::Error::other(format!("it is not whole: {reason}; is the disk full?")));
+        }
         let is_last = frames < FRAMES;
         fs::rename(from, self.folder.join(if is_last { LAST.into() } else { part(self.whole) }))?;
         File::open(&self.folder)?.sync_all()?;
@@ -149,7 +169,13 @@ impl Parts {
 
     /// Removes them: the output is there, or nothing is.
     pub fn remove(&self) -> io::Result<()> {
-        fs::remove_dir_all(&self.folder)
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if is_own(&entry.file_name()) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        fs::remove_dir(&self.folder)
     }
 
     /// The folder.
@@ -162,21 +188,50 @@ fn part(number: u64) -> String {
     format!("{number:06}.{EXTENSION}")
 }
 
+/// Is it the name of something that a run leaves in its folder?
+fn is_own(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let numbered = |rest: &str| rest.len() >= 6 && rest.bytes().all(|byte| byte.is_ascii_digit());
+    let is_unfinished = || name.ends_with(".unfinished") && name.split('.').next().is_some_and(numbered);
+    name == NOTE || name == LAST || name.strip_suffix(".nut").is_some_and(numbered) || is_unfinished()
+}
+
+/// Frames of a part that is whole to its end.
+fn count(path: &Path) -> io::Result<u64> {
+    frames(&mut io::BufReader::with_capacity(1 << 18, File::open(path)?))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::nut::{RawStream, TimeBase, frame_header};
     use super::*;
+    use crate::geom::Size;
+
+    /// A part of so many frames of two bytes.
+    fn content(frames: u64) -> Vec<u8> {
+        let time_base = TimeBase { num: 1, den: 25 };
+        let size = Size::new(2, 1);
+        let stream = RawStream { size, time_base, aspect: (1, 1), rate: (25, 1), fourcc: *b"Y800" };
+        let frame = |n: u64| [frame_header(n as i64, 2), vec![1, 2]].concat();
+        [stream.header()].into_iter().chain((0..frames).map(frame)).flatten().collect()
+    }
+
+    fn begun(output: &Path, frames: &[u64]) -> Parts {
+        let mut parts = Parts::open(output, "a", false).unwrap();
+        for &frames in frames {
+            let at = parts.unfinished(parts.next());
+            fs::write(&at, content(frames)).unwrap();
+            parts.add(&at, frames).unwrap();
+        }
+        parts
+    }
 
     #[test]
     fn parts_are_gone_on_with_or_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("out.mkv");
-        let mut parts = Parts::open(&output, "a", false).unwrap();
+        let parts = begun(&output, &[FRAMES, FRAMES, 3]);
         assert!(matches!(Parts::open(&output, "a", true), Err(PartsError::Busy(_))));
-        for frames in [FRAMES, FRAMES, 3] {
-            let at = parts.unfinished(parts.next());
-            fs::write(&at, "x").unwrap();
-            parts.add(&at, frames).unwrap();
-        }
         assert_eq!(parts.frames(), 2 * FRAMES);
         fs::write(parts.unfinished(2), "y").unwrap();
         drop(parts);
@@ -186,5 +241,43 @@ mod tests {
         assert_eq!((parts.frames(), fs::read_dir(parts.folder()).unwrap().count()), (2 * FRAMES, 3));
         parts.remove().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn parts_that_are_cut_off_are_made_again() {
+        let whole = content(FRAMES).len() as u64;
+        for (length, left) in [(whole, 3), (whole - 1, 1), (whole - 40, 1), (20, 1), (0, 1)] {
+            let folder = tempfile::tempdir().unwrap();
+            let output = folder.path().join("out.mkv");
+            let parts = begun(&output, &[FRAMES, FRAMES, FRAMES]);
+            let second = parts.folder().join(part(1));
+            drop(parts);
+            File::options().write(true).open(second).unwrap().set_len(length).unwrap();
+            assert_eq!(Parts::open(&output, "a", true).unwrap().frames(), left * FRAMES, "{length}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut parts = begun(&folder.path().join("out.mkv"), &[]);
+        let at = parts.unfinished(0);
+        for bytes in [content(FRAMES - 1), content(FRAMES)[..whole as usize - 1].to_vec(), vec![]] {
+            fs::write(&at, bytes).unwrap();
+            assert!(parts.add(&at, FRAMES).is_err());
+        }
+        assert_eq!(parts.frames(), 0);
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.mkv");
+        let beside = Parts::beside(&output);
+        fs::create_dir(&beside).unwrap();
+        for name in ["notes.txt", "1.nut", ".unfinished"] {
+            fs::write(beside.join(name), "mine").unwrap();
+            for resume in [false, true] {
+                assert!(matches!(Parts::open(&output, "a", resume), Err(PartsError::Foreign(..))), "{name}");
+            }
+            assert_eq!(fs::read_dir(&beside).unwrap().count(), 1);
+            fs::remove_file(beside.join(name)).unwrap();
+        }
     }
 }

@@ -128,7 +128,7 @@ pub struct Movie {
     /// Half of the least time between two frames, in seconds.
     least: f64,
     /// Is it one whose clock may start anew on the way?
-    is_broadcast: bool,
+    pub(super) is_broadcast: bool,
     /// Is this ffmpeg 6 or newer, which says with another word how a picture is turned?
     pub(super) is_six: bool,
     /// What x265 is to be told of its light.
@@ -337,7 +337,7 @@ impl Movie {
         let (after, by) = (before - self.start(), before - time);
         let reason = format!(
             "its times go back by {by:.1} s after {after:.1} s, as where one file was put behind another; ffmpeg -i IN -map 0 -c \
-             copy OUT.mkv makes them go on"
+             copy OUT.mp4 makes them go on"
         );
         Err(OpenError::Unsupported { file: self.name.clone(), reason })
     }
