@@ -87,15 +87,33 @@ impl<'a> StepRunner<'a> {
         let mut borrow = self.arena.borrow(borrower, &read, &write);
         let (reads, writes) = borrow.split();
         match self.routes {
-            None => {
-                units.for_each(|unit| self.unit(step, unit, 0..self.width, reads, writes, scratch));
-            }
+            None => self.units(step, units, reads, writes, scratch),
             Some(routes) => self.routed(step, routes, &routes.routing.steps[index], units, reads, writes, scratch),
         }
         let buffer = self.buffer(step.write);
         if buffer.border != Border::Zero {
             written.for_each(|row| buffer.continue_row(writes.row(row), buffer.columns.of(self.width)));
         }
+    }
+
+    /// Makes units, two at once where that is faster.
+    fn units(
+        &self,
+        step: &Step,
+        mut units: Range<usize>,
+        reads: &ReadRows,
+        writes: &mut WriteRows,
+        scratch: &mut Scratch,
+    ) {
+        if let Kind::Conv(conv) = &step.kind
+            && conv.joins_rows()
+        {
+            while units.len() >= 2 {
+                self.conv_two(step, conv, units.start, reads, writes);
+                units.start += 2;
+            }
+        }
+        units.for_each(|unit| self.unit(step, unit, 0..self.width, reads, writes, scratch));
     }
 
     /// Makes `columns` (of the input) of a unit.
@@ -229,8 +247,36 @@ impl<'a> StepRunner<'a> {
         reads: &ReadRows,
         writes: &mut WriteRows,
     ) {
-        let count = step.reads.len() - usize::from(conv.residual.is_some());
         let (first, pixels) = (step.mac_columns.of(columns.start), step.mac_columns.of(columns.len()));
+        let rows = self.conv_rows(step, conv, unit, first, reads);
+        let (n, buffer) = (conv.spread, self.buffer(step.write));
+        for y in 0..n {
+            let out = writes.row(unit * n + y);
+            for x in 0..n {
+                let epilogue = self.conv_epilogue(step, conv, (unit, y), first * n + x, reads);
+                let mut output =
+                    Output { bytes: &mut out[buffer.pixel(first * n + x)..], step: n * buffer.stride, pixels };
+                conv.packed[y * n + x].conv_row(&epilogue, &rows, &mut output);
+            }
+        }
+    }
+
+    /// [`StepRunner::conv`] for all columns of a unit and the next one, a row each.
+    fn conv_two(&self, step: &Step, conv: &Conv, unit: usize, reads: &ReadRows, writes: &mut WriteRows) {
+        let (buffer, pixels) = (self.buffer(step.write), step.mac_columns.of(self.width));
+        let [upper, lower] = [unit, unit + 1].map(|unit| self.conv_rows(step, conv, unit, 0, reads));
+        let epilogues = [unit, unit + 1].map(|unit| self.conv_epilogue(step, conv, (unit, 0), 0, reads));
+        let [mut above, mut below] =
+            writes.two_rows(unit).map(|out| Output { bytes: &mut out[buffer.pixel(0)..], step: buffer.stride, pixels });
+        conv.packed[0].conv_two_rows(&epilogues, [&upper, &lower], [&mut above, &mut below]);
+    }
+
+    /// What a convolution reads for the pixels of a unit from pixel `first`.
+    fn conv_rows<'r>(&self, step: &Step, conv: &Conv, unit: usize, first: usize, reads: &'r ReadRows) -> Rows<'r>
+    where
+        'a: 'r,
+    {
+        let count = step.reads.len() - usize::from(conv.residual.is_some());
         let mut rows = Rows::new();
         for (number, read) in step.reads[..count].iter().enumerate() {
             let own = rows.len();
@@ -238,22 +284,25 @@ impl<'a> StepRunner<'a> {
             let skipped = first * read.num * self.buffer(read.buffer).stride;
             rows[own..].iter_mut().for_each(|row| *row = &row[skipped..]);
         }
-        let (n, buffer) = (conv.spread, self.buffer(step.write));
-        for y in 0..n {
-            let skip = conv.residual.as_ref().map(|fused| {
-                let read = &step.reads[count];
-                (fused, self.buffer(read.buffer), reads.row(count, read.base(unit) as usize + y))
-            });
-            let out = writes.row(unit * n + y);
-            for x in 0..n {
-                let residual =
-                    skip.map(|(fused, skip, row)| fused.over(&row[skip.pixel(first * n + x)..], n * skip.stride));
-                let epilogue = Epilogue { clamp: conv.clamp, residual };
-                let mut output =
-                    Output { bytes: &mut out[buffer.pixel(first * n + x)..], step: n * buffer.stride, pixels };
-                conv.packed[y * n + x].conv_row(&epilogue, &rows, &mut output);
-            }
-        }
+        rows
+    }
+
+    /// What happens to the sums of row `y` of a unit from pixel `x` on.
+    fn conv_epilogue<'r>(
+        &self,
+        step: &Step,
+        conv: &Conv,
+        (unit, y): (usize, usize),
+        x: usize,
+        reads: &'r ReadRows,
+    ) -> Epilogue<'r> {
+        let residual = conv.residual.as_ref().map(|fused| {
+            let last = step.reads.len() - 1;
+            let (read, skip) = (&step.reads[last], self.buffer(step.reads[last].buffer));
+            let row = reads.row(last, read.base(unit) as usize + y);
+            fused.over(&row[skip.pixel(x)..], conv.spread * skip.stride)
+        });
+        Epilogue { clamp: conv.clamp, residual }
     }
 
     fn depthwise(

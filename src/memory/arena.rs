@@ -248,6 +248,14 @@ impl WriteRows<'_> {
         // that there is no other reference to it.
         unsafe { std::slice::from_raw_parts_mut(self.ring.at(row), self.ring.row_bytes) }
     }
+
+    /// Two rows, `row` and the one below it.
+    #[allow(unsafe_code)]
+    pub fn two_rows(&mut self, row: usize) -> [&mut [u8]; 2] {
+        let (rows, bytes) = ([self.ring.at(row), self.ring.at(row + 1)], self.ring.row_bytes);
+        // SAFETY: as for `row`. No more rows are borrowed than the ring has, so that the two are not the same one.
+        rows.map(|row| unsafe { std::slice::from_raw_parts_mut(row, bytes) })
+    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -272,6 +280,17 @@ mod tests {
         assert_eq!([5, 6, 7, 8].map(|y| reads.row(0, y)[127]), [5, 6, 7, 8]);
         assert_eq!((writes.row(9)[0], writes.row(9).len()), (4, 128));
         assert!(catch_unwind(AssertUnwindSafe(|| reads.row(0, 9).len())).is_err(), "not borrowed");
+    }
+
+    #[test]
+    fn two_rows_are_written_at_once() {
+        let (arena, mut borrowers) = Arena::new(&[Slot::new(3, 100)], 1);
+        let mut borrow = arena.borrow(&mut borrowers[0], &[], &rows(0, 3, 2..4));
+        let writes = borrow.split().1;
+        // The ring continues at its top.
+        writes.two_rows(2).into_iter().zip([2, 3]).for_each(|(row, value)| row.fill(value));
+        assert_eq!([writes.row(2)[127], writes.row(3)[0]], [2, 3]);
+        assert!(catch_unwind(AssertUnwindSafe(|| writes.two_rows(3).len())).is_err(), "not borrowed");
     }
 
     #[test]

@@ -154,6 +154,13 @@ pub struct Conv {
     pub residual: Option<Fused>,
 }
 
+impl Conv {
+    /// Is it faster to make two units at once, which are a row each?
+    pub fn joins_rows(&self) -> bool {
+        self.spread == 1 && self.packed[0].joins_rows()
+    }
+}
+
 /// A depth-wise convolution.
 #[derive(Clone, Debug)]
 pub struct Depthwise {

@@ -48,6 +48,24 @@ fn slices_that_are_too_short() {
             });
         }
     }
+    for (pixels, inputs, outputs) in [(12, 16, 16), (13, 24, 24), (30, 64, 16)] {
+        let data = vec![1; 9 * inputs * outputs];
+        let taps: Vec<Tap> = (0..9).map(|t| Tap { row: t / 3, offset: t % 3 * inputs, step: inputs }).collect();
+        let row = (pixels + 2) * inputs;
+        let sizes = [row, row, row, row, pixels * outputs, pixels * outputs];
+        only_fitting(&("two rows", pixels, inputs, outputs), &sizes, |level, sizes| {
+            let rows: Vec<Vec<u8>> = sizes[..4].iter().map(|&size| vec![1; size]).collect();
+            let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
+            let (bias, multiplier) = (vec![0; outputs], vec![1.0; outputs]);
+            let weights =
+                Weights { taps: &taps, run: inputs, outputs, data: &data, bias: &bias, multiplier: &multiplier };
+            let [mut above, mut below] = [4, 5].map(|out| vec![0; sizes[out]]);
+            let mut above = Output { bytes: &mut above, step: outputs, pixels };
+            let mut below = Output { bytes: &mut below, step: outputs, pixels };
+            let epilogues = [Epilogue { clamp, residual: None }; 2];
+            level.pack(&weights).conv_two_rows(&epilogues, [&rows[..3], &rows[1..]], [&mut above, &mut below]);
+        });
+    }
     for channels in [8, 16, 24, 40] {
         for pixels in [1, 3, 4, 9] {
             let row = (pixels + 2) * channels;

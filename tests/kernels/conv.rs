@@ -6,7 +6,7 @@ use proptest::sample::select;
 
 use crate::cases::each;
 use crate::compare;
-use crate::given::{Added, Data, PIXELS, added, clamp, data};
+use crate::given::{Added, Data, PIXELS, added, clamp, data, widths};
 
 /// A dense convolution.
 #[derive(Clone, Debug)]
@@ -87,6 +87,55 @@ fn dense_convolution() {
     each(4000, convs(), |conv| conv.check());
 }
 
+/// A row and the one below it, together: a level may make them out of the same products.
+#[test]
+fn dense_convolution_of_two_rows() {
+    // Inputs, bytes between pixels, where the first tap begins, and whether three pixels are one tap.
+    let inputs =
+        (select(&[8_usize, 12, 16, 20, 24, 40, 64, 72][..]), select(&[0, 0, 8, 5][..]), 0..20usize, any::<bool>());
+    let shapes = (inputs, select(&[8_usize, 12, 16, 24, 40][..]), widths(), select(&[0, 0, 3][..]));
+    let kinds = (any::<bool>(), select(&[0, 1, 2][..]), [data(), data(), data()]);
+    let ends = ([clamp(), clamp()], [added(), added()]);
+    each(600, (shapes, kinds, ends, 0..4usize), |(shapes, (pairs_fit, shift, kinds), (clamps, added), apart)| {
+        let ((inputs, between, offset, joined), outputs, pixels, gap) = shapes;
+        let step = inputs + between;
+        let (taps, run): (Vec<Tap>, usize) = match joined && between == 0 {
+            true => ((0..3).map(|row| Tap { row, offset, step }).collect(), 3 * inputs),
+            false => ((0..9).map(|t| Tap { row: t / 3, offset: offset + t % 3 * step, step }).collect(), inputs),
+        };
+        let [mut weights, mut rest, mut bytes] = kinds.map(Data::draw);
+        let padded = outputs.next_multiple_of(8);
+        let mut data = weights.weights(9 * inputs * padded);
+        if pairs_fit {
+            weights.fit(&mut data);
+        }
+        for (i, w) in data.iter_mut().enumerate() {
+            *w = if i / 4 % padded < outputs { *w >> shift } else { 0 };
+        }
+        let (bias, multiplier) = (rest.biases(padded), rest.multipliers(padded, 9 * inputs));
+        let rows = [(); 5].map(|()| bytes.bytes((pixels - 1) * step + offset + 2 * step + inputs));
+        let rows = rows.each_ref().map(Vec::as_slice);
+        // A row that does not follow the one above it, once in a while.
+        let (upper, mut lower) = ([rows[0], rows[1], rows[2]], [rows[1], rows[2], rows[3]]);
+        if apart < 2 {
+            lower[apart] = rows[4];
+        }
+        let skips = added.map(|added| added.map_or(vec![], |added| added.bytes(&mut bytes, pixels, outputs)));
+        let out_step = outputs + gap;
+        let length = (pixels - 1) * out_step + outputs;
+        compare(&shapes, 2 * length, |level, out| {
+            let (above, below) = out.split_at_mut(length);
+            let [mut above, mut below] = [above, below].map(|bytes| Output { bytes, step: out_step, pixels });
+            let epilogues = [0, 1].map(|row| {
+                let residual = added[row].map(|added| added.residual(&skips[row], outputs));
+                Epilogue { clamp: clamps[row], residual }
+            });
+            let weights = Weights { taps: &taps, run, outputs, data: &data, bias: &bias, multiplier: &multiplier };
+            level.pack(&weights).conv_two_rows(&epilogues, [&upper, &lower], [&mut above, &mut below]);
+        });
+    });
+}
+
 /// The largest sums there are: nothing may saturate or wrap on the way to 32 bits.
 #[test]
 fn dense_convolution_of_extremes() {
@@ -105,6 +154,13 @@ fn dense_convolution_of_extremes() {
                 let weights = Weights { taps: &taps, run, outputs, data: &data, bias: &bias, multiplier: &multiplier };
                 let mut output = Output { bytes: out, step: outputs, pixels };
                 level.pack(&weights).conv_row(&epilogue, &[&row[..]; 3], &mut output);
+            });
+            compare(&(byte, weights), 2 * pixels * outputs, |level, out| {
+                let weights = Weights { taps: &taps, run, outputs, data: &data, bias: &bias, multiplier: &multiplier };
+                let (above, below) = out.split_at_mut(pixels * outputs);
+                let [mut above, mut below] = [above, below].map(|bytes| Output { bytes, step: outputs, pixels });
+                let rows = [&row[..]; 3];
+                level.pack(&weights).conv_two_rows(&[epilogue; 2], [&rows; 2], [&mut above, &mut below]);
             });
         }
     }

@@ -19,7 +19,8 @@ const TRIES: usize = 6;
 /// Multiply-adds a second that `level` reaches with `threads` threads at once, in 10^9.
 ///
 /// This is the level's own matrix product, on operands that stay in the first-level cache and are so long that
-/// neither loads nor requantisation count: the peak that these instructions can reach, not that of the processor.
+/// neither loads nor requantisation count: the peak that these instructions can reach, not that of the processor. A convolution
+/// that is computed with fewer multiply-adds than it has may be above it.
 pub(super) fn gmacs_per_s(level: Level, threads: usize) -> f64 {
     let shapes = SHAPES.map(|(outputs, run)| {
         let each = || rate(level, outputs, run);

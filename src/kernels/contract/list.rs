@@ -13,6 +13,17 @@ pub trait ConvKernel: Debug + Send + Sync + RefUnwindSafe {
     /// One row. The row's shape is that of the weights from which [`Kernels::prepare`] has made this.
     fn row(&self, row: ConvRow);
 
+    /// Do [`ConvKernel::two_rows`] take less time than each of the two?
+    fn joins_rows(&self) -> bool {
+        false
+    }
+
+    /// Two rows, of which the lower one reads, of each tensor, what the upper one does a row further down.
+    fn two_rows(&self, [upper, lower]: [ConvRow; 2]) {
+        self.row(upper);
+        self.row(lower);
+    }
+
     /// Bytes on the heap.
     fn bytes(&self) -> usize;
 }

@@ -55,6 +55,19 @@ impl PackedWeights {
         let row = ConvRow::new(taps, *run, *outputs, bias, multiplier, epilogue, rows, output);
         kernel.row(row);
     }
+
+    /// Is it faster to make two rows at once?
+    pub fn joins_rows(&self) -> bool {
+        self.kernel.joins_rows()
+    }
+
+    /// [`PackedWeights::conv_row`] for a row and the one below it.
+    pub fn conv_two_rows(&self, epilogues: &[Epilogue; 2], rows: [&[&[u8]]; 2], outputs: [&mut Output; 2]) {
+        let Self { taps, run, outputs: count, bias, multiplier, kernel } = self;
+        let [upper, lower] = outputs;
+        let row = |epilogue, rows, output| ConvRow::new(taps, *run, *count, bias, multiplier, epilogue, rows, output);
+        kernel.two_rows([row(&epilogues[0], rows[0], upper), row(&epilogues[1], rows[1], lower)]);
+    }
 }
 
 /// Weights of a depth-wise convolution for one level.

@@ -7,31 +7,32 @@ const LINE: usize = 64;
 
 /// Weights that begin with a cache line, so that no vector of them lies in two, which is read twice.
 #[derive(Debug)]
-pub struct Lines {
+pub struct Lines<T = i8> {
     /// Never grows, and so never moves.
-    bytes: Vec<i8>,
+    weights: Vec<T>,
     start: usize,
 }
 
-impl Lines {
-    pub fn new(weights: impl ExactSizeIterator<Item = i8>) -> Self {
-        let mut bytes: Vec<i8> = Vec::with_capacity(weights.len() + LINE - 1);
-        let start = bytes.as_ptr().align_offset(LINE).min(LINE - 1);
-        bytes.resize(start, 0);
-        bytes.extend(weights);
-        Self { bytes, start }
+impl<T: Clone + Default> Lines<T> {
+    pub fn new(weights: impl ExactSizeIterator<Item = T>) -> Self {
+        let most = LINE / size_of::<T>() - 1;
+        let mut all: Vec<T> = Vec::with_capacity(weights.len() + most);
+        let start = all.as_ptr().align_offset(LINE).min(most);
+        all.resize(start, T::default());
+        all.extend(weights);
+        Self { weights: all, start }
     }
 
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.weights.capacity() * size_of::<T>()
     }
 }
 
-impl Deref for Lines {
-    type Target = [i8];
+impl<T> Deref for Lines<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[i8] {
-        &self.bytes[self.start..]
+    fn deref(&self) -> &[T] {
+        &self.weights[self.start..]
     }
 }

@@ -11,21 +11,23 @@ mod pack;
 mod paired;
 mod twice;
 mod vectors;
+mod winograd;
 
 use std::sync::Arc;
 
 use super::{depthwise as driver, elementwise, pack as packing, with_features};
-use crate::kernels::contract::{DepthwiseRow, Kernels};
+use crate::kernels::contract::{ConvKernel, DepthwiseRow, Kernels};
 use crate::kernels::scalar;
 use conv::{PairsFit, Quads, Wide};
 use paired::Paired;
 use twice::Twice;
 pub(super) use vectors::Registers;
+use winograd::Winograd;
 
 /// The level of processors with AVX2.
 pub const KERNELS: Kernels = Kernels {
     prepare: |weights| {
-        if !weights.pairs_fit() {
+        let alone: Arc<dyn ConvKernel> = if !weights.pairs_fit() {
             Arc::new(Quads::<Wide>::new(weights))
         } else if let Some(twice) = Twice::new(weights) {
             Arc::new(twice)
@@ -33,6 +35,10 @@ pub const KERNELS: Kernels = Kernels {
             Arc::new(paired)
         } else {
             Arc::new(Quads::<PairsFit>::new(weights))
+        };
+        match Winograd::new(weights, &alone) {
+            Some(winograd) => Arc::new(winograd),
+            None => alone,
         }
     },
     product: conv::product::<Wide>,

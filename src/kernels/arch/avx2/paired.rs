@@ -4,10 +4,6 @@
 //! those to the sum; two of three instructions are multiplications, which half of the ports can do. Where the weights of two steps
 //! are small enough, the 16-bit sums of both are added before they are widened: three multiplications for eight bytes in place
 //! of four. Which two is chosen in PREPARE, among the steps of a row, for each strip of outputs.
-//!
-//! Winograd's F(2x2, 3x3), exact in 16 bits, was counted out and left: 16 multiply-adds in the place of 36, but half as many in an
-//! instruction, and every tile is transformed, stored and loaded again. At 16 channels that is 0.6 of the cycles of unpaired steps
-//! at best, where pairs take 0.75; and it makes two rows at once, which plan and scheduler would have to hand to a kernel.
 
 use std::arch::x86_64::*;
 
