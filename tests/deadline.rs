@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::hint::spin_loop;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use bifocal::{Branches, Budget, Engine, Model, Options, PixelFormat, Plane, PlaneMut, Size, Still, Tile, Tolerance};
 use support::picture;
@@ -103,4 +105,98 @@ fn statistics_say_what_was_done() {
     assert!((sum - 1.0).abs() < 1e-9, "{line}");
     assert!(json["effort"].as_f64().is_some_and(|effort| effort <= 30.0) && json["missed"].is_u64(), "{line}");
     assert!(json["macs_share"].as_f64().is_some_and(|share| (0.0..1.0).contains(&share)), "{line}");
+}
+
+/// What a clip shows at a time: the picture 2 pixels further each frame, or one grey, with a little noise.
+struct Clip {
+    large: Vec<u8>,
+    noise: u32,
+}
+
+impl Clip {
+    const SMALL: Size = Size::new(640, 360);
+    const LARGE: Size = Size::new(1280, 720);
+
+    fn truth(&self, shift: Option<usize>) -> Vec<u8> {
+        let row = |y: usize| &self.large[y * Self::LARGE.width..][..Self::LARGE.width];
+        match shift {
+            None => vec![100; Self::LARGE.area()],
+            Some(shift) => {
+                let rows = (0..Self::LARGE.height).map(row);
+                rows.flat_map(|row| row.iter().cycle().skip(2 * shift).take(row.len())).copied().collect()
+            }
+        }
+    }
+
+    fn small(&mut self, truth: &[u8]) -> Vec<u8> {
+        let at = |x: usize, y: usize| u32::from(truth[y * Self::LARGE.width + x]);
+        let mean = |x: usize, y: usize| (at(x, y) + at(x + 1, y) + at(x, y + 1) + at(x + 1, y + 1) + 2) / 4;
+        let pixels = (0..Self::SMALL.area()).map(|i| mean(2 * (i % Self::SMALL.width), 2 * (i / Self::SMALL.width)));
+        let mut noisy = |pixel: u32| {
+            self.noise = self.noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (pixel as u8).saturating_add((self.noise >> 31) as u8)
+        };
+        pixels.map(&mut noisy).collect()
+    }
+}
+
+fn psnr(truth: &[u8], made: &[u8]) -> f64 {
+    let squares: u64 = truth.iter().zip(made).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum();
+    10.0 * (255.0 * 255.0 * truth.len() as f64 / squares as f64).log10()
+}
+
+/// A clip that gets difficult after a third, and a busy loop on every processor from the half to five sixths: for
+/// `tests/figures deadline`, on a machine that has nothing else to do.
+#[test]
+#[ignore = "measures time"]
+fn figure_of_frames_in_time() {
+    const FRAMES: usize = 300;
+    const KNOWN: usize = 10;
+    let deadline = Duration::from_millis(33);
+    let model = support::tiny();
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let options = Options::new(Clip::SMALL, PixelFormat::Gray8).with_branches(Branches::Auto).with_effort(100);
+    let options = options.with_budget(Budget::mib(64)).with_threads(threads).with_deadline(deadline);
+    let mut engine = Engine::prepare(&model, &options).unwrap();
+    let mut clip = Clip { large: picture("towers.png", Clip::LARGE, PixelFormat::Gray8), noise: 1 };
+    let mut out = vec![0; Clip::LARGE.area()];
+    let busy = AtomicBool::new(false);
+    let (mut late, mut shares, mut psnrs) = (0, [0.0; 6], [0.0; 6]);
+    std::thread::scope(|scope| {
+        let mut due = Instant::now();
+        for frame in 0..FRAMES {
+            if frame == FRAMES / 2 {
+                busy.store(true, Ordering::Relaxed);
+                for _ in 0..threads {
+                    scope.spawn(|| {
+                        while busy.load(Ordering::Relaxed) {
+                            spin_loop();
+                        }
+                    });
+                }
+            }
+            if frame == FRAMES * 5 / 6 {
+                busy.store(false, Ordering::Relaxed);
+            }
+            let truth = clip.truth((frame >= FRAMES / 3).then_some(2 * frame % 64));
+            let small = clip.small(&truth);
+            due = due.max(Instant::now());
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            due += deadline;
+            engine
+                .upscale(&[Plane::new(&small, Clip::SMALL.width)], &mut [PlaneMut::new(&mut out, Clip::LARGE.width)])
+                .unwrap();
+            let (work, part) = (engine.work(), frame * 6 / FRAMES);
+            late += usize::from(work.missed && frame >= KNOWN);
+            shares[part] += 100.0 * work.macs_share * 6.0 / FRAMES as f64;
+            psnrs[part] += psnr(&truth, &out) * 6.0 / FRAMES as f64;
+        }
+    });
+    let counted = FRAMES - KNOWN;
+    println!(
+        "figure: {:.1} % of {counted} frames within {} ms, {late} late, {threads} threads; by sixths (flat, flat, a picture that \
+         moves, and a busy loop on every processor, and one, and none) multiply-adds {shares:.0?} % of both branches, PSNR {psnrs:.2?} dB",
+        100.0 * (counted - late) as f64 / counted as f64,
+        deadline.as_millis(),
+    );
 }

@@ -256,4 +256,5 @@ class TorchOps(Rounding):
 
     def output(self, residual, y, q, scale):
         """Nearest anchor, pixel shuffle, clip: the picture in 0..1."""
+        residual = self._routed(residual, self.routes["residual"]) if "residual" in self.routes else residual
         return torch.clamp(self.depth_to_space(self._out(residual + y, q), scale), 0, 1)

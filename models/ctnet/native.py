@@ -11,18 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.nn.functional import conv2d
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from .family import NAMES, build
 from .layers import WINDOW, Rounding, TorchOps
+from .maps import LEAST, classes, routes
 from .network import CTNet
 
 MODELS = Path(__file__).resolve().parents[1]
 SOURCES = [str(Path(__file__).parent / "compiled" / name) for name in ("plan.cpp", "soap.cpp")]
 FLAGS = ("-O3", "-march=native", "-ffast-math", "-std=c++17", "-shared", "-fPIC")
-CONV, ADD, TO_DEPTH, TO_SPACE, ATTENTION, POOL, GATE, CLIP, ROUND, BOUND, LOSS = range(11)
+CONV, ADD, TO_DEPTH, TO_SPACE, ATTENTION, POOL, GATE, CLIP, ROUND, ROUTE, BOUND, LOSS = range(12)
 
 
 def compiled():
@@ -35,7 +37,7 @@ def compiled():
     library.plan_new.restype = pointer
     library.plan_new.argtypes = [pointer, integer] * 3
     library.plan_run.restype = ctypes.c_double
-    library.plan_run.argtypes = [pointer] * 3 + [integer] + [pointer] * 6 + [real] * 4 + [integer] * 3
+    library.plan_run.argtypes = [pointer] * 3 + [integer] + [pointer] * 6 + [real] * 4 + [integer] * 3 + [pointer]
     library.soap_follow.argtypes = [pointer, integer, integer, real, pointer, pointer]
     library.soap_move.argtypes = [pointer] * 2 + [integer] * 2 + [pointer] * 4 + [real] * 6
     return library
@@ -55,8 +57,9 @@ class Value:
 class NativeOps(Rounding):
     """Writes the network down as a program over values. Same calls as `TorchOps`."""
 
-    def __init__(self, size, quantised=False):
-        self.quantised = quantised
+    def __init__(self, size, quantised=False, least=None):
+        """`least`: name of a tensor -> the least class of a window that it is not nought in."""
+        self.quantised, self.least = quantised, least or {}
         self.sizes, self.code, self.layers, self.effective, self.quantisers = [], [], [], [], []
         self.entry = self._value(size, size, 1)
 
@@ -96,7 +99,11 @@ class NativeOps(Rounding):
         return self._step(CONV, shape, flag=relu, layer=len(self.effective) - 1, parts=parts)
 
     def conv(self, layer, x, q, relu=False, name=None, factor=None):
-        return self._out(self._conv(layer, x, relu, factor), q)
+        y = self._out(self._conv(layer, x, relu, factor), q)
+        return self._routed(y, self.least[name]) if name in self.least else y
+
+    def _routed(self, x, least):
+        return self._step(ROUTE, (x.h, x.w, x.c), x, flag=least)
 
     def add(self, a, b, q, relu=False, name=None):
         a, b = (a, b) if a else (b, a)
@@ -127,7 +134,7 @@ class NativeOps(Rounding):
 
     def output(self, residual, y, q, scale):
         self.picture_rounds = self.rounds(q)
-        self._step(LOSS, None, residual)
+        self._step(LOSS, None, self._routed(residual, self.least["residual"]) if self.least else residual)
 
 
 def integers(values):
@@ -156,16 +163,17 @@ class Native:
             assert all(self.plans[key]), "a layer is wider than the compiled code knows"
         return self.plans[key]
 
-    def __call__(self, x, y, branches, quantised=False, leak=0.0, bound=0.0, excess=0.0, weights=None, squared=None):
+    def __call__(self, x, y, branches, quantised=False, leak=0.0, bound=0.0, excess=0.0, weights=None, squared=None, classes=None):
         """The mean loss of a batch, a float; adds its gradients to the parameters.
 
-        `quantised`: see `Rounding`; `weights`: of the crops, one by default; `squared`: are distances, as the network's by default.
+        `quantised`: see `Rounding`; `weights`: of the crops, one by default; `squared`: are distances, as the network's by default;
+        `classes`: of each crop's windows, N x rows x columns (`maps.py`), then `branches` is both.
         """
         squared = self.net.squared if squared is None else squared
         norms = [float(w) / len(x) for w in (torch.ones(len(x)) if weights is None else weights)]
-        ops = NativeOps(x.shape[-1], quantised)
+        ops = NativeOps(x.shape[-1], quantised, LEAST if classes is not None else None)
         self.net(ops, None, branches)
-        plans = self._plans(ops, (x.shape[-1], branches, quantised))
+        plans = self._plans(ops, (x.shape[-1], branches, quantised, classes is not None))
         made = [t for pair in ops.effective for t in pair]
         values = [t.detach().contiguous() for t in made]
         scales = torch.stack([q.log_scale.detach() for q in ops.quantisers]).exp() if ops.quantisers else torch.zeros(0)
@@ -183,6 +191,7 @@ class Native:
                     plans[worker], x[i].data_ptr(), y[i].data_ptr(), self.net.config.scale, kernels, biases,
                     scales.data_ptr(), pointers(at[:-2:2]), pointers(at[1:-2:2]), at[-2],
                     leak, bound, excess, norms[i], ops.picture_rounds, self.precise, squared,
+                    None if classes is None else classes[i].data_ptr(),
                 )  # fmt: skip
             return total
 
@@ -244,11 +253,13 @@ def compare(net, native, ops=TorchOps, size=64, batch=2, quantised=False):
     x = torch.randint(0, 256, (batch, 1, size, size)).float() / 255
     weights = torch.linspace(0.5, 1.5, batch)
     y = torch.nn.functional.interpolate(x, scale_factor=net.config.scale, mode="bicubic").clamp(0, 1)
-    for branches in ("both", *net.silent):
+    maps = classes(x, np.random.default_rng(1))
+    for branches, maps in (("both", None), ("both", maps), *((b, None) for b in net.silent)):
         found = []
+        routed = None if maps is None else routes(maps)
         for run in (
-            lambda: net.losses(ops(quantised, leak=0.1), x, y, branches, weights).backward(),
-            lambda: native(x, y, branches, quantised, leak=0.1, weights=weights),
+            lambda: net.losses(ops(quantised, leak=0.1, routes=routed), x, y, branches, weights).backward(),
+            lambda: native(x, y, branches, quantised, leak=0.1, weights=weights, classes=maps),
         ):
             net.zero_grad()
             run()

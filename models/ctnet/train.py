@@ -21,6 +21,7 @@ from .critic import Critic
 from .data import FLAT_SIDES, Crops, balance, flat
 from .evaluate import mean_psnr
 from .layers import TorchOps
+from .maps import classes, routes
 from .family import NAMES, build, degradation
 from .graft import fitted
 from .nano import Nano
@@ -56,6 +57,7 @@ EARLY = ("head", "embed", "tail", "q_fuse_cnn", "q_fuse_transformer", "q_fused")
 # Neither may that branch's range follow a CNN branch which has learnt nothing yet.
 GUARDED = (*TRANSFORMER, "q_fuse_transformer")
 MIXED = {"both": 0.55, "cnn": 0.05, "transformer": 0.4}
+CHOICES = (*MIXED, "routed")  # routed: both branches, but not in every window
 STAGES = (
     Stage("transformer", 0.60, 3e-3, {"transformer": 1.0}, bound=1.5),
     Stage("guarded", 0.60, 3e-3, MIXED, guarded=GUARDED, bound=1.5, early=EARLY),
@@ -221,16 +223,18 @@ class Run:
         if self.settled and self.step % HARD_EVERY == 0:
             self.hard = not_flat(self.average)
         x, y = self.crops(self.step)
+        maps = classes(x, rng) if branches == "routed" else None
+        branches = "both" if branches == "routed" else branches
         weights = balance(x, y, self.net.config.scale, self.net.squared)
         self.optimiser.zero_grad(set_to_none=True)
         if self.native:
             self.native.precise = at > PRECISE_FROM
-            self.native(x, y, branches, quantised, leak, bound, EXCESS, weights)
+            self.native(x, y, branches, quantised, leak, bound, EXCESS, weights, classes=maps)
             if stage.quantised:
                 x, y = flat(rng, self.net.config.scale, self.hard)
                 self.native(x, y, branches, self.inner, weights=[FLAT] * len(x), squared=True)
         else:
-            ops = TorchOps(quantised, leak=leak, bound=bound)
+            ops = TorchOps(quantised, leak=leak, bound=bound, routes=None if maps is None else routes(maps))
             picture = self.net(ops, x, branches) if self.critic else None
             loss = self.critic.losses(picture, y) if self.critic else self.net.losses(ops, x, y, branches, weights)
             if stage.quantised:
@@ -260,7 +264,7 @@ class Run:
             if self.step == first:
                 if stage.settled and (stage.quantised or stage.early):
                     learnt = self.started or any(s.early for _, end, s in spans(self.total, self.stages) if end <= first)
-                    self.calibrate(list(stage.branches), EARLY if learnt else ())
+                    self.calibrate([b for b in stage.branches if b != "routed"], EARLY if learnt else ())
                 self.optimiser = self.new_optimiser(stage)
             quantised = stage.quantised or self.modules(stage.early)
             while first <= self.step < last:
@@ -294,7 +298,7 @@ def arguments():
     parser.add_argument("--sizes", type=sizes, default=SIZES, help="of the photographs, relative to their own: 1,0.5")
     parser.add_argument("--stages", help="stages to run, of all; by default the last two with --from, without leak")
     parser.add_argument("--rate", type=float, help="highest learning rate of every stage, instead of its own")
-    parser.add_argument("--mix", type=shares, default=MIXED, help="both=0.55,cnn=0.05,transformer=0.4: how often each is run")
+    parser.add_argument("--mix", type=shares, default=MIXED, help="both=0.55,cnn=0.05,transformer=0.4: how often each is run; routed: windows by maps, see maps.py")
     parser.add_argument("--unguarded", action="store_true", help="let quantised stages move all, as they do after end-to-end")
     parser.add_argument("--squared", action="store_true", help="squared distances, which trained weights gain from")
     parser.add_argument("--torch", action="store_true", help="let PyTorch do all, where there is no C++ compiler: several times slower")
@@ -312,8 +316,8 @@ def sizes(text):
 def shares(text):
     """Choice of branches -> share of the steps, from `CHOICE=SHARE,...`; none for those that are not named."""
     mix = {branches: float(share) for branches, share in (part.split("=") for part in text.split(","))}
-    if not mix.keys() <= MIXED.keys() or abs(sum(mix.values()) - 1) > 1e-6:
-        raise argparse.ArgumentTypeError(f"{text}: shares of {', '.join(MIXED)} that are 1 together")
+    if not mix.keys() <= set(CHOICES) or abs(sum(mix.values()) - 1) > 1e-6:
+        raise argparse.ArgumentTypeError(f"{text}: shares of {', '.join(CHOICES)} that are 1 together")
     return mix
 
 
@@ -355,7 +359,7 @@ def main():
     def report(run, stage, quantised):
         line = f"{run.step} {stage.name} {time.monotonic() - start:.0f} s"
         if args.watch and (run.step % 3000 == 0 or run.step == run.total):
-            for branches in stage.branches:
+            for branches in (b for b in stage.branches if b != "routed"):
                 line += f" {branches} {mean_psnr(run.average, args.watch, TorchOps(quantised), branches):.3f} dB"
         print(line, flush=True)
 

@@ -5,6 +5,7 @@
 
 mod arrange;
 mod classes;
+mod crew;
 mod detail;
 mod exec;
 mod float;
@@ -461,8 +462,12 @@ impl Engine {
 
     /// A frame begins whose deadline counts from now.
     pub(crate) fn begin_frame(&mut self) {
-        if let Some(pace) = self.pace() {
+        let alone = self.pace().map(|pace| {
             pace.begin();
+            pace.is_alone()
+        });
+        if let (Some(alone), Path::Int8(int8)) = (alone, &self.path) {
+            int8.runner().rest_helpers(alone);
         }
     }
 

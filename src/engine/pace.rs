@@ -2,13 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use super::crew::Crew;
 use crate::plan::Class;
 
 /// What a frame takes of which no window gets anything, over one of which all get all, until it is known: rows are moved,
 /// looked at, filtered and converted.
 const IDLE: f64 = 0.05;
-/// The part of the time that is planned with; the rest is for what cannot be foreseen.
-const PLANNED: f64 = 0.8;
+/// The part of the time that is planned with; the rest is for what cannot be foreseen. Less, at least the second, after frames
+/// that were late.
+const PLANNED: [f64; 2] = [0.8, 0.5];
+/// What a late frame makes of it, and how much of what is missing each frame that is in time gives back.
+const LATE: f64 = 0.9;
+const REGAINED: f64 = 0.01;
+/// What work may take one thread, over what it took all of them, disturbed.
+const ALONE: f64 = 1.5;
 
 /// Less work than this tells nothing of how long work takes.
 const LEAST: f64 = 0.02;
@@ -39,6 +46,9 @@ pub struct Pace {
     /// Work of the windows whose classes have been chosen.
     spent: f64,
     missed: bool,
+    /// See [`PLANNED`].
+    planned: f64,
+    crew: Crew,
 }
 
 impl Pace {
@@ -55,7 +65,14 @@ impl Pace {
             begun: None,
             spent: 0.0,
             missed: false,
+            planned: PLANNED[0],
+            crew: Crew::default(),
         }
+    }
+
+    /// Is the frame that begins made by the caller's thread alone?
+    pub fn is_alone(&self) -> bool {
+        self.crew.is_alone()
     }
 
     /// A frame begins, unless it has.
@@ -85,7 +102,7 @@ impl Pace {
         // Slower than it was: then so is the rest. What has been given is not all made, so this is no false alarm.
         let expected = idle * done + time * self.around * self.spent * part + BEHIND * deadline;
         let slower = (passed / expected).clamp(1.0, 8.0);
-        (PLANNED * deadline - idle) / (time * slower) / self.around - self.spent
+        (self.planned * deadline - idle) / (time * slower) / self.around - self.spent
     }
 
     fn idle(&self, time: f64) -> f64 {
@@ -100,7 +117,7 @@ impl Pace {
     /// Work that frames of which nothing has changed may take.
     pub fn spare(&self) -> f64 {
         let deadline = self.deadline.as_secs_f64();
-        self.time.map_or(0.0, |time| ((PLANNED * deadline - self.idle(time)) / time / self.around).clamp(0.0, 1.0))
+        self.time.map_or(0.0, |time| ((self.planned * deadline - self.idle(time)) / time / self.around).clamp(0.0, 1.0))
     }
 
     /// The frame has ended, with so much of the multiply-adds of one of which every window gets both branches.
@@ -108,8 +125,21 @@ impl Pace {
         let Some(begun) = self.begun.take() else { return };
         let taken = begun.elapsed();
         self.missed = taken > self.deadline;
+        self.planned = if self.missed {
+            (LATE * self.planned).max(PLANNED[1])
+        } else {
+            self.planned + REGAINED * (PLANNED[0] - self.planned)
+        };
         // What little is done for windows that stand still or are plain says nothing of the others.
         let taken = taken.as_secs_f64();
+        if (macs_share >= LEAST || self.missed) && self.crew.end(taken / (IDLE + macs_share), self.missed) {
+            self.idle = None;
+            if self.crew.is_alone() {
+                let alone = ALONE * taken / (IDLE + macs_share);
+                self.time = Some(self.time.map_or(alone, |time| time.max(alone)));
+                return;
+            }
+        }
         if macs_share < LEAST || self.spent < LEAST / 2.0 {
             self.idle = Some(self.idle.map_or(taken, |idle| (3.0 * idle + taken) / 4.0));
             self.time = self.time.map(|time| time * FORGOTTEN);

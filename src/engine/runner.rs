@@ -178,6 +178,11 @@ impl Runner {
         self.shared.routes.as_ref()
     }
 
+    /// Leaves the passes of the frames to come to the caller's thread alone, or to all.
+    pub fn rest_helpers(&self, resting: bool) {
+        self.shared.scheduler.rest(resting);
+    }
+
     /// Takes the time of each Step from now on.
     pub fn profile(&mut self) {
         self.shared.profiled.store(true, Ordering::Relaxed);

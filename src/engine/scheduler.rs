@@ -64,6 +64,8 @@ pub struct Scheduler {
     wake: Condvar,
     failed: AtomicBool,
     stopping: AtomicBool,
+    /// Do the helper threads leave all passes to the caller?
+    resting: AtomicBool,
     /// Helper threads that have started.
     started: AtomicUsize,
 }
@@ -84,6 +86,7 @@ impl Scheduler {
             wake: Condvar::new(),
             failed: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            resting: AtomicBool::new(false),
             started: AtomicUsize::new(0),
         }
     }
@@ -116,13 +119,22 @@ impl Scheduler {
         FrameRun { size, first_pass: first_pass.load(Ordering::Relaxed), number: number.load(Ordering::Relaxed) }
     }
 
+    /// Lets the helper threads take no passes, or take them again; between frames.
+    pub fn rest(&self, resting: bool) {
+        self.resting.store(resting, Ordering::Relaxed);
+    }
+
+    fn is_resting(&self) -> bool {
+        self.resting.load(Ordering::Relaxed)
+    }
+
     /// Makes another pass available.
     pub fn issue(&self) {
         self.issued.0.fetch_add(1, Ordering::Release);
         // A helper counts itself as a sleeper before it looks for work the last time. Both have a fence in between, so one
         // of the two sees what the other wrote.
         fence(Ordering::SeqCst);
-        if self.sleepers.load(Ordering::Relaxed) > 0 {
+        if self.sleepers.load(Ordering::Relaxed) > 0 && !self.is_resting() {
             drop(self.lock());
             self.wake.notify_one();
         }
@@ -148,8 +160,12 @@ impl Scheduler {
     /// Takes a pass, or sleeps until there is one; `None` when the threads are to end.
     pub fn take_or_sleep(&self) -> Option<u64> {
         let stopping = || self.stopping.load(Ordering::Relaxed);
+        let take = || if self.is_resting() { None } else { self.take() };
         for turn in 0..SLEEP_LIMIT {
-            match self.take() {
+            if self.is_resting() {
+                break;
+            }
+            match take() {
                 Some(pass) => return Some(pass),
                 None if stopping() => return None,
                 None => pause(turn, SPIN_LIMIT),
@@ -158,10 +174,10 @@ impl Scheduler {
         let mut guard = self.lock();
         self.sleepers.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        let mut pass = self.take();
+        let mut pass = take();
         while pass.is_none() && !stopping() {
             guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
-            pass = self.take();
+            pass = take();
         }
         self.sleepers.fetch_sub(1, Ordering::Relaxed);
         pass

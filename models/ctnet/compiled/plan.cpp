@@ -15,6 +15,7 @@
 namespace {
 
 constexpr int WINDOW = 8, TOKENS = WINDOW * WINDOW;
+constexpr int ROUTED = 16;  // pixels of a window that has a class
 
 struct Value {
     int h, w, c, cp;  // cp: channels with their pads
@@ -74,7 +75,7 @@ struct Step {
     std::vector<float> memory;                   // attention: scores before and after rounding
 };
 
-enum Kind { CONV, ADD, TO_DEPTH, TO_SPACE, ATTENTION, POOL, GATE, CLIP, ROUND, BOUND, LOSS };
+enum Kind { CONV, ADD, TO_DEPTH, TO_SPACE, ATTENTION, POOL, GATE, CLIP, ROUND, ROUTE, BOUND, LOSS };
 
 struct Call {
     const float *target;
@@ -85,6 +86,7 @@ struct Call {
     float slope, bound, excess, norm;  // norm: 1 / crops of the batch
     int scale;
     bool rounded, precise, squared;
+    const unsigned char *classes;  // of windows, row by row
 };
 
 struct Plan {
@@ -415,6 +417,19 @@ struct Plan {
                 else out.data[i] = std::clamp(in.data[i], 0.f, 1.f);
     }
 
+    // Nought in windows whose class is below the flag.
+    void route(Step &s, const Call &c, bool back) {
+        Value &in = v(s.a), &out = v(s.dst);
+        int columns = v(0).w / ROUTED, side = in.w / columns;
+        for (int y = 0; y < in.h; y++)
+            for (int x = 0; x < in.w; x++) {
+                bool kept = c.classes[y / side * columns + x / side] >= s.flag;
+                for (size_t i = in.at(y, x), end = i + in.cp; i < end; i++)
+                    if (back) in.grad[i] += kept ? out.grad[i] : 0.f;
+                    else out.data[i] = kept ? in.data[i] : 0.f;
+            }
+    }
+
     // Fake quantisation with a learnt step; flag: signed. See `FakeQuantise`.
     void round(Step &s, const Call &c, bool back) {
         Value &in = v(s.a), &out = v(s.dst);
@@ -489,6 +504,7 @@ struct Plan {
             case GATE: gate(s, false); break;
             case CLIP: clip(s, false); break;
             case ROUND: round(s, c, false); break;
+            case ROUTE: route(s, c, false); break;
             default: break;
         }
         for (size_t i = steps.size(); i-- > 0;) {
@@ -503,6 +519,7 @@ struct Plan {
                 case GATE: gate(s, true); break;
                 case CLIP: clip(s, true); break;
                 case ROUND: round(s, c, true); break;
+                case ROUTE: route(s, c, true); break;
                 case BOUND: if (c.bound > 0) total += beyond(s, c); break;
                 case LOSS: total += loss(s, c); break;
             }
@@ -540,12 +557,12 @@ void *plan_new(const int *sizes, int values, const int *layers, int count, const
 }
 
 // The loss of one crop; gradients are added to `gw`, `gb` and `gscales`. `rounded`: the picture is, and so is
-// all that leads to it; then floats are multiplied always.
+// all that leads to it; then floats are multiplied always. `classes`: of its windows, if the program asks for them.
 double plan_run(void *plan, const float *x, const float *target, int scale, const float *const *weights, const float *const *biases,
                 const float *scales, float *const *gw, float *const *gb, float *gscales, float slope, float bound, float excess,
-                float norm, int rounded, int precise, int squared) {
+                float norm, int rounded, int precise, int squared, const unsigned char *classes) {
     bool floats = precise || rounded || !HAS_PAIRS;
-    Call call{target, weights, biases, scales, gw, gb, gscales, slope, bound, excess, norm, scale, rounded != 0, floats, squared != 0};
+    Call call{target, weights, biases, scales, gw, gb, gscales, slope, bound, excess, norm, scale, rounded != 0, floats, squared != 0, classes};
     return static_cast<Plan *>(plan)->run(x, call);
 }
 }
