@@ -133,6 +133,20 @@ fn budgets_hold() {
     }
 }
 
+/// While a file is read no layer's tensors are kept for later ones: a deep network takes no more than a shallow one.
+#[test]
+fn layers_that_are_read_are_let_go() {
+    let _alone = ALONE.lock();
+    let path = files().into_iter().find(|file| name(file) == "int8-compact-x2").unwrap();
+    let file = std::fs::read(path).unwrap();
+    let before = held();
+    take_peak();
+    let model = Model::parse("compact", &file).unwrap();
+    let peak = take_peak() - before;
+    assert!(peak < 2 << 20, "{peak} bytes at once, {} held", held() - before);
+    drop(model);
+}
+
 #[test]
 fn a_network_that_sees_the_whole_picture_needs_it_in_one_tile() {
     let _alone = ALONE.lock();

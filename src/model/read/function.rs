@@ -9,7 +9,7 @@ use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use super::{Base, Meaning, Reader, UNSUPPORTED};
 use crate::model::file::LARGEST_TENSOR;
 use crate::model::graph::{Input, Node, Op, Tensor as Activation, TensorId, View};
-use crate::model::load::{reason, unchecked_f32};
+use crate::model::load::reason;
 use crate::model::moves::Link;
 
 /// A function of one tensor's bytes.
@@ -108,7 +108,8 @@ impl Reader<'_> {
     ) -> Result<Meaning, String> {
         let Function { tensor, chain, values } = function;
         let bytes = self.ramp(tensor, &chain, |byte| byte)?;
-        let (bytes, real) = (unchecked_f32(&bytes), unchecked_f32(&values));
+        let bytes = bytes.to_plain_array_view::<f32>().map_err(reason)?;
+        let real = values.to_plain_array_view::<f32>().map_err(reason)?;
         if bytes.len() != real.len() {
             return Err("a function that makes a tensor of another size".into());
         }

@@ -105,11 +105,19 @@ fn read(proto: &ModelProto, bytes: usize, channels: usize) -> Result<Graph, Stri
     let mut reader = Reader { loaded, meanings: HashMap::new(), graph };
     let model = &loaded.typed;
     let order = model.eval_order().map_err(|e| e.to_string())?;
+    let readers = order.iter().flat_map(|id| model.node(*id).inputs.iter().map(move |input| (input.node, *id)));
+    let last: HashMap<usize, usize> = readers.collect();
     for id in order {
         let node = model.node(id);
         let at = |e: String| format!("node '{}' ({}): {e}", node.name, node.op.name());
         let meaning = reader.node(node).map_err(at)?;
         reader.meanings.insert(id, meaning);
+        // Functions hold tensors, and convolutions their weights: what nothing reads any more goes. Constants say what they are.
+        for input in node.inputs.iter().map(|input| input.node).filter(|input| last[input] == id) {
+            if !matches!(reader.meanings.get(&input), Some(Meaning::Constant(_))) {
+                reader.meanings.remove(&input);
+            }
+        }
     }
     reader.finish(model.outputs[0])
 }
