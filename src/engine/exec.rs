@@ -36,7 +36,7 @@ pub struct Scratch {
     attended: Vec<u8>,
     kernel: kernels::Scratch,
     /// Columns of a unit, in input pixels.
-    columns: Vec<Range<usize>>,
+    columns: [Vec<Range<usize>>; 2],
     /// Multiply-adds done, where they are counted.
     pub macs: u64,
 }
@@ -44,7 +44,7 @@ pub struct Scratch {
 impl Scratch {
     /// For all Steps of `plan`, whose units have at most so many ranges of columns.
     pub fn new(plan: &Plan, level: Level, ranges: usize) -> Self {
-        let mut s = Self { columns: Vec::with_capacity(ranges), ..Self::default() };
+        let mut s = Self { columns: [Vec::with_capacity(ranges), Vec::with_capacity(ranges)], ..Self::default() };
         for step in &plan.steps {
             if let Kind::Attention(Attention { kernel, .. }) = &step.kind {
                 grow(&mut s.query, kernel.tokens * kernel.keys);
@@ -58,7 +58,7 @@ impl Scratch {
 
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
-        let columns = self.columns.capacity() * size_of::<Range<usize>>();
+        let columns = self.columns.iter().map(|columns| columns.capacity() * size_of::<Range<usize>>()).sum::<usize>();
         self.query.len() + self.tokens.len() + self.attended.len() + self.kernel.bytes() + columns
     }
 }
@@ -109,7 +109,7 @@ impl<'a> StepRunner<'a> {
             && conv.joins_rows()
         {
             while units.len() >= 2 {
-                self.conv_two(step, conv, units.start, reads, writes);
+                self.conv_two(step, conv, units.start, 0..self.width, reads, writes);
                 units.start += 2;
             }
         }
@@ -149,23 +149,38 @@ impl<'a> StepRunner<'a> {
         let size = Size::new(self.width, self.height);
         let Ratio { num, den } = self.buffer(step.write).rows;
         let count = self.rows_of(step.write);
-        let mut columns = std::mem::take(&mut scratch.columns);
-        for unit in units {
+        let rows_of = |unit: usize| {
             let (first, last) = (step.rows_done(unit, count), step.rows_done(unit + 1, count));
-            let rows = first * den / num..(last * den).div_ceil(num);
-            routes.columns(route, rows.clone(), size, &mut columns);
+            first * den / num..(last * den).div_ceil(num)
+        };
+        let joined = if let Kind::Conv(conv) = &step.kind { Some(conv).filter(|conv| conv.joins_rows()) } else { None };
+        let [mut columns, mut below] = std::mem::take(&mut scratch.columns);
+        let mut made = units.start;
+        for unit in units.clone() {
+            routes.columns(route, rows_of(unit), size, &mut columns);
+            let two = joined.filter(|_| made == unit && unit + 1 < units.end).filter(|_| {
+                routes.columns(route, rows_of(unit + 1), size, &mut below);
+                below == columns
+            });
             for columns in &columns {
-                self.unit(step, unit, columns.clone(), reads, writes, scratch);
+                match two {
+                    Some(conv) => self.conv_two(step, conv, unit, columns.clone(), reads, writes),
+                    None if made == unit => self.unit(step, unit, columns.clone(), reads, writes, scratch),
+                    None => {}
+                }
                 let covered = step.mac_columns.of(self.covered(step, columns.clone()).len());
-                scratch.macs += (step.macs * covered * (last - first) / step.unit_rows) as u64;
+                let units = step.rows_done(unit + 1, count) - step.rows_done(unit, count);
+                scratch.macs += (step.macs * covered * units / step.unit_rows) as u64;
             }
+            made = made.max(unit + 1 + usize::from(two.is_some()));
             if let (Some(silent), Kind::Conv(conv)) = (route.silent, &step.kind) {
+                let rows = rows_of(unit);
                 let window = rows.start / routes.routing.window;
                 routes.wanted(route, rows, size, &mut columns);
                 self.silence(step, conv, routes, (silent, &columns), unit, window, reads, writes);
             }
         }
-        scratch.columns = columns;
+        scratch.columns = [columns, below];
     }
 
     /// The columns that computing `columns` (all of the input) takes.
@@ -261,13 +276,25 @@ impl<'a> StepRunner<'a> {
         }
     }
 
-    /// [`StepRunner::conv`] for all columns of a unit and the next one, a row each.
-    fn conv_two(&self, step: &Step, conv: &Conv, unit: usize, reads: &ReadRows, writes: &mut WriteRows) {
-        let (buffer, pixels) = (self.buffer(step.write), step.mac_columns.of(self.width));
-        let [upper, lower] = [unit, unit + 1].map(|unit| self.conv_rows(step, conv, unit, 0, reads));
-        let epilogues = [unit, unit + 1].map(|unit| self.conv_epilogue(step, conv, (unit, 0), 0, reads));
-        let [mut above, mut below] =
-            writes.two_rows(unit).map(|out| Output { bytes: &mut out[buffer.pixel(0)..], step: buffer.stride, pixels });
+    /// [`StepRunner::conv`] for a unit and the next one, a row each.
+    fn conv_two(
+        &self,
+        step: &Step,
+        conv: &Conv,
+        unit: usize,
+        columns: Range<usize>,
+        reads: &ReadRows,
+        writes: &mut WriteRows,
+    ) {
+        let buffer = self.buffer(step.write);
+        let (first, pixels) = (step.mac_columns.of(columns.start), step.mac_columns.of(columns.len()));
+        let [upper, lower] = [unit, unit + 1].map(|unit| self.conv_rows(step, conv, unit, first, reads));
+        let epilogues = [unit, unit + 1].map(|unit| self.conv_epilogue(step, conv, (unit, 0), first, reads));
+        let [mut above, mut below] = writes.two_rows(unit).map(|out| Output {
+            bytes: &mut out[buffer.pixel(first)..],
+            step: buffer.stride,
+            pixels,
+        });
         conv.packed[0].conv_two_rows(&epilogues, [&upper, &lower], [&mut above, &mut below]);
     }
 
