@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use super::nut::{RawStream, TimeBase, frame_header};
-use super::parts::Parts;
+use super::nut::{Place as Frame, RawStream, TimeBase, frame_header};
+use super::parts::{Ends, Parts};
 use super::probe::{Movie, Stream};
 use super::program::{Place, ffmpeg, named, not_started, said};
 use super::writer::{Codec, codec_words, colours};
@@ -166,7 +166,7 @@ pub fn join(
     let failed = |source| WriteError::Io { file: name.clone(), source };
     let destination = Destination::open(&Location::File(output.to_path_buf())).map_err(failed)?;
     let at = destination.path().unwrap_or(output).to_path_buf();
-    let words = words(movie, container, data, end).into_iter().chain([named(&at)]);
+    let words = words(movie, parts.ends(), container, data, end).into_iter().chain([named(&at)]);
     let refused = |reason: String| WriteError::Encode { file: name.clone(), reason };
     let (mut child, mut stdin) =
         Child::start_taking("ffmpeg", &mut ffmpeg(words)).map_err(|error| refused(not_started("ffmpeg", &error)))?;
@@ -181,16 +181,26 @@ pub fn join(
 }
 
 /// Gives the last frame the length that it had, of which the parts know nothing; ffmpeg's guess is the usual one, which is wrong
-/// where the rate varies. That of the frames before it does not count: they end when the next begins.
+/// where the rate varies. Where another is stored behind it, MP4 adds that one's to the time at which it is decoded: it gets that
+/// of the one before it. All others end when the next begins, and what is said of their length would only make the whole longer.
 ///
-/// Time stamps are in ticks of the output here as of ffmpeg 5, or of the parts, which are `TB` and never longer, as of ffmpeg 7:
-/// what is later than the end in the former is in the latter.
-fn last_frame(end: f64, ticks: u64) -> String {
-    let end_out = (end * ticks as f64).round();
-    format!("setts=pts=PTS:dts=DTS:duration=max(0\\,if(gt(PTS\\,{end_out})\\,round({end:.9}/TB)\\,{end_out})-PTS)")
+/// Time stamps are in ticks of the output here as of ffmpeg 5, or of the parts, which are `TB`, as of ffmpeg 7: where that of a frame
+/// is known, it tells which. Those at 0 are the same.
+fn lengths(ends: Ends, zero: f64, end: f64, ticks: u64, is_six: bool) -> String {
+    let left = |place: Frame| {
+        let begin = ends.time_base.seconds(place.pts) - zero;
+        let [begin_out, end_out] = [begin, end].map(|time| (time * ticks as f64).round());
+        let is_out =
+            if begin_out < 2.0 { format!("{}", !is_six as u8) } else { format!("lt(abs(PTS-{begin_out})\\,2)") };
+        format!("max(0\\,if({is_out}\\,{end_out}\\,round({end:.9}/TB))-PTS)")
+    };
+    let Ends { stored, shown, .. } = ends;
+    let (shown_left, stored_left) = (left(shown), left(stored));
+    let stored_length = format!("if(eq(N\\,{})\\,min(DTS-PREV_INDTS\\,{stored_left})\\,0)", stored.number);
+    format!("setts=pts=PTS:dts=DTS:duration=if(eq(N\\,{})\\,{shown_left}\\,{stored_length})", shown.number)
 }
 
-fn words(movie: &Movie, container: Container, data: bool, end: End) -> Vec<OsString> {
+fn words(movie: &Movie, ends: Option<Ends>, container: Container, data: bool, end: End) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["-copyts".into()];
     let mut say = |more: &[&str]| words.extend(more.iter().map(OsString::from));
     let turned = container.is_mov && movie.turns > 0 && !container.turns(movie);
@@ -223,7 +233,16 @@ fn words(movie: &Movie, container: Container, data: bool, end: End) -> Vec<OsStr
         for key in stream.tags.keys().filter(|key| STATISTICS.iter().any(|old| key.starts_with(old))) {
             say(&[&format!("-metadata:s:{to}"), &format!("{key}=")]);
         }
-        let set: Vec<&str> = stream.disposition.iter().filter(|(_, v)| **v != 0).map(|(key, _)| &**key).collect();
+        let mut set: Vec<&str> = stream.disposition.iter().filter(|(_, v)| **v != 0).map(|(key, _)| &**key).collect();
+        // As ffmpeg does it: a cover beside the video is a video of its own in .mkv.
+        let videos = || streams(movie, data).filter(|stream| stream.codec_type == "video");
+        if videos().count() > 1 && videos().all(|stream| !stream.is("default")) {
+            set.push("default");
+        }
+        // The name of every video without one. ffmpeg would give it to the time codes, too, which have another.
+        if stream.tags.get("handler_name").is_some_and(|name| name == "VideoHandler") {
+            say(&[&format!("-metadata:s:{to}"), "handler_name="]);
+        }
         say(&[&format!("-disposition:{to}"), &if set.is_empty() { "0".into() } else { set.join("+") }]);
         // What the pipe has no word for, and some codecs neither.
         for (option, value) in colours(movie) {
@@ -235,8 +254,8 @@ fn words(movie: &Movie, container: Container, data: bool, end: End) -> Vec<OsStr
         }
         let video_end = end.video.map(|end| end - start).filter(|end| *end > 0.0);
         let ticks = if container.is_mov { Some(movie.time_base.den) } else { container.is_matroska.then_some(1000) };
-        if let (Some(end), Some(ticks)) = (video_end, ticks) {
-            say(&[&format!("-bsf:{to}"), &last_frame(end, ticks)]);
+        if let (Some(end), Some(ticks), Some(ends)) = (video_end, ticks, ends) {
+            say(&[&format!("-bsf:{to}"), &lengths(ends, start + bias, end, ticks, movie.is_six)]);
         }
         if turned && !movie.is_six {
             say(&[&format!("-metadata:s:{to}"), &format!("rotate={degrees}")]);
