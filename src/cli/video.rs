@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
             input.display()
         )));
     }
-    let codec = codec(args, &movie)?;
+    let codec = codec(args, &movie, container)?;
     movie.test_times()?;
     let data = test_output(&movie, container, codec, &more, output)?;
     let session = Session::open(&args.engine)?;
@@ -92,7 +92,7 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
 
     // A signal must find somebody who ends the programs that are started from here on.
     let mut control = Control::new(true)?;
-    let parts = Parts::open(output, &note(args, &movie, &session), args.resume)?;
+    let parts = Parts::open(output, &note(args, codec, &session), args.resume)?;
     let resumed = parts.frames();
     let decoding = Decoding { skip: resumed, after: parts.last(&movie), ..decoding };
     let parts = Arc::new(Mutex::new(parts));
@@ -144,8 +144,9 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
     Err(failure)
 }
 
-fn codec(args: &Args, movie: &Movie) -> Result<Codec, Failure> {
+fn codec(args: &Args, movie: &Movie, container: Container) -> Result<Codec, Failure> {
     Ok(match args.codec {
+        None if container.is_webm() => Codec::Av1,
         None => Codec::usual(movie),
         Some(VideoCodec::X264) => Codec::X264,
         Some(VideoCodec::X265) => Codec::X265,
@@ -174,7 +175,7 @@ fn is_finished(movie: &Movie, input: &Path, output: &Path, size: Size) -> bool {
 }
 
 /// What parts are made of, and how: those of two notes that differ do not fit together.
-fn note(args: &Args, movie: &Movie, session: &Session) -> String {
+fn note(args: &Args, codec: Codec, session: &Session) -> String {
     let identity = |path: &Path| {
         let about = std::fs::metadata(path).ok();
         about.map(|about| (about.len(), about.modified().ok()))
@@ -196,7 +197,7 @@ fn note(args: &Args, movie: &Movie, session: &Session) -> String {
         engine.branches,
         engine.effort,
         engine.tile,
-        codec(args, movie).ok(),
+        codec,
         args.ffmpeg_out,
         args.deinterlace,
         args.output.extension(),

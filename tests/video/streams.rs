@@ -79,3 +79,32 @@ fn time_codes_and_covers_are_what_they_were() {
     assert_eq!(kept, plain);
     assert!(kept.contains("h264,1"), "{kept}");
 }
+
+#[test]
+fn subtitles_that_a_file_has_no_place_for_are_told_and_mended() {
+    let Some(_alone) = alone("video with subtitles") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("words.srt"), "1\n00:00:00,100 --> 00:00:00,300\nhello\n").unwrap();
+    let video = "-f lavfi -i testsrc2=s=64x64:r=25:d=0.4 -i words.srt -map 0 -map 1 -c:v libx264";
+    make(at, &format!("{video} -c:s mov_text words.mp4"));
+    make(at, &format!("{video} -c:s srt words.mkv"));
+    for (input, output) in [("words.mp4", "out.mkv"), ("words.mkv", "out.mp4"), ("words.mkv", "out.webm")] {
+        let run = bifocal(at, &format!("video {input} {output}")).output().unwrap();
+        let text = said(&run);
+        assert_eq!((run.status.code(), text.lines().count()), (Some(2), 1), "{text}");
+        let advice = text.split("; ffmpeg ").nth(1).unwrap_or_else(|| panic!("{text}")).split(" makes").next().unwrap();
+        make(at, &advice.replace("IN", input).replace("NEW", "mended"));
+        let mended = format!("mended.{}", advice.rsplit('.').next().unwrap());
+        let run = bifocal(at, &format!("video {mended} {output}")).output().unwrap();
+        assert_eq!(run.status.code(), Some(0), "{output}: {}", said(&run));
+        let hello = tool(at, "ffmpeg", &format!("-i {output} -map 0:s -f srt -"));
+        assert!(hello.contains("hello"), "{output}: {hello}");
+    }
+    assert_eq!(facts(at, "out.webm", "codec_name"), "codec_name=av1\n");
+    // What is refused by the file and not by the encoder, which then has no end.
+    make(at, "-f lavfi -i testsrc2=s=64x64:r=25:d=0.4 -f lavfi -i sine=d=0.4 -c:v libx264 -c:a aac sound.mp4");
+    let run = bifocal(at, "video sound.mp4 out.webm").output().unwrap();
+    assert!(run.status.code() == Some(2) && said(&run).contains("Vorbis or Opus"), "{}", said(&run));
+    assert!(!at.join("out.webm.parts").exists());
+}

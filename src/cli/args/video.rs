@@ -48,7 +48,7 @@ pub(in crate::cli) struct Video {
     #[arg(value_name = "OUTPUT")]
     pub(in crate::cli) output: PathBuf,
 
-    /// What to encode with [default: x264, for more than 8 bits x265]
+    /// What to encode with [default: x264, for more than 8 bits x265, for .webm av1]
     #[arg(long, value_enum, value_name = "CODEC")]
     pub(in crate::cli) codec: Option<VideoCodec>,
 
