@@ -105,7 +105,7 @@ fn streams(movie: &Movie, data: bool) -> impl Iterator<Item = &Stream> {
 /// How long a trial may take before it counts as passed; what is wrong shows at once.
 const TRIAL: Duration = Duration::from_secs(20);
 /// How long it may take to end once it has said something: some encoders never do when the file is refused.
-const SAID: Duration = Duration::from_secs(3);
+const SAID: Duration = Duration::from_secs(2);
 
 /// Tries, with one black picture, whether there is such an encoder and whether `container` holds what it gives and what is
 /// copied; without data streams if it must be. `true`: with them. Nobody wants to hear of it after hours.

@@ -542,6 +542,28 @@ mod tests {
     }
 
     #[test]
+    fn frames_may_be_stored_in_another_order_than_shown_and_decoded_before_0() {
+        let mut file = stream().header();
+        for (dts, pts) in [(-2, 0), (-1, 3), (0, 1), (1, 2)] {
+            let mut point = Vec::new();
+            put(&mut point, dts as u64);
+            put(&mut point, 0);
+            put_packet(&mut file, SYNCPOINT, &point);
+            // Behind the point, with the lowest bits of the time alone.
+            let begin = file.len();
+            file.push(0);
+            put(&mut file, pts);
+            put(&mut file, 1);
+            let sum = crc(&file[begin..]);
+            file.extend(sum);
+            file.push(9);
+        }
+        let contents = contents(&mut &file[..]).unwrap();
+        let (stored, shown) = (Place { number: 3, pts: 2 }, Place { number: 1, pts: 3 });
+        assert_eq!((contents.frames, contents.ends), (4, Some((stored, shown))));
+    }
+
+    #[test]
     fn cuts_and_noise_are_errors_and_nothing_worse() {
         let mut pipe = stream().header();
         pipe.extend(frame_header(5, 12));

@@ -327,6 +327,37 @@ mod tests {
     }
 
     #[test]
+    fn only_less_of_the_same_is_replaced_by_what_is_not_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.mkv");
+        let parts = begun(&output, &[FRAMES, 3]);
+        assert!(parts.may_replace(&output));
+        fs::write(&output, "somebody's").unwrap();
+        assert!(!parts.may_replace(&output));
+        fs::write(&output, "early").unwrap();
+        parts.note_early(&output).unwrap();
+        assert!(parts.may_replace(&output));
+        drop(parts);
+        let parts = Parts::open(&output, "a", true).unwrap();
+        assert!(parts.may_replace(&output));
+        fs::write(&output, "somebody's").unwrap();
+        assert!(!parts.may_replace(&output));
+        parts.remove().unwrap();
+    }
+
+    #[test]
+    fn the_last_frame_of_all_parts_is_known_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.mkv");
+        let parts = begun(&output, &[FRAMES, FRAMES, 3]);
+        let place = |parts: &Parts| parts.ends().map(|ends| (ends.shown.number, ends.shown.pts));
+        assert_eq!((place(&parts), parts.all_frames()), (Some((502, 2)), 503));
+        drop(parts);
+        let parts = Parts::open(&output, "a", true).unwrap();
+        assert_eq!((place(&parts), parts.all_frames()), (Some((499, 249)), 500));
+    }
+
+    #[test]
     fn a_folder_of_somebody_else_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("out.mkv");
