@@ -26,11 +26,24 @@ pub(super) struct Failure {
     message: String,
     /// A model that was read, and that cannot be run.
     refused: bool,
+    /// The signal that asked for it.
+    signal: Option<i32>,
 }
 
 impl Failure {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), refused: false }
+        Self { code, message: message.into(), refused: false, signal: None }
+    }
+
+    /// The same, asked for by a signal, if there was one.
+    #[cfg(unix)]
+    pub(super) fn by(self, signal: Option<i32>) -> Self {
+        Self { signal, ..self }
+    }
+
+    /// The signal that asked for it.
+    pub(super) fn signal(&self) -> Option<i32> {
+        self.signal
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Self {

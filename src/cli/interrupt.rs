@@ -41,8 +41,7 @@ pub(super) fn remove_files_on_signals() -> Result<(), Failure> {
     let listen = move || {
         for signal in signals.forever() {
             crate::io::remove_partial_files();
-            // Ends the program as the signal would have done, which is what shells look for.
-            let _ = signal_hook::low_level::emulate_default_handler(signal);
+            end_by(signal);
         }
     };
     thread.spawn(listen).map(drop).map_err(failed)
@@ -53,12 +52,23 @@ pub(super) fn remove_files_on_signals() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Ends the program as the signal would have done, which is what shells look for.
+#[cfg(unix)]
+pub(super) fn end_by(signal: i32) {
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+}
+
+#[cfg(not(unix))]
+pub(super) fn end_by(_: i32) {}
+
 /// Listens for signals and for `q` on the terminal.
 #[cfg(unix)]
 pub(super) struct Control {
     signals: signal_hook::iterator::Signals,
     keys: Option<Keys>,
     asked: usize,
+    /// The first signal that came; `q` counts as Ctrl-C.
+    first: Option<i32>,
 }
 
 #[cfg(unix)]
@@ -69,14 +79,22 @@ impl Control {
             Failure::new(super::failure::Code::Failed, format!("cannot listen for signals: {error}"))
         })?;
         let keys = if keys { Keys::open() } else { None };
-        Ok(Self { signals, keys, asked: 0 })
+        Ok(Self { signals, keys, asked: 0, first: None })
     }
 
     /// How often the end was asked for.
     pub(super) fn asked(&mut self) -> usize {
-        self.asked += self.signals.pending().count();
-        self.asked += self.keys.as_mut().map_or(0, Keys::quits);
+        let quits = self.keys.as_mut().map_or(0, Keys::quits);
+        for signal in self.signals.pending().chain(std::iter::repeat_n(signal_hook::consts::SIGINT, quits)) {
+            self.asked += 1;
+            self.first.get_or_insert(signal);
+        }
         self.asked
+    }
+
+    /// What asked for the end first.
+    pub(super) fn signal(&self) -> Option<i32> {
+        self.first
     }
 
     /// The first signal or `q` ends cleanly, the second at once.

@@ -65,6 +65,9 @@ pub fn main() -> ExitCode {
             } else {
                 report::line(&failure.to_string());
             }
+            if let Some(signal) = failure.signal() {
+                interrupt::end_by(signal);
+            }
             failure.exit_code()
         }
         Err(_) => ExitCode::from(Code::Failed as u8),

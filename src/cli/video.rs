@@ -19,7 +19,7 @@ use crate::frame::FrameFormat;
 use crate::geom::Size;
 use crate::io::ffmpeg::{Codec, Container, Decoding, End, Movie, Parts, PartsError, PartsSink, join, test_output};
 use crate::io::{Clip, remove_partial_files, same_file};
-use crate::live::{self, DropPolicy, LiveError, OnError, Options, Upscaler};
+use crate::live::{self, DropPolicy, LiveError, OnError, Options, Upscaler, Wish};
 
 /// Nothing is dropped, and nothing waits that need not.
 const OPTIONS: Options = Options {
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
             input.display()
         )));
     }
-    let codec = codec(args, &movie)?;
+    let codec = codec(args, &movie, container)?;
     movie.test_times()?;
     let data = test_output(&movie, container, codec, &more, output)?;
     let session = Session::open(&args.engine)?;
@@ -92,48 +92,61 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
 
     // A signal must find somebody who ends the programs that are started from here on.
     let mut control = Control::new(true)?;
-    let parts = Parts::open(output, &note(args, &movie, &session), args.resume)?;
+    let parts = Parts::open(output, &note(args, codec, &session), args.resume)?;
     let resumed = parts.frames();
-    let decoding = Decoding { skip: resumed, ..decoding };
+    let decoding = Decoding { skip: resumed, after: parts.last(&movie), ..decoding };
     let parts = Arc::new(Mutex::new(parts));
     let job =
         Job { args, codec, more, decoding, parts: Arc::clone(&parts), reached: Arc::new(AtomicI64::new(i64::MIN)) };
     let done = job.run(&movie, &session, &mut control, progress);
     let reached = job.reached.load(Ordering::Relaxed);
     let (frames, mut failure) = match done {
-        Ok(frames) => (frames, None),
+        Ok((frames, true)) => (frames, None),
+        Ok((frames, false)) => (frames, Some(Failure::new(Code::Failed, "ended early").by(control.signal()))),
         // What came before is kept, as of every recording.
         Err(LiveOr::Live(LiveError::Read(error))) => (0, Some(Failure::from(error))),
+        Err(error @ LiveOr::Live(LiveError::Abandoned(_))) => {
+            return Err(unfinished(&parts, Failure::from(error).by(control.signal())));
+        }
         Err(error) => return Err(unfinished(&parts, error.into())),
     };
-    let complete = failure.is_none() && control.asked() == 0;
-    if !complete && reached == i64::MIN {
-        let nothing = || Failure::new(Code::Failed, "ended before the first frame");
-        return Err(unfinished(&parts, failure.unwrap_or_else(nothing)));
-    }
-    if let Some(failure) = failure.take_if(|_| output.exists()) {
-        // What is there may be whole.
+    let complete = failure.is_none();
+    let (last, may_replace) = {
+        let parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
+        (parts.last(&movie), parts.may_replace(output))
+    };
+    if let Some(failure) = failure.take_if(|_| reached == i64::MIN || !may_replace) {
         return Err(unfinished(&parts, failure));
     }
-    let last = (reached != i64::MIN).then_some(reached);
     let video = if complete { movie.end(last) } else { last.map(|last| movie.end_of(last)) };
     let (start, end) = (movie.start(), End { video, cut: !complete });
     Joining { parts: Arc::clone(&parts), movie, container, data, end }.run(output, &mut control)?;
+    let parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
     if complete {
-        let parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = parts.remove() {
             log::warn!("{}: cannot be removed: {error}", parts.folder().display());
         }
-    } else if failure.is_none() {
-        let end = end.video.unwrap_or_default() - start;
-        report::line(&format!("{}: ended early, after {end:.1} s; --resume goes on", output.display()));
+    } else if let Err(error) = parts.note_early(output) {
+        log::warn!("{}: {error}", parts.folder().display());
     }
     tell(frames, resumed, complete)?;
-    failure.map_or(Ok(()), Err)
+    let Some(failure) = failure else { return Ok(()) };
+    let (there, seconds) = (parts.all_frames(), end.video.unwrap_or_default() - start);
+    let next = match parts.frames() {
+        0 => "no part of it is whole, so that the next run begins anew".into(),
+        whole => format!("--resume goes on after {whole} of them"),
+    };
+    let line = format!("{} has the first {there} frames, {seconds:.1} s; {next}", output.display());
+    if failure.signal().is_some() {
+        return Err(Failure::new(failure.code, line).by(failure.signal()));
+    }
+    report::line(&line);
+    Err(failure)
 }
 
-fn codec(args: &Args, movie: &Movie) -> Result<Codec, Failure> {
+fn codec(args: &Args, movie: &Movie, container: Container) -> Result<Codec, Failure> {
     Ok(match args.codec {
+        None if container.is_webm() => Codec::Av1,
         None => Codec::usual(movie),
         Some(VideoCodec::X264) => Codec::X264,
         Some(VideoCodec::X265) => Codec::X265,
@@ -162,7 +175,7 @@ fn is_finished(movie: &Movie, input: &Path, output: &Path, size: Size) -> bool {
 }
 
 /// What parts are made of, and how: those of two notes that differ do not fit together.
-fn note(args: &Args, movie: &Movie, session: &Session) -> String {
+fn note(args: &Args, codec: Codec, session: &Session) -> String {
     let identity = |path: &Path| {
         let about = std::fs::metadata(path).ok();
         about.map(|about| (about.len(), about.modified().ok()))
@@ -184,7 +197,7 @@ fn note(args: &Args, movie: &Movie, session: &Session) -> String {
         engine.branches,
         engine.effort,
         engine.tile,
-        codec(args, movie).ok(),
+        codec,
         args.ffmpeg_out,
         args.deinterlace,
         args.output.extension(),
@@ -233,8 +246,14 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Frames that were upscaled.
-    fn run(&self, movie: &Movie, session: &Session, control: &mut Control, progress: Progress) -> Result<u64, LiveOr> {
+    /// Frames that were upscaled, and whether those were all.
+    fn run(
+        &self,
+        movie: &Movie,
+        session: &Session,
+        control: &mut Control,
+        progress: Progress,
+    ) -> Result<(u64, bool), LiveOr> {
         let source = movie.frames(self.decoding).map_err(|error| LiveOr::Other(error.into()))?;
         let clip = *source.clip();
         let to = FrameFormat { size: clip.format.size.scaled(session.scale()), ..clip.format };
@@ -253,7 +272,7 @@ impl Job<'_> {
         if movie.duration().is_none() {
             bar.finish_and_clear();
         }
-        let mut first = None;
+        let (mut first, mut is_whole) = (None, true);
         let stats = live::run(&options, upscaler, source, Box::new(sink), |_| {
             let reached = self.reached.load(Ordering::Relaxed);
             if reached > i64::MIN && !bar.is_finished() {
@@ -266,14 +285,17 @@ impl Job<'_> {
                 }
                 bar.set_position(at);
             }
-            control.wish()
+            let wish = control.wish();
+            is_whole = wish == Wish::Run;
+            wish
         });
         bar.finish_and_clear();
-        stats.map(|stats| stats.shown).map_err(LiveOr::Live)
+        stats.map(|stats| (stats.shown, is_whole)).map_err(LiveOr::Live)
     }
 }
 
-/// Parts to the output, by a thread of its own: a second Ctrl-C must not wait.
+/// Parts to the output, by a thread of its own: a second Ctrl-C must not wait. A first one that comes now has come too late: what is
+/// begun is finished soon.
 struct Joining {
     parts: Arc<Mutex<Parts>>,
     movie: Movie,
@@ -284,7 +306,7 @@ struct Joining {
 
 impl Joining {
     fn run(self, output: &Path, control: &mut Control) -> Result<(), Failure> {
-        let (asked, target, parts) = (control.asked(), output.to_path_buf(), Arc::clone(&self.parts));
+        let (target, parts) = (output.to_path_buf(), Arc::clone(&self.parts));
         let work = move || {
             let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
             join(&self.movie, &parts, &target, self.container, self.data, self.end)
@@ -293,9 +315,10 @@ impl Joining {
         let thread = thread.map_err(LiveError::Spawn)?;
         while !thread.is_finished() {
             std::thread::sleep(Duration::from_millis(10));
-            if control.asked() > asked {
+            if control.wish() == Wish::Abandon {
                 remove_partial_files();
-                return Err(Failure::new(Code::Failed, "ended at once; --resume writes the output"));
+                let failure = Failure::new(Code::Failed, "ended at once; --resume writes the output");
+                return Err(failure.by(control.signal()));
             }
         }
         let joined = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -104,7 +104,14 @@ impl SourceUri {
             return Err(OpenError::Unsupported { file: self.uri.clone(), reason });
         }
         let known = Known { rate: self.rate, matrix: self.matrix, range: self.range };
-        movie.frames(Decoding { deinterlace: self.deinterlace, upright: true, skip: 0, live, patience, known })
+        movie.frames(Decoding {
+            deinterlace: self.deinterlace,
+            upright: true,
+            live,
+            patience,
+            known,
+            ..Decoding::default()
+        })
     }
 }
 

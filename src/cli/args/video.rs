@@ -16,7 +16,7 @@ Examples:
 
 Reads and writes through the programs ffmpeg and ffprobe, which must be installed (5.1 or newer) and take memory of their
 own beside --mem. OUTPUT is .mkv, .mp4, .m4v, .mov, .webm, .nut, .ts or .avi; it is written when all frames are
-made. Where INPUT is damaged on the way it has what came before, with exit code 2; one that was there before then stays.
+made, and takes the place of one that was there. Where INPUT is damaged on the way it has what came before, with exit code 2.
 
 What is kept: sound, subtitles, chapters, attachments and other streams as they are, bit for bit; metadata; the time stamp of
 every frame, to the tick where OUTPUT has the ticks of INPUT (.mp4, .mov), in .mkv to its millisecond; shape of pixels,
@@ -29,9 +29,13 @@ The network sees 8 bits. 10 bits in (4:2:0, 4:2:2, 4:4:4, grey) are 10 bits out:
 chroma and luma, and what the network adds to luma is added in steps of 8 bits, without those that rounding makes.
 
 Until it is complete, there is a folder OUTPUT.parts with parts of 250 frames, each encoded by itself. --resume goes on at
-the first that is not whole; the result is that of a run at once. Ctrl-C or q ends early: OUTPUT has what was done until
-then, and --resume still goes on; a second one ends at once, and leaves the parts. What is complete and no older than INPUT
-is left as it is by --resume.";
+the first that is not whole; the result is that of a run at once. What is complete and no older than INPUT is left as it is
+by --resume.
+
+Ctrl-C, TERM, HUP or q end early: OUTPUT has what was done until then, --resume still goes on, and the exit code is that of
+the signal (130, 143, 129; 130 after q). A second one ends at once: no OUTPUT, the parts stay. Once all frames are made, a
+first one comes too late: OUTPUT is complete soon, and the exit code 0. What is not all of INPUT takes the place of nothing
+but less of the same: a complete OUTPUT that was there before stays.";
 
 #[derive(Debug, Args)]
 #[command(after_help = VIDEO_EXAMPLES)]
@@ -44,7 +48,7 @@ pub(in crate::cli) struct Video {
     #[arg(value_name = "OUTPUT")]
     pub(in crate::cli) output: PathBuf,
 
-    /// What to encode with [default: x264, for more than 8 bits x265]
+    /// What to encode with [default: x264, for more than 8 bits x265, for .webm av1]
     #[arg(long, value_enum, value_name = "CODEC")]
     pub(in crate::cli) codec: Option<VideoCodec>,
 

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::nut::{RawStream, TimeBase, frame_header};
-use super::parts::Parts;
+use super::nut::{Place as Frame, RawStream, TimeBase, frame_header};
+use super::parts::{Ends, Parts};
 use super::probe::{Movie, Stream};
 use super::program::{Place, ffmpeg, named, not_started, said};
 use super::writer::{Codec, codec_words, colours};
@@ -57,6 +57,31 @@ impl Container {
         Ok(Self { format, is_mov, is_matroska })
     }
 
+    /// Why it cannot hold subtitles of this kind, if they are written as words. Into .ts ffmpeg would write them all the same, as
+    /// bytes that no player takes for words.
+    fn lacks(self, kind: &str) -> Option<String> {
+        let (holds, other) = match self.format {
+            "mpegts" | "avi" => (&[][..], ""),
+            "mp4" | "mov" => (&["mov_text"][..], "mov_text NEW.mp4"),
+            "matroska" => (&["subrip", "ass", "webvtt", "text"][..], "srt NEW.mkv"),
+            "webm" => (&["webvtt"][..], "webvtt NEW.mkv"),
+            _ => return None,
+        };
+        let ending = CONTAINERS.iter().find(|(_, format)| *format == self.format).map_or("", |(ending, _)| ending);
+        let is_words = ["subrip", "ass", "webvtt", "text", "mov_text"].contains(&kind);
+        let at_home = if kind == "mov_text" { ".mp4" } else { ".mkv" };
+        let mut reason = format!("there are no subtitles of kind {kind} in .{}, {at_home} holds them", ending);
+        if !holds.is_empty() {
+            reason += &format!("; ffmpeg -i IN -map 0 -c copy -c:s {other} makes such of them");
+        }
+        (is_words && !holds.contains(&kind)).then_some(reason)
+    }
+
+    /// Does it take AV1 and nothing else of what is written here?
+    pub fn is_webm(self) -> bool {
+        self.format == "webm"
+    }
+
     /// Is the picture of `movie` turned upright here, since the output could not say how it is to be turned?
     pub fn turns(self, movie: &Movie) -> bool {
         movie.mirrored || movie.turns > 0 && !self.is_mov
@@ -79,6 +104,8 @@ fn streams(movie: &Movie, data: bool) -> impl Iterator<Item = &Stream> {
 
 /// How long a trial may take before it counts as passed; what is wrong shows at once.
 const TRIAL: Duration = Duration::from_secs(20);
+/// How long it may take to end once it has said something: some encoders never do when the file is refused.
+const SAID: Duration = Duration::from_secs(2);
 
 /// Tries, with one black picture, whether there is such an encoder and whether `container` holds what it gives and what is
 /// copied; without data streams if it must be. `true`: with them. Nobody wants to hear of it after hours.
@@ -103,16 +130,14 @@ pub fn test_output(
         rate: (25, 1),
         fourcc: movie.fourcc,
     };
-    // ffmpeg writes them as bytes that no player takes for words, and says nothing.
-    let words = |stream: &&Stream| matches!(&*stream.codec_name, "subrip" | "ass" | "mov_text" | "webvtt" | "text");
-    if let Some(words) = streams(movie, true).find(words).filter(|_| container.format == "mpegts") {
-        let reason = format!("there are no subtitles of kind {} in .ts, .mkv holds them", words.codec_name);
+    if let Some(reason) = streams(movie, true).find_map(|stream| container.lacks(&stream.codec_name)) {
         return Err(CreateError::Unsupported { file: file(), reason });
     }
     let mut frame = [stream.header(), frame_header(0, picture.bytes())].concat();
     frame.resize(frame.len() + picture.bytes(), 0);
     let mut reason = String::new();
-    for data in [true, false] {
+    let has_data = streams(movie, true).count() > streams(movie, false).count();
+    for data in [true, false].into_iter().take(1 + usize::from(has_data)) {
         let others: Vec<_> = streams(movie, data).filter(|stream| stream.index != movie.video().index).collect();
         let mut words = Place::Pipe.input();
         words.extend(movie.place.input());
@@ -127,14 +152,21 @@ pub fn test_output(
         // One that ends at once says why.
         let _ = stdin.write_all(&frame);
         drop(stdin);
-        let ended = child.ends_within(TRIAL).map_err(failed)?;
-        let Some(status) = ended.filter(|status| !status.success()) else {
+        let mut ended = None;
+        let begin = Instant::now();
+        while ended.is_none() && child.said().is_empty() && begin.elapsed() < TRIAL {
+            ended = child.ends_within(Duration::from_millis(50)).map_err(failed)?;
+        }
+        if ended.is_none() && !child.said().is_empty() {
+            ended = child.ends_within(SAID).map_err(failed)?;
+        }
+        if ended.map_or_else(|| child.said().is_empty(), |status| status.success()) {
             if !data {
                 log::warn!("{}: streams of data are left out; {} does not hold them", movie.name, container.format);
             }
             return Ok(data);
-        };
-        reason = said(&child.said(), status);
+        }
+        reason = said(&child.said(), ended.unwrap_or_default());
     }
     let reason = format!("ffmpeg cannot make such a file of this source, .mkv holds most: {reason}");
     Err(CreateError::Unsupported { file: file(), reason })
@@ -166,7 +198,7 @@ pub fn join(
     let failed = |source| WriteError::Io { file: name.clone(), source };
     let destination = Destination::open(&Location::File(output.to_path_buf())).map_err(failed)?;
     let at = destination.path().unwrap_or(output).to_path_buf();
-    let words = words(movie, container, data, end).into_iter().chain([named(&at)]);
+    let words = words(movie, parts.ends(), container, data, end).into_iter().chain([named(&at)]);
     let refused = |reason: String| WriteError::Encode { file: name.clone(), reason };
     let (mut child, mut stdin) =
         Child::start_taking("ffmpeg", &mut ffmpeg(words)).map_err(|error| refused(not_started("ffmpeg", &error)))?;
@@ -181,16 +213,27 @@ pub fn join(
 }
 
 /// Gives the last frame the length that it had, of which the parts know nothing; ffmpeg's guess is the usual one, which is wrong
-/// where the rate varies. That of the frames before it does not count: they end when the next begins.
+/// where the rate varies. Where another is stored behind it, MP4 adds that one's to the time at which it is decoded: it gets that
+/// of the one before it. All others end when the next begins: the least length, since with 0 ffmpeg would guess one that may make
+/// the whole longer.
 ///
-/// Time stamps are in ticks of the output here as of ffmpeg 5, or of the parts, which are `TB` and never longer, as of ffmpeg 7:
-/// what is later than the end in the former is in the latter.
-fn last_frame(end: f64, ticks: u64) -> String {
-    let end_out = (end * ticks as f64).round();
-    format!("setts=pts=PTS:dts=DTS:duration=max(0\\,if(gt(PTS\\,{end_out})\\,round({end:.9}/TB)\\,{end_out})-PTS)")
+/// Time stamps are in ticks of the output here as of ffmpeg 5, or of the parts, which are `TB`, as of ffmpeg 7: where that of a frame
+/// is known, it tells which. Those at 0 are the same.
+fn lengths(ends: Ends, zero: f64, end: f64, ticks: u64, is_six: bool) -> String {
+    let left = |place: Frame| {
+        let begin = ends.time_base.seconds(place.pts) - zero;
+        let [begin_out, end_out] = [begin, end].map(|time| (time * ticks as f64).round());
+        let is_out =
+            if begin_out < 2.0 { format!("{}", !is_six as u8) } else { format!("lt(abs(PTS-{begin_out})\\,2)") };
+        format!("max(1\\,if({is_out}\\,{end_out}\\,round({end:.9}/TB))-PTS)")
+    };
+    let Ends { stored, shown, .. } = ends;
+    let (shown_left, stored_left) = (left(shown), left(stored));
+    let stored_length = format!("if(eq(N\\,{})\\,min(DTS-PREV_INDTS\\,{stored_left})\\,1)", stored.number);
+    format!("setts=pts=PTS:dts=DTS:duration=if(eq(N\\,{})\\,{shown_left}\\,{stored_length})", shown.number)
 }
 
-fn words(movie: &Movie, container: Container, data: bool, end: End) -> Vec<OsString> {
+fn words(movie: &Movie, ends: Option<Ends>, container: Container, data: bool, end: End) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["-copyts".into()];
     let mut say = |more: &[&str]| words.extend(more.iter().map(OsString::from));
     let turned = container.is_mov && movie.turns > 0 && !container.turns(movie);
@@ -223,7 +266,16 @@ fn words(movie: &Movie, container: Container, data: bool, end: End) -> Vec<OsStr
         for key in stream.tags.keys().filter(|key| STATISTICS.iter().any(|old| key.starts_with(old))) {
             say(&[&format!("-metadata:s:{to}"), &format!("{key}=")]);
         }
-        let set: Vec<&str> = stream.disposition.iter().filter(|(_, v)| **v != 0).map(|(key, _)| &**key).collect();
+        let mut set: Vec<&str> = stream.disposition.iter().filter(|(_, v)| **v != 0).map(|(key, _)| &**key).collect();
+        // As ffmpeg does it: a cover beside the video is a video of its own in .mkv.
+        let videos = || streams(movie, data).filter(|stream| stream.codec_type == "video");
+        if videos().count() > 1 && videos().all(|stream| !stream.is("default")) {
+            set.push("default");
+        }
+        // The name of every video without one. ffmpeg would give it to the time codes, too, which have another.
+        if container.is_mov && stream.tags.get("handler_name").is_some_and(|name| name == "VideoHandler") {
+            say(&[&format!("-metadata:s:{to}"), "handler_name="]);
+        }
         say(&[&format!("-disposition:{to}"), &if set.is_empty() { "0".into() } else { set.join("+") }]);
         // What the pipe has no word for, and some codecs neither.
         for (option, value) in colours(movie) {
@@ -235,8 +287,8 @@ fn words(movie: &Movie, container: Container, data: bool, end: End) -> Vec<OsStr
         }
         let video_end = end.video.map(|end| end - start).filter(|end| *end > 0.0);
         let ticks = if container.is_mov { Some(movie.time_base.den) } else { container.is_matroska.then_some(1000) };
-        if let (Some(end), Some(ticks)) = (video_end, ticks) {
-            say(&[&format!("-bsf:{to}"), &last_frame(end, ticks)]);
+        if let (Some(end), Some(ticks), Some(ends)) = (video_end, ticks, ends) {
+            say(&[&format!("-bsf:{to}"), &lengths(ends, start + bias, end, ticks, movie.is_six)]);
         }
         if turned && !movie.is_six {
             say(&[&format!("-metadata:s:{to}"), &format!("rotate={degrees}")]);

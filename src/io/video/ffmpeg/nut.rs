@@ -82,8 +82,6 @@ pub(super) struct NutReader {
     header: StreamHeader,
     pts_shift: u32,
     last_pts: i64,
-    /// Are times of no interest? Those at which coded frames are to be decoded may lie before 0.
-    is_counting: bool,
 }
 
 fn bad(reason: &str) -> io::Error {
@@ -163,7 +161,6 @@ impl NutReader {
             header: StreamHeader { size: Size::new(0, 0), time_base: TimeBase { num: 1, den: 1 } },
             pts_shift: 0,
             last_pts: 0,
-            is_counting: false,
         };
         loop {
             let first = byte(input)?;
@@ -267,19 +264,20 @@ impl NutReader {
             }
             let code = start_code(input, first)?;
             let payload = packet(input)?;
-            if code == SYNCPOINT && !self.is_counting {
+            if code == SYNCPOINT {
                 self.synchronise(&mut &payload[..])?;
             }
         }
     }
 
     fn synchronise(&mut self, input: &mut &[u8]) -> io::Result<()> {
-        let (coded, bases) = (value(input)?, self.time_bases.len() as u64);
-        let base = self.time_bases[(coded % bases) as usize];
-        let (from, to) = (base, self.header.time_base);
-        let above = u128::from(coded / bases) * u128::from(from.num) * u128::from(to.den);
-        self.last_pts =
-            i64::try_from(above / (u128::from(from.den) * u128::from(to.num))).map_err(|_| bad("a time"))?;
+        // Times at which coded frames are to be decoded may lie before 0.
+        let (coded, bases) = (value(input)? as i64, self.time_bases.len() as i64);
+        let (from, to) = (self.time_bases[coded.rem_euclid(bases) as usize], self.header.time_base);
+        let above = i128::from(coded.div_euclid(bases)).checked_mul(i128::from(from.num));
+        let above = above.and_then(|above| above.checked_mul(i128::from(to.den)));
+        let ticks = above.map(|above| above.div_euclid(i128::from(from.den) * i128::from(to.num)));
+        self.last_pts = ticks.and_then(|ticks| i64::try_from(ticks).ok()).ok_or_else(|| bad("a time"))?;
         Ok(())
     }
 
@@ -350,18 +348,40 @@ impl NutReader {
     }
 }
 
-/// Frames of a file that is whole to its end; an error where it is cut off or is not NUT.
-pub(super) fn frames(input: &mut impl Read) -> io::Result<u64> {
-    let mut reader = NutReader { is_counting: true, ..NutReader::open(input)? };
-    for frames in 0.. {
-        let Some(first) = reader.next_frame(input)? else { return Ok(frames) };
+/// A frame of a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Place {
+    /// How many are stored before it.
+    pub(super) number: u64,
+    /// Its time stamp.
+    pub(super) pts: i64,
+}
+
+/// The frames of a file that is whole to its end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Contents {
+    pub(super) frames: u64,
+    pub(super) time_base: TimeBase,
+    /// The one that is stored last, and the one that is shown last.
+    pub(super) ends: Option<(Place, Place)>,
+}
+
+/// Reads a file to its end; an error where it is cut off or is not NUT.
+pub(super) fn contents(input: &mut impl Read) -> io::Result<Contents> {
+    let mut reader = NutReader::open(input)?;
+    let mut contents = Contents { frames: 0, time_base: reader.header.time_base, ends: None };
+    while let Some(first) = reader.next_frame(input)? {
         let (size, elided) = reader.read_head(first, input)?;
         let size = size - elided.len() as u64;
         if io::copy(&mut input.by_ref().take(size), &mut io::sink())? < size {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let place = Place { number: contents.frames, pts: reader.last_pts };
+        let latest = contents.ends.map(|(_, latest)| latest).filter(|latest| latest.pts > place.pts);
+        contents.ends = Some((place, latest.unwrap_or(place)));
+        contents.frames += 1;
     }
-    unreachable!("a file has an end")
+    Ok(contents)
 }
 
 /// What comes before the frames of a file.
@@ -519,6 +539,28 @@ mod tests {
             assert_eq!(frame, [n as u8; 12]);
         }
         assert_eq!(reader.frame(&mut input, &mut frame).unwrap(), None);
+    }
+
+    #[test]
+    fn frames_may_be_stored_in_another_order_than_shown_and_decoded_before_0() {
+        let mut file = stream().header();
+        for (dts, pts) in [(-2, 0), (-1, 3), (0, 1), (1, 2)] {
+            let mut point = Vec::new();
+            put(&mut point, dts as u64);
+            put(&mut point, 0);
+            put_packet(&mut file, SYNCPOINT, &point);
+            // Behind the point, with the lowest bits of the time alone.
+            let begin = file.len();
+            file.push(0);
+            put(&mut file, pts);
+            put(&mut file, 1);
+            let sum = crc(&file[begin..]);
+            file.extend(sum);
+            file.push(9);
+        }
+        let contents = contents(&mut &file[..]).unwrap();
+        let (stored, shown) = (Place { number: 3, pts: 2 }, Place { number: 1, pts: 3 });
+        assert_eq!((contents.frames, contents.ends), (4, Some((stored, shown))));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::nut::{frames, headers};
+use super::nut::{Contents, Place, TimeBase, contents, headers};
+use super::probe::Movie;
 
 /// Frames of a part: as many as encoders put between two pictures to begin at.
 pub(super) const FRAMES: u64 = 250;
@@ -17,6 +18,8 @@ const NOTE: &str = "made-of";
 const EXTENSION: &str = "nut";
 /// The last part, which may be shorter; it is made again by whoever goes on.
 const LAST: &str = "last.nut";
+/// By what an output is known that has what a run had done which was ended early.
+const EARLY: &str = "early";
 
 /// The folder of parts, locked.
 pub struct Parts {
@@ -26,6 +29,26 @@ pub struct Parts {
     /// Parts that are whole.
     whole: u64,
     has_last: bool,
+    ends: Option<Ends>,
+}
+
+/// Frames of all parts by which it is known where they end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) time_base: TimeBase,
+    /// The one that is stored last.
+    pub(super) stored: Place,
+    /// The one that is shown last.
+    pub(super) shown: Place,
+}
+
+impl Ends {
+    /// Where parts end the last of which has this, `before` frames before it.
+    fn of(last: &Contents, before: u64) -> Option<Self> {
+        let behind = |place: Place| Place { number: before + place.number, ..place };
+        let (stored, shown) = last.ends?;
+        Some(Self { time_base: last.time_base, stored: behind(stored), shown: behind(shown) })
+    }
 }
 
 /// Why parts cannot be begun.
@@ -86,20 +109,24 @@ impl Parts {
         }
         let mut before = String::new();
         file.read_to_string(&mut before).map_err(failed)?;
+        let (mut whole, mut ends) = (0, None);
         // A disk may have been full, or gone, since.
-        let is_whole = |number: &u64| count(&folder.join(part(*number))).is_ok_and(|frames| frames == FRAMES);
-        let whole = (0..).take_while(is_whole).count() as u64;
+        while let Some(part) = read(&folder.join(part(whole))).ok().filter(|part| part.frames == FRAMES) {
+            ends = Ends::of(&part, whole * FRAMES);
+            whole += 1;
+        }
         if whole > 0 && !resume {
             return Err(PartsError::Unfinished(folder, whole * FRAMES));
         }
         if whole > 0 && before != note {
             return Err(PartsError::Other(folder));
         }
-        let parts = Self { whole, _note: file, has_last: false, folder };
+        let parts = Self { whole, _note: file, has_last: false, ends, folder };
         // What an earlier run has not finished; its encoder may still be at it, and has a name of its own for it.
         for entry in fs::read_dir(&parts.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let kept = name == NOTE || (0..whole).any(|number| name == *part(number));
+            let kept =
+                name == NOTE || name == EARLY && before == note || (0..whole).any(|number| name == *part(number));
             if !kept {
                 fs::remove_file(entry.path()).map_err(|error| PartsError::Io(parts.folder.clone(), error))?;
             }
@@ -111,6 +138,36 @@ impl Parts {
     /// Frames in whole parts.
     pub fn frames(&self) -> u64 {
         self.whole * FRAMES
+    }
+
+    /// Frames of all parts, of the last too.
+    pub fn all_frames(&self) -> u64 {
+        self.ends.map_or(0, |ends| ends.stored.number + 1)
+    }
+
+    /// The time stamp of the frame that is shown last, in ticks of `movie`.
+    pub fn last(&self, movie: &Movie) -> Option<i64> {
+        let ends = self.ends?;
+        movie.time_base.exactly(ends.shown.pts, ends.time_base).map(|time| time - movie.bias)
+    }
+
+    pub(super) fn ends(&self) -> Option<Ends> {
+        self.ends
+    }
+
+    /// May `output` be replaced by what is not all of it? If there is none, or one that has less of the same.
+    pub fn may_replace(&self, output: &Path) -> bool {
+        let early = fs::read_to_string(self.folder.join(EARLY)).ok();
+        !output.exists() || early.is_some_and(|early| identity(output).is_some_and(|there| early == there))
+    }
+
+    /// Notes that `output` is not all of it.
+    ///
+    /// # Errors
+    ///
+    /// When the note cannot be written.
+    pub fn note_early(&self, output: &Path) -> io::Result<()> {
+        fs::write(self.folder.join(EARLY), identity(output).unwrap_or_default())
     }
 
     /// Where a part is written until it is whole.
@@ -127,17 +184,15 @@ impl Parts {
     /// was full.
     pub(super) fn add(&mut self, from: &Path, frames: u64) -> io::Result<()> {
         File::open(from)?.sync_all()?;
-        let left = match count(from) {
-            Ok(there) if there == frames => None,
-            Ok(there) => Some(format!("{there} of {frames} frames are there")),
-            Err(error) => Some(error.to_string()),
-        };
-        if let Some(reason) = left {
-            return Err(io::Error::other(format!("it is not whole: {reason}; is the disk full?")));
+        let not_whole = |reason: String| io::Error::other(format!("it is not whole: {reason}; is the disk full?"));
+        let contents = read(from).map_err(|error| not_whole(error.to_string()))?;
+        if contents.frames != frames {
+            return Err(not_whole(format!("{} of {frames} frames are there", contents.frames)));
         }
         let is_last = frames < FRAMES;
         fs::rename(from, self.folder.join(if is_last { LAST.into() } else { part(self.whole) }))?;
         File::open(&self.folder)?.sync_all()?;
+        self.ends = Ends::of(&contents, self.frames()).or(self.ends);
         if is_last {
             self.has_last = true;
         } else {
@@ -193,12 +248,18 @@ fn is_own(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let numbered = |rest: &str| rest.len() >= 6 && rest.bytes().all(|byte| byte.is_ascii_digit());
     let is_unfinished = || name.ends_with(".unfinished") && name.split('.').next().is_some_and(numbered);
-    name == NOTE || name == LAST || name.strip_suffix(".nut").is_some_and(numbered) || is_unfinished()
+    [NOTE, LAST, EARLY].contains(&&*name) || name.strip_suffix(".nut").is_some_and(numbered) || is_unfinished()
 }
 
-/// Frames of a part that is whole to its end.
-fn count(path: &Path) -> io::Result<u64> {
-    frames(&mut io::BufReader::with_capacity(1 << 18, File::open(path)?))
+/// The frames of a part that is whole to its end.
+fn read(path: &Path) -> io::Result<Contents> {
+    contents(&mut io::BufReader::with_capacity(1 << 18, File::open(path)?))
+}
+
+/// By what a file is known as long as nobody writes it anew.
+fn identity(path: &Path) -> Option<String> {
+    let about = fs::metadata(path).ok()?;
+    Some(format!("{} {:?}", about.len(), about.modified().ok()?))
 }
 
 #[cfg(test)]
@@ -263,6 +324,37 @@ mod tests {
             assert!(parts.add(&at, FRAMES).is_err());
         }
         assert_eq!(parts.frames(), 0);
+    }
+
+    #[test]
+    fn only_less_of_the_same_is_replaced_by_what_is_not_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.mkv");
+        let parts = begun(&output, &[FRAMES, 3]);
+        assert!(parts.may_replace(&output));
+        fs::write(&output, "somebody's").unwrap();
+        assert!(!parts.may_replace(&output));
+        fs::write(&output, "early").unwrap();
+        parts.note_early(&output).unwrap();
+        assert!(parts.may_replace(&output));
+        drop(parts);
+        let parts = Parts::open(&output, "a", true).unwrap();
+        assert!(parts.may_replace(&output));
+        fs::write(&output, "somebody's").unwrap();
+        assert!(!parts.may_replace(&output));
+        parts.remove().unwrap();
+    }
+
+    #[test]
+    fn the_last_frame_of_all_parts_is_known_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.mkv");
+        let parts = begun(&output, &[FRAMES, FRAMES, 3]);
+        let place = |parts: &Parts| parts.ends().map(|ends| (ends.shown.number, ends.shown.pts));
+        assert_eq!((place(&parts), parts.all_frames()), (Some((502, 2)), 503));
+        drop(parts);
+        let parts = Parts::open(&output, "a", true).unwrap();
+        assert_eq!((place(&parts), parts.all_frames()), (Some((499, 249)), 500));
     }
 
     #[test]

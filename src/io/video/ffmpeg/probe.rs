@@ -94,6 +94,13 @@ pub(super) struct Stream {
     side_data_list: Vec<SideData>,
 }
 
+impl Stream {
+    /// Is it marked so?
+    pub(super) fn is(&self, mark: &str) -> bool {
+        self.disposition.get(mark).is_some_and(|value| *value != 0)
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct SideData {
     rotation: Option<f64>,
@@ -164,23 +171,26 @@ impl Movie {
         let text = ask(&name, &place, patience)?;
         let corrupt = |reason: String| OpenError::Corrupt { file: name.clone(), reason };
         let probe: Probe = serde_json::from_slice(&text).map_err(|error| corrupt(format!("ffprobe: {error}")))?;
-        Self::of(name.clone(), place, probe).map_err(|reason| OpenError::Unsupported { file: name, reason })
+        let movie = Self::of(name.clone(), place, probe);
+        let movie = movie.map_err(|reason| OpenError::Unsupported { file: name.clone(), reason })?;
+        check_side(&name, movie.clip.format.size)?;
+        Ok(movie)
     }
 
     fn of(name: String, place: Place, probe: Probe) -> Result<Self, String> {
-        let is_picture = |stream: &Stream| stream.disposition.get("attached_pic").is_some_and(|v| *v != 0);
         let candidates = || {
             let all = probe.streams.iter().enumerate();
-            all.filter(|(_, stream)| stream.codec_type == "video" && !is_picture(stream))
+            all.filter(|(_, stream)| stream.codec_type == "video" && !stream.is("attached_pic"))
         };
-        let default = |stream: &Stream| stream.disposition.get("default").is_some_and(|v| *v != 0);
-        let video = candidates().find(|(_, stream)| default(stream)).or_else(|| candidates().next());
+        let video = candidates().find(|(_, stream)| stream.is("default")).or_else(|| candidates().next());
         let Some((video, stream)) = video else { return Err("there is no video in it".into()) };
         if candidates().count() > 1 {
             log::warn!("{name}: it has several videos; the first is upscaled, the others are copied as they are");
         }
         let size = Size::new(stream.width, stream.height);
-        check_side(&name, size).map_err(|error| error.to_string())?;
+        if size.width == 0 || size.height == 0 {
+            return Err("no picture of its video can be decoded; a beginning is missing, or it is damaged".into());
+        }
         let row = PIXELS.iter().find(|(pixels, ..)| *pixels == stream.pix_fmt);
         let Some((_, pixels, fourcc, layout, bits)) = row else {
             let known: Vec<&str> = PIXELS.iter().filter(|row| row.0 == row.1).map(|row| row.0).collect();

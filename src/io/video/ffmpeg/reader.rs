@@ -30,6 +30,8 @@ pub struct Decoding {
     pub upright: bool,
     /// Leave so many frames out at the beginning.
     pub skip: u64,
+    /// The time stamp of the last of those.
+    pub after: Option<i64>,
     /// Frames do not wait: go on with a stream that breaks off.
     pub live: bool,
     /// How long one that is gone is waited for; `None` for ever.
@@ -67,9 +69,32 @@ struct FfmpegSource {
     bias: i64,
     live: bool,
     feed: Reconnect<Feed>,
-    time: i64,
+    clock: Clock,
     /// Frames were left out at the beginning, so that there may be none.
     skipped: bool,
+}
+
+/// Times of the pipe in ticks of the movie.
+#[derive(Default)]
+struct Clock {
+    time: Option<i64>,
+    /// As it was in the pipe.
+    pts: i64,
+    was_moved: bool,
+}
+
+impl Clock {
+    /// Nothing where a time stamp is none of the movie.
+    ///
+    /// In the pipe no two frames have one time: ffmpeg moves the second to the tick of the pipe that follows, here it gets that of
+    /// the movie. More of them in a row are times that stand still or go back.
+    fn tick(&mut self, pts: i64, exact: Option<i64>) -> Option<i64> {
+        let next = self.time.map(|time| time + 1);
+        let is_second = !self.was_moved && pts == self.pts + 1;
+        let time = exact.or(next.filter(|_| is_second))?.max(next.unwrap_or(i64::MIN));
+        *self = Self { time: Some(time), pts, was_moved: exact.is_none() };
+        Some(time)
+    }
 }
 
 /// Reads what a child gives until it is there.
@@ -122,7 +147,7 @@ impl FfmpegSource {
             bias: movie.bias,
             live: decoding.live,
             feed: Reconnect::new(&movie.name, feed, Pauses::GROWING, decoding.patience),
-            time: 0,
+            clock: Clock { time: decoding.after, ..Clock::default() },
             skipped: decoding.skip > 0,
         })
     }
@@ -244,10 +269,14 @@ impl FrameSource for FfmpegSource {
                 let now = Instant::now();
                 (feed.last, feed.frames) = (now, feed.frames + 1);
                 self.feed.works(now);
-                let Some(time) = self.time_base.exactly(pts, base) else {
-                    return Err(self.corrupt(format!("the time stamp {pts} of a frame is between two ticks")));
-                };
-                self.time = time - self.bias;
+                let exact = self.time_base.exactly(pts, base).map(|time| time - self.bias);
+                if self.clock.tick(pts, exact).is_none() {
+                    let at = base.seconds(pts);
+                    return Err(self.corrupt(format!(
+                        "times of frames stand still or go back at {at:.3} s; ffmpeg -i IN -map 0 -c copy -c:v ffv1 -fps_mode vfr \
+                         -enc_time_base -1 OUT.mkv makes them go on"
+                    )));
+                }
                 Ok(Arrival::Frame(None))
             }
             Err(error) if self.live => {
@@ -264,7 +293,7 @@ impl FrameSource for FfmpegSource {
     }
 
     fn time(&self) -> Option<i64> {
-        Some(self.time)
+        self.clock.time
     }
 
     fn troubles(&self) -> Troubles {
@@ -292,4 +321,42 @@ fn fetch(feed: &mut Feed, frame: &mut [u8], clip: Clip) -> io::Result<Option<(i6
     };
     let base = nut.header().time_base;
     Ok(nut.frame(&mut input, frame)?.map(|pts| (pts, base)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Times of a film in ticks of which the pipe has 64, as it hands them on from frame `skip` on.
+    fn given(times: &[i64], skip: usize, after: Option<i64>) -> Vec<Option<i64>> {
+        let (film, pipe) = (TimeBase { num: 1, den: 1000 }, TimeBase { num: 1, den: 64_000 });
+        let mut clock = Clock { time: after, ..Clock::default() };
+        let mut last = i64::MIN;
+        let tick = |time: &i64| {
+            last = (time * 64).max(last.saturating_add(1));
+            clock.tick(last, film.exactly(last, pipe))
+        };
+        times[skip..].iter().map(tick).collect()
+    }
+
+    #[test]
+    fn two_frames_of_one_time_are_a_tick_apart_wherever_a_run_goes_on() {
+        for (times, wanted) in [
+            ([0, 40, 40, 80, 120, 160], [0, 40, 41, 80, 120, 160]),
+            ([0, 40, 40, 41, 41, 80], [0, 40, 41, 42, 43, 80]),
+            ([0, 0, 1, 2, 3, 5], [0, 1, 2, 3, 4, 5]),
+        ] {
+            let wanted = wanted.map(Some);
+            assert_eq!(given(&times, 0, None), wanted);
+            for skip in 1..times.len() {
+                assert_eq!(given(&times, skip, wanted[skip - 1]), wanted[skip..], "{times:?} {skip}");
+            }
+        }
+    }
+
+    #[test]
+    fn times_that_stand_still_or_go_back_are_none() {
+        assert_eq!(given(&[0, 40, 40, 40], 0, None)[3], None);
+        assert_eq!(given(&[0, 40, 80, 0, 40], 0, None)[3..], [Some(81), None]);
+    }
 }
