@@ -2,7 +2,7 @@
 //!
 //! Like the `drivers` it is always inlined into a function that has the level's target features, and uses no closures.
 
-use crate::kernels::contract::{DepthwiseRow, Residual};
+use crate::kernels::contract::DepthwiseRow;
 use crate::kernels::drivers::blocks;
 
 /// Eight channels of `P` pixels.
@@ -26,12 +26,12 @@ pub trait Channels<const P: usize> {
     /// The strip's channels may be read at three taps of each row, `tap_step` apart.
     unsafe fn values(strip: &Self::Strip, rows: [*const u8; 3], tap_step: usize) -> Self::Values;
 
-    /// What the contract's formula of a residual rounds.
+    /// What the contract's formula of a residual rounds, that of the strip's row.
     ///
     /// # Safety
     ///
     /// Eight bytes may be read at `skip`.
-    unsafe fn add(strip: &Self::Strip, values: Self::Values, residual: &Residual, skip: *const u8) -> Self::Values;
+    unsafe fn add(strip: &Self::Strip, values: Self::Values, skip: *const u8) -> Self::Values;
 
     /// Rounds, clamps and writes the first `count` of the pixels, `step` apart.
     ///
@@ -108,7 +108,7 @@ unsafe fn pixel<const P: usize, C: Channels<P>>(
         let values = C::values(strip, rows, row.tap_step);
         match &row.epilogue.residual {
             None => values,
-            Some(r) => C::add(strip, values, r, r.skip.as_ptr().add(x * r.skip_step + channel)),
+            Some(r) => C::add(strip, values, r.skip.as_ptr().add(x * r.skip_step + channel)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::bounds::{ConvRow, DepthwiseRow, Window};
 use super::shapes::{Add, FilterPhase, Gate, Pool, Table, WindowAttention};
-use super::weights::Weights;
+use super::weights::{Depthwise, Weights};
 
 /// Weights of a dense convolution in a level's own order, and its kernel for them.
 pub trait ConvKernel: Debug + Send + Sync + RefUnwindSafe {
@@ -28,6 +28,26 @@ pub trait ConvKernel: Debug + Send + Sync + RefUnwindSafe {
     fn bytes(&self) -> usize;
 }
 
+/// Weights of a depth-wise convolution in a level's own order, and its kernel for them.
+pub trait DepthwiseKernel: Debug + Send + Sync + RefUnwindSafe {
+    /// One row, with the weights from which [`Kernels::prepare_depthwise`] has made this.
+    fn row(&self, row: DepthwiseRow);
+
+    /// Bytes on the heap.
+    fn bytes(&self) -> usize;
+}
+
+/// For weights as they are.
+impl DepthwiseKernel for fn(DepthwiseRow) {
+    fn row(&self, row: DepthwiseRow) {
+        self(row);
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
 /// The kernels of a level: `scalar` has all; each other level names its own and takes the rest from a level whose processor
 /// features are among its own, as `Kernels { product, ..avx2::KERNELS }`. What they do is said where [`Level`] offers them.
 ///
@@ -43,7 +63,8 @@ pub struct Kernels {
     pub prepare: fn(&Weights) -> Arc<dyn ConvKernel>,
     /// Matrix product with weights made while frames run, in the order of [`Weights::data`].
     pub product: fn(&[i8], ConvRow),
-    pub depthwise_row: fn(DepthwiseRow),
+    /// [`Kernels::prepare`] for a depth-wise convolution, whose bias is as this level's sums start.
+    pub prepare_depthwise: fn(&Depthwise) -> Arc<dyn DepthwiseKernel>,
     pub add_row: fn(&Add, &[u8], &[u8], &mut [u8]),
     pub add_spread_row: fn(&Add, usize, &[u8], &[u8], &mut [u8]),
     pub shuffle_row: fn(usize, usize, &[u8], &mut [u8]),

@@ -16,6 +16,8 @@ mod shapes;
 mod weights;
 
 pub(super) use bounds::{ConvRow, DepthwiseRow, Window, assert_pack};
+#[cfg(target_arch = "x86_64")]
+pub(super) use list::DepthwiseKernel;
 pub use list::Scratch;
 pub(super) use list::{Attention, ConvKernel, Kernels};
 pub use packed::{PackedDepthwise, PackedWeights};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bounds::{ConvRow, DepthwiseRow};
-use super::list::{ConvKernel, Kernels};
+use super::list::{ConvKernel, DepthwiseKernel, Kernels};
 use super::shapes::{Epilogue, Output, Tap};
 use super::weights::{Depthwise, Weights};
 
@@ -73,34 +73,37 @@ impl PackedWeights {
 /// Weights of a depth-wise convolution for one level.
 #[derive(Clone, Debug)]
 pub struct PackedDepthwise {
-    kernels: &'static Kernels,
     data: Vec<i8>,
     bias: Vec<i32>,
     multiplier: Vec<f32>,
     channels: usize,
+    kernel: Arc<dyn DepthwiseKernel>,
 }
 
 impl PackedDepthwise {
-    pub(in crate::kernels) fn new(kernels: &'static Kernels, weights: &Depthwise) -> Self {
+    pub(in crate::kernels) fn new(kernels: &Kernels, weights: &Depthwise) -> Self {
         let Depthwise { data, bias, multiplier, channels } = *weights;
         assert!(channels.is_multiple_of(8), "{channels} channels are not a multiple of 8");
         let (data, multiplier) = (data[..9 * channels].to_vec(), multiplier[..channels].to_vec());
         let sum = |channel: usize| data.iter().skip(channel).step_by(channels).map(|&w| i32::from(w)).sum::<i32>();
         let signed = |channel: usize| if kernels.reads_signed { 128 * sum(channel) } else { 0 };
-        let bias = bias[..channels].iter().enumerate().map(|(channel, &bias)| bias + signed(channel)).collect();
-        Self { kernels, data, bias, multiplier, channels }
+        let bias: Vec<i32> = (0..channels).map(|channel| bias[channel] + signed(channel)).collect();
+        let weights = Depthwise { data: &data, bias: &bias, multiplier: &multiplier, channels };
+        let kernel = (kernels.prepare_depthwise)(&weights);
+        Self { data, bias, multiplier, channels, kernel }
     }
 
     /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
-        self.data.len() + 4 * (self.bias.len() + self.multiplier.len())
+        let kernel = size_of_val(&*self.kernel) + 2 * size_of::<usize>() + self.kernel.bytes();
+        self.data.len() + 4 * (self.bias.len() + self.multiplier.len()) + kernel
     }
 
     /// Depth-wise 3x3 convolution of one row; `rows` begin at the leftmost tap of the first pixel. Pixels of the input
     /// lie `step` bytes apart, taps of a row `tap_step`: dilation times the bytes of a pixel.
     pub fn row(&self, step: usize, tap_step: usize, epilogue: &Epilogue, rows: [&[u8]; 3], output: &mut Output) {
-        let Self { kernels, data, bias, multiplier, channels } = self;
+        let Self { data, bias, multiplier, channels, kernel } = self;
         let row = DepthwiseRow::new(data, bias, multiplier, *channels, [step, tap_step], epilogue, rows, output);
-        (kernels.depthwise_row)(row);
+        kernel.row(row);
     }
 }

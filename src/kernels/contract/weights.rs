@@ -41,11 +41,10 @@ impl Weights<'_> {
         self.data.chunks_exact(4).skip(output).step_by(self.padded()).flatten().map(|&w| i32::from(w)).sum()
     }
 
-    /// For every output, has each aligned pair of neighbours |w0| + |w1| <= 128? Then an 8-bit multiply-add (u8 x s8,
-    /// pairs summed in 16 bits) cannot saturate.
+    /// May each aligned pair of neighbours be multiplied and added in 16 bits ([`pairs_fit`])?
     #[cfg(target_arch = "x86_64")]
     pub(in crate::kernels) fn pairs_fit(&self) -> bool {
-        self.data.chunks(2).all(|pair| pair.iter().map(|&w| i32::from(w).abs()).sum::<i32>() <= 128)
+        pairs_fit(self.data.as_chunks::<2>().0.iter().copied())
     }
 
     /// Taps whose bytes follow one another, as one tap each, with the bytes of all.
@@ -75,4 +74,22 @@ pub struct Depthwise<'a> {
     pub multiplier: &'a [f32],
     /// Channels: a multiple of 8.
     pub channels: usize,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Depthwise<'_> {
+    /// May taps 0 and 1, 2 and 3, and so on be multiplied and added in 16 bits ([`pairs_fit`])?
+    pub(in crate::kernels) fn pairs_fit(&self) -> bool {
+        let mut lines = self.data[..8 * self.channels].chunks_exact(2 * self.channels);
+        lines.all(|two| {
+            let (first, second) = two.split_at(self.channels);
+            pairs_fit(first.iter().zip(second).map(|(&a, &b)| [a, b]))
+        })
+    }
+}
+
+/// Is |w0| + |w1| <= 128 for each pair? Then an 8-bit multiply-add (u8 x s8, pairs summed in 16 bits) cannot saturate.
+#[cfg(target_arch = "x86_64")]
+fn pairs_fit(mut pairs: impl Iterator<Item = [i8; 2]>) -> bool {
+    pairs.all(|pair| pair.iter().map(|&w| i32::from(w).abs()).sum::<i32>() <= 128)
 }

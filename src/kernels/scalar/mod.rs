@@ -10,7 +10,7 @@ mod table;
 
 use std::sync::Arc;
 
-use super::contract::{Attention, Kernels};
+use super::contract::{Attention, DepthwiseRow, Kernels};
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use attention::weighted;
@@ -23,7 +23,7 @@ pub const KERNELS: Kernels = Kernels {
     reads_signed: false,
     prepare: |weights| Arc::new(conv::Quads(weights.data.to_vec())),
     product: conv::conv_row,
-    depthwise_row: depthwise::depthwise_row,
+    prepare_depthwise: |_| Arc::new(depthwise::depthwise_row as fn(DepthwiseRow)),
     add_row,
     add_spread_row,
     shuffle_row,

@@ -6,17 +6,18 @@
 
 use std::arch::x86_64::*;
 
+use super::DEPTHWISE_ROW;
 use super::finish::{Addend, Rule};
-use crate::kernels::contract::DepthwiseRow;
+use crate::kernels::contract::{Depthwise, DepthwiseKernel, DepthwiseRow};
 use crate::kernels::drivers::blocks;
 
 /// Bytes of a vector.
 const BYTES: usize = 32;
-/// Most channels that vectors begin with, the table on the stack.
+/// Most channels that vectors begin with.
 const TURNS: usize = 6;
 
 /// What 32 bytes in sequence need. Vector `v` of four is for bytes `4 v..4 v + 4` of each 128-bit half.
-#[derive(Clone, Copy)]
+#[derive(Debug)]
 struct Turn {
     /// Weights of taps 0 to 3 and 4 to 7, a byte each.
     fours: [[__m256i; 4]; 2],
@@ -26,12 +27,47 @@ struct Turn {
     multiplier: [__m256; 4],
 }
 
-/// Is [`row`] for such a row? Vectors begin with few channels, and no two neighbours' products saturate 16 bits.
-pub fn takes(row: &DepthwiseRow) -> bool {
-    let channels = row.channels;
-    let alike = |step: usize| step == channels;
-    let dense = alike(row.step) && alike(row.out_step) && row.epilogue.residual.is_none_or(|r| alike(r.skip_step));
-    dense && row.pixels * channels >= BYTES && channels / unit(channels) <= TURNS && pairs_fit(row)
+/// Weights for such rows.
+#[derive(Debug)]
+pub struct Dense {
+    /// For each channel that a vector can begin with.
+    turns: Vec<Turn>,
+    channels: usize,
+}
+
+impl Dense {
+    /// Nothing where vectors begin with many channels, or where neighbours' products may saturate 16 bits.
+    pub fn new(weights: &Depthwise) -> Option<Self> {
+        let (channels, unit) = (weights.channels, unit(weights.channels));
+        if channels / unit > TURNS || !weights.pairs_fit() {
+            return None;
+        }
+        // SAFETY: the level is there (see `arch`).
+        let turns = (0..channels).step_by(unit).map(|channel| unsafe { Turn::new(weights, channel) }).collect();
+        Some(Self { turns, channels })
+    }
+}
+
+impl DepthwiseKernel for Dense {
+    fn row(&self, mut row: DepthwiseRow) {
+        let channels = row.channels;
+        assert!(channels == self.channels, "{channels} channels and weights of {}", self.channels);
+        let alike = |step: usize| step == channels;
+        let dense = alike(row.step) && alike(row.out_step) && row.epilogue.residual.is_none_or(|r| alike(r.skip_step));
+        if !dense || row.pixels * channels < BYTES {
+            return DEPTHWISE_ROW(row);
+        }
+        let out = row.take_out();
+        // SAFETY: the row has been checked (see `DepthwiseRow`), is dense, and has the weights' channels; the level is there (see
+        // `arch`).
+        unsafe {
+            if row.epilogue.residual.is_some() { self.run::<true>(&row, out) } else { self.run::<false>(&row, out) }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.turns)
+    }
 }
 
 /// Bytes of which the beginnings of vectors are multiples, in a pixel too.
@@ -39,78 +75,58 @@ fn unit(channels: usize) -> usize {
     if channels.is_multiple_of(16) { 16 } else { 8 }
 }
 
-/// Are `|w0| + |w1|` of taps 0 and 1, 2 and 3, and so on at most 128 for every channel?
-fn pairs_fit(row: &DepthwiseRow) -> bool {
-    let (pairs, _) = row.data[..8 * row.channels].as_chunks::<8>();
-    let lines = row.channels / 8;
-    pairs.chunks_exact(2 * lines).all(|two| {
-        let (first, second) = two.split_at(lines);
-        first
-            .as_flattened()
-            .iter()
-            .zip(second.as_flattened())
-            .all(|(a, b)| a.unsigned_abs() as u16 + b.unsigned_abs() as u16 <= 128)
-    })
-}
-
-/// A row that [`takes`] has let pass.
-pub fn row(mut row: DepthwiseRow) {
-    let out = row.take_out();
-    // SAFETY: the row has been checked (see `DepthwiseRow`) and is dense; the level is there (see `arch`).
-    unsafe { if row.epilogue.residual.is_some() { run::<true>(&row, out) } else { run::<false>(&row, out) } }
-}
-
-/// All of the row. `R`: there is a residual.
-///
-/// # Safety
-///
-/// The row is as [`takes`] asks, `R` true of it, and `out` what it has lent.
-#[target_feature(enable = "avx2")]
-unsafe fn run<const R: bool>(row: &DepthwiseRow, out: *mut u8) {
-    let (channels, unit) = (row.channels, unit(row.channels));
-    let turns: heapless::Vec<Turn, TURNS> =
-        (0..channels).step_by(unit).map(|channel| Turn::new(row, channel)).collect();
-    let (rule, addend) = (Rule::new(row.epilogue.last_clamp()), Addend::new(&row.epilogue));
-    for at in blocks(row.pixels * channels, BYTES) {
-        let turn = &turns[at % channels / unit];
-        // SAFETY: rows reach past the last tap of the last byte, and `at + BYTES` is at most the bytes of all pixels.
-        let tap =
-            |t: usize| unsafe { _mm256_loadu_si256(row.rows[t / 3].as_ptr().add(at + t % 3 * row.tap_step).cast()) };
-        let mut sums = turn.bias;
-        for (four, weights) in turn.fours.iter().enumerate() {
-            let words = interleaved(std::array::from_fn(|t| tap(four * 4 + t)));
-            for v in 0..4 {
-                let pairs = _mm256_maddubs_epi16(words[v], weights[v]);
-                sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+impl Dense {
+    /// All of the row. `R`: there is a residual.
+    ///
+    /// # Safety
+    ///
+    /// The row is dense, has a vector's bytes or more and the weights' channels, `R` is true of it, and `out` is what it has lent.
+    #[target_feature(enable = "avx2")]
+    unsafe fn run<const R: bool>(&self, row: &DepthwiseRow, out: *mut u8) {
+        let (channels, unit) = (row.channels, unit(row.channels));
+        let (rule, addend) = (Rule::new(row.epilogue.last_clamp()), Addend::new(&row.epilogue));
+        for at in blocks(row.pixels * channels, BYTES) {
+            let turn = &self.turns[at % channels / unit];
+            // SAFETY: rows reach past the last tap of the last byte, and `at + BYTES` is at most the bytes of all pixels.
+            let tap = |t: usize| unsafe {
+                _mm256_loadu_si256(row.rows[t / 3].as_ptr().add(at + t % 3 * row.tap_step).cast())
+            };
+            let mut sums = turn.bias;
+            for (four, weights) in turn.fours.iter().enumerate() {
+                let words = interleaved(std::array::from_fn(|t| tap(four * 4 + t)));
+                for v in 0..4 {
+                    let pairs = _mm256_maddubs_epi16(words[v], weights[v]);
+                    sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+                }
             }
-        }
-        let words = widened(tap(8));
-        for v in 0..4 {
-            sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(words[v], turn.last[v]));
-        }
-        let mut values: [_; 4] =
-            std::array::from_fn(|v| _mm256_mul_ps(_mm256_cvtepi32_ps(sums[v]), turn.multiplier[v]));
-        if let Some(r) = row.epilogue.residual.filter(|_| R) {
-            // SAFETY: the addend is as dense as the row.
-            let skip = widened(unsafe { _mm256_loadu_si256(r.skip.as_ptr().add(at).cast()) });
+            let words = widened(tap(8));
             for v in 0..4 {
-                values[v] = addend.add(values[v], skip[v]);
+                sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(words[v], turn.last[v]));
             }
+            let mut values: [_; 4] =
+                std::array::from_fn(|v| _mm256_mul_ps(_mm256_cvtepi32_ps(sums[v]), turn.multiplier[v]));
+            if let Some(r) = row.epilogue.residual.filter(|_| R) {
+                // SAFETY: the addend is as dense as the row.
+                let skip = widened(unsafe { _mm256_loadu_si256(r.skip.as_ptr().add(at).cast()) });
+                for v in 0..4 {
+                    values[v] = addend.add(values[v], skip[v]);
+                }
+            }
+            // SAFETY: `out` is as dense as the row.
+            unsafe { _mm256_storeu_si256(out.add(at).cast(), rule.quantise(values)) };
         }
-        // SAFETY: `out` is as dense as the row.
-        unsafe { _mm256_storeu_si256(out.add(at).cast(), rule.quantise(values)) };
     }
 }
 
 impl Turn {
     /// For a vector that begins with this channel.
     #[target_feature(enable = "avx2")]
-    fn new(row: &DepthwiseRow, channel: usize) -> Self {
+    fn new(weights: &Depthwise, channel: usize) -> Self {
         // Channels from the one that is `byte` bytes behind the first; eight of them lie together.
-        let at = |byte: usize| (channel + byte) % row.channels;
+        let at = |byte: usize| (channel + byte) % weights.channels;
         let tap = |t: usize| {
             let eight = |i: usize| {
-                let eight = &row.data[t * row.channels + at(i * 8)..][..8];
+                let eight = &weights.data[t * weights.channels + at(i * 8)..][..8];
                 i64::from_le_bytes(std::array::from_fn(|i| eight[i] as u8))
             };
             _mm256_setr_epi64x(eight(0), eight(1), eight(2), eight(3))
@@ -118,8 +134,9 @@ impl Turn {
         let four = |first: usize| interleaved(std::array::from_fn(|t| tap(first + t)));
         let last = widened(tap(8)).map(|word| _mm256_srai_epi32::<24>(_mm256_slli_epi32::<24>(word)));
         let order = |v: usize, i: usize| at(v * 4 + i / 4 * 16) + i % 4;
-        let bias: [[i32; 8]; 4] = std::array::from_fn(|v| std::array::from_fn(|i| row.bias[order(v, i)]));
-        let multiplier: [[f32; 8]; 4] = std::array::from_fn(|v| std::array::from_fn(|i| row.multiplier[order(v, i)]));
+        let bias: [[i32; 8]; 4] = std::array::from_fn(|v| std::array::from_fn(|i| weights.bias[order(v, i)]));
+        let multiplier: [[f32; 8]; 4] =
+            std::array::from_fn(|v| std::array::from_fn(|i| weights.multiplier[order(v, i)]));
         Self {
             fours: [four(0), four(4)],
             last,

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::finish::{self, Addend, Rule};
 use crate::kernels::arch::depthwise::Channels;
-use crate::kernels::contract::{DepthwiseRow, Residual};
+use crate::kernels::contract::DepthwiseRow;
 
 /// Eight channels of four pixels.
 pub struct Eight;
@@ -53,7 +53,7 @@ impl Channels<4> for Eight {
     }
 
     #[inline(always)]
-    unsafe fn add(strip: &Strip, values: __m256, _: &Residual, skip: *const u8) -> __m256 {
+    unsafe fn add(strip: &Strip, values: __m256, skip: *const u8) -> __m256 {
         // SAFETY: the caller vouches for eight bytes; the level is there.
         unsafe { strip.addend.add(values, _mm256_cvtepu8_epi32(finish::load(skip, 8))) }
     }

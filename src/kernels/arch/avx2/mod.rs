@@ -19,10 +19,15 @@ use super::{depthwise as driver, elementwise, pack as packing, with_features};
 use crate::kernels::contract::{ConvKernel, DepthwiseRow, Kernels};
 use crate::kernels::scalar;
 use conv::{PairsFit, Quads, Wide};
+use dense::Dense;
 use paired::Paired;
 use twice::Twice;
 pub(super) use vectors::Registers;
 use winograd::Winograd;
+
+/// One row of a depth-wise convolution, with any weights.
+pub(super) const DEPTHWISE_ROW: fn(DepthwiseRow) =
+    with_features!("avx2": fn(row: DepthwiseRow) = driver::row::<4, depthwise::Eight>);
 
 /// The level of processors with AVX2.
 pub const KERNELS: Kernels = Kernels {
@@ -42,12 +47,9 @@ pub const KERNELS: Kernels = Kernels {
         }
     },
     product: conv::product::<Wide>,
-    depthwise_row: |row| {
-        if dense::takes(&row) {
-            dense::row(row);
-        } else {
-            with_features!("avx2": fn(row: DepthwiseRow) = driver::row::<4, depthwise::Eight>)(row);
-        }
+    prepare_depthwise: |weights| match Dense::new(weights) {
+        Some(dense) => Arc::new(dense),
+        None => Arc::new(DEPTHWISE_ROW),
     },
     split_row: colour::split_row,
     luma_row: with_features!("avx2": fn(planes: [&[u8]; 3], out: &mut [u8]) = scalar::luma_row),

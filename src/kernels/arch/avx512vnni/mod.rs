@@ -14,7 +14,7 @@ mod vectors;
 use std::sync::Arc;
 
 use super::{avx2, elementwise};
-use crate::kernels::contract::Kernels;
+use crate::kernels::contract::{DepthwiseRow, Kernels};
 use vectors::Registers;
 
 /// The level of processors with AVX-512 F, BW, VL and VNNI.
@@ -22,12 +22,13 @@ pub const KERNELS: Kernels = Kernels {
     prepare: |weights| Arc::new(pack::Packed::new(weights)),
     product: conv::product,
     // Four pixels and sixteen channels are taken at once.
-    depthwise_row: |row| {
-        if row.channels < 16 || row.pixels < 4 {
-            (avx2::KERNELS.depthwise_row)(row);
-        } else {
-            depthwise::depthwise_row(row);
+    prepare_depthwise: |weights| {
+        if weights.channels < 16 {
+            return (avx2::KERNELS.prepare_depthwise)(weights);
         }
+        let row: fn(DepthwiseRow) =
+            |row| if row.pixels < 4 { avx2::DEPTHWISE_ROW(row) } else { depthwise::depthwise_row(row) };
+        Arc::new(row)
     },
     attention: attention::ATTENTION,
     ..elementwise!("avx512f,avx512bw,avx512vl,avx512vnni", Registers, ..avx2::KERNELS)

@@ -7,7 +7,7 @@ use std::arch::aarch64::*;
 
 use super::finish::{self, ADDED, Rule};
 use crate::kernels::arch::depthwise::Channels;
-use crate::kernels::contract::{DepthwiseRow, Residual};
+use crate::kernels::contract::DepthwiseRow;
 
 /// Eight channels of two pixels.
 pub struct Eight;
@@ -48,7 +48,7 @@ impl Channels<2> for Eight {
     }
 
     #[inline(always)]
-    unsafe fn add(strip: &Strip, values: finish::Eight, _: &Residual, skip: *const u8) -> finish::Eight {
+    unsafe fn add(strip: &Strip, values: finish::Eight, skip: *const u8) -> finish::Eight {
         // SAFETY: the caller vouches for eight bytes; the level is there.
         unsafe { strip.rule.add_residual(values, finish::load(skip, 8)) }
     }

@@ -28,7 +28,10 @@ pub const KERNELS: Kernels = Kernels {
     reads_signed: true,
     prepare: |weights| Arc::new(Packed { quads: Quads::new(weights), chained: Chained::new(weights) }),
     product: conv::product,
-    depthwise_row: with_features!("neon": fn(row: DepthwiseRow) = driver::row::<2, depthwise::Eight>),
+    prepare_depthwise: |_| {
+        let row: fn(DepthwiseRow) = with_features!("neon": fn(row: DepthwiseRow) = driver::row::<2, depthwise::Eight>);
+        Arc::new(row)
+    },
     pack_columns: with_features!("neon":
         fn(b: &[u8], outputs: usize, depth: usize, data: &mut [i8], sums: &mut [i32]) = packing::pack_columns::<Registers>),
     pack_rows: with_features!("neon":
