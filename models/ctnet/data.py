@@ -75,12 +75,13 @@ class Crops:
     function of the seed and of the step alone, so a run that is taken up again sees what it would have seen.
     """
 
-    def __init__(self, folders, scale, size, batch, seed, sizes=(1.0,), degrade=None):
-        """Every photograph is there once at each of `sizes`, which are relative to its own.
+    def __init__(self, folders, scale, size, batch, seed, sizes=(1.0,), degrade=None, even=False):
+        """Every photograph is there once at each of `sizes`, which are relative to its own. `even`: all places alike, so that
+        what is smooth is learnt from too.
 
         `degrade`, a function of picture and generator, makes of a small picture what a camera would.
         """
-        self.degrade = degrade
+        self.degrade, self.even = degrade, even
         self.scale, self.size, self.batch, self.seed = scale, size, batch, seed
         self.pairs, places, chances = [], [], []
         for path in (p for folder in folders for p in pictures(folder)):
@@ -91,14 +92,14 @@ class Crops:
         self.cumulative = np.cumsum(np.concatenate(chances))
         self.cumulative /= self.cumulative[-1]
 
-    def _collect(self, photo, places, chances, keep=0.5):
+    def _collect(self, photo, places, chances):
         lr, hr = pair(photo, self.scale)
         if min(lr.shape) < self.size:
             return
         self.pairs.append((lr, hr))
-        y, x, energy = self._steep(lr, keep)
+        y, x, energy = self._steep(lr, 1.0 if self.even else 0.5)
         places.append(np.stack([np.full_like(y, len(self.pairs) - 1), y, x], 1))
-        chances.append(energy / energy.mean() * np.sqrt(len(energy)) * (0.25 + energy.mean()))
+        chances.append(np.ones(len(y)) if self.even else energy / energy.mean() * np.sqrt(len(energy)) * (0.25 + energy.mean()))
 
     def _steep(self, lr, keep):
         step = self.size // 2

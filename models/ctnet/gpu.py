@@ -27,6 +27,7 @@ from .data import balance
 from .family import SIZES as NETWORKS
 from .graft import fitted
 from .layers import TorchOps
+from .maps import classes, routes
 from .network import SILENT, Config, CTNet
 from .packed import PackedCrops, photographs
 from .ties import settle
@@ -42,7 +43,7 @@ FLAT_SIDES = (16, 48)
 FLATS = 8
 HARD_EVERY = 500  # steps, after which the greys that are not flat yet are looked for
 DECAY = 0.999  # of the average
-MIX = {"both": 0.75, "transformer": 0.08, "cnn": 0.02, "routed": 0.15}  # of the crops; routed: windows of both kinds
+MIX = {"both": 0.6, "transformer": 0.08, "cnn": 0.02, "routed": 0.3}  # of the crops; routed: by maps, see maps.py
 
 
 class DeviceOps(TorchOps):
@@ -164,20 +165,20 @@ class Job:
 
     # One step
 
-    def _routes(self, batch, side):
+    def _routes(self, x):
         """What runs in each window of each crop: (branches, routes), by the mix."""
         if self.only:
             return self.only, None
-        windows = side // 16
+        batch = len(x)
         kind = torch.searchsorted(self.edges, torch.rand(batch, device=self.device)).view(-1, 1, 1, 1)
         names = list(self.mix)
         of = lambda name: kind == names.index(name) if name in names else torch.zeros_like(kind, dtype=torch.bool)  # noqa: E731
-        level = torch.rand(batch, 1, 1, 1, device=self.device)
-        picked = torch.rand(batch, 1, windows, windows, device=self.device) < level
-        without_cnn = of("transformer") | (of("routed") & picked)
-        without_transformer = of("cnn").expand_as(without_cnn)
-        routes = {name: (~without_cnn).float() for name in SILENT["transformer"]}
-        return "both", routes | {name: (~without_transformer).float() for name in SILENT["cnn"]}
+        by_maps = routes(classes(x, torch.rand(batch, 2, device=self.device)))
+        kept = {name: route | ~of("routed") for name, route in by_maps.items()}
+        for branch, names_of in SILENT.items():
+            for name in names_of:
+                kept[name] = kept.get(name, True) & ~of(branch)
+        return "both", {name: route.float() for name, route in kept.items()}
 
     def _one(self, kind, leak, half, bound):
         """Losses, gradients, optimiser and average: everything on the device."""
@@ -185,7 +186,7 @@ class Job:
             p.grad = None
         x, y = self.crops()
         weights = balance(x, y, self.crops.scale, self.net.squared)
-        branches, routes = self._routes(len(x), x.shape[2])
+        branches, routes = self._routes(x)
         ops = DeviceOps(kind != "float", leak=leak, bound=BOUND if bound else 0.0, routes=routes)
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False)
         with autocast:

@@ -223,7 +223,7 @@ class Run:
         if self.settled and self.step % HARD_EVERY == 0:
             self.hard = not_flat(self.average)
         x, y = self.crops(self.step)
-        maps = classes(x, rng) if branches == "routed" else None
+        maps = classes(x, torch.from_numpy(rng.random((len(x), 2)))) if branches == "routed" else None
         branches = "both" if branches == "routed" else branches
         weights = balance(x, y, self.net.config.scale, self.net.squared)
         self.optimiser.zero_grad(set_to_none=True)
@@ -300,6 +300,7 @@ def arguments():
     parser.add_argument("--rate", type=float, help="highest learning rate of every stage, instead of its own")
     parser.add_argument("--mix", type=shares, default=MIXED, help="both=0.55,cnn=0.05,transformer=0.4: how often each is run; routed: windows by maps, see maps.py")
     parser.add_argument("--unguarded", action="store_true", help="let quantised stages move all, as they do after end-to-end")
+    parser.add_argument("--even", action="store_true", help="crops from everywhere, not from the steepest half of a picture")
     parser.add_argument("--squared", action="store_true", help="squared distances, which trained weights gain from")
     parser.add_argument("--torch", action="store_true", help="let PyTorch do all, where there is no C++ compiler: several times slower")
     return parser.parse_args()
@@ -344,7 +345,7 @@ def main():
     torch.set_num_threads(args.threads)
     Path(args.out).mkdir(parents=True, exist_ok=True)
     crops = Crops(
-        args.photos, network.config.scale, args.crop, args.batch, args.seed, args.sizes, degradation(args.name)
+        args.photos, network.config.scale, args.crop, args.batch, args.seed, args.sizes, degradation(args.name), args.even
     )
     native = isinstance(network, CTNet) and not args.name.endswith("-photo") and not args.torch
     if native and not shutil.which("c++"):
