@@ -23,7 +23,7 @@ const TILES: usize = 6;
 const PIXELS: usize = 2 * TILES;
 /// Most inputs of a tap, the tiles on the stack.
 const INPUTS: usize = 64;
-/// The middle of three taps by the positions of a row of a tile.
+/// How often each of three taps counts at each of four positions, of a row or of a column.
 const OF_TAPS: [[i16; 3]; 4] = [[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]];
 
 /// Weights at the positions of tiles.
@@ -258,7 +258,7 @@ impl Winograd {
 ///
 /// # Safety
 ///
-/// There are two words every sixteen from `inputs`, and `V` vectors of weights at an aligned address.
+/// There are two words every sixteen from `inputs`, and `V` vectors of weights.
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn add_products<const V: usize, const ADD: bool>(
@@ -267,7 +267,7 @@ unsafe fn add_products<const V: usize, const ADD: bool>(
     weights: *const i16,
 ) {
     // SAFETY: a vector of `V`.
-    let weights: [_; V] = std::array::from_fn(|v| unsafe { _mm256_load_si256(weights.add(v * 16).cast()) });
+    let weights: [_; V] = std::array::from_fn(|v| unsafe { _mm256_loadu_si256(weights.add(v * 16).cast()) });
     for (tile, sums) in sums.iter_mut().enumerate() {
         // SAFETY: two words of a tile.
         let two = unsafe { _mm256_set1_epi32(inputs.add(tile * 16).cast::<i32>().read_unaligned()) };
