@@ -180,8 +180,9 @@ impl FloatNetwork {
         let candidates: Vec<(Layout, usize)> = match (picture(a), picture(c)) {
             (true, false) => vec![(Layout::Nchw, a.unwrap_or(3))],
             (false, true) => vec![(Layout::Nhwc, c.unwrap_or(3))],
-            _ if a.is_some_and(|n| n > 4) => {
-                return Err(format!("an input of {} channels is not a picture", a.unwrap_or(0)));
+            _ if a.is_some() && !picture(a) => {
+                let channels = a.unwrap_or(0);
+                return Err(format!("an input of {channels} channels; 1 (luma) and 3 (colours) are supported"));
             }
             _ => vec![(Layout::Nchw, 3), (Layout::Nchw, 1), (Layout::Nhwc, 3), (Layout::Nhwc, 1)],
         };

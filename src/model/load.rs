@@ -133,7 +133,7 @@ pub(super) fn typed(proto: &ModelProto, bytes: usize, shape: Shape) -> Result<Lo
 fn operator(node: &InferenceNode) -> String {
     let name = node.op.name();
     let unknown = name.strip_prefix("Unimplemented(").and_then(|n| n.strip_suffix(')'));
-    unknown.unwrap_or(&name).to_string()
+    unknown.unwrap_or(name.strip_suffix("Hir").unwrap_or(&name)).to_string()
 }
 
 /// The typed graph as far as it is wired.

@@ -558,7 +558,9 @@ fn window_mean(pool: &SumPool) -> Option<usize> {
 }
 
 fn recognised(chain: &[Link], shape: &[usize]) -> Result<Move, String> {
-    recognise(chain, shape).map_err(|e| e.to_string())?.ok_or_else(|| "a move of data that is not supported".into())
+    let names = || chain.iter().map(|(op, _)| op.name().into_owned()).collect::<Vec<_>>().join(", ");
+    let unknown = || format!("the way in which {} before it moves data is not supported", names());
+    recognise(chain, shape).map_err(|e| e.to_string())?.ok_or_else(unknown)
 }
 
 fn shape_of(fact: &TypedFact) -> Result<Vec<usize>, String> {
