@@ -291,7 +291,8 @@ pub(super) struct Bench {
     #[arg(long, value_enum, default_value_t = Pixels::Rgb)]
     pub(super) pixels: Pixels,
 
-    /// Take the time of each Step, too; not with --format csv
+    /// Take the time of each Step, too, and its share of the peak; not with --format csv. A convolution that is computed with
+    /// fewer multiply-adds than it has may be above the peak
     #[arg(long)]
     pub(super) profile: bool,
 
