@@ -61,6 +61,14 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
     if output.is_dir() {
         return Err(Failure::usage(format!("{}: this is a folder; give the name of a file", output.display())));
     }
+    let is_special = |path: &Path| path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir());
+    for (path, reason) in
+        [(input, "its input is read more than once"), (output, "its output has its name once it is whole")]
+    {
+        if is_special(path) {
+            return Err(Failure::usage(format!("{}: this is no file, but video needs one: {reason}", path.display())));
+        }
+    }
     let more = shell_words::split(args.ffmpeg_out.as_deref().unwrap_or_default());
     let more = more.map_err(|error| Failure::usage(format!("--ffmpeg-out: {error}")))?;
     let movie = Movie::open(input)?;
@@ -73,6 +81,7 @@ pub(super) fn run(args: &Args, progress: Progress) -> Result<(), Failure> {
     let codec = codec(args, &movie, container)?;
     movie.test_times()?;
     let data = test_output(&movie, container, codec, &more, output)?;
+    let container = container.holding(codec, &more);
     let session = Session::open(&args.engine)?;
     let decoding = Decoding { deinterlace: args.deinterlace, upright: container.turns(&movie), ..Decoding::default() };
     let size = movie.clip_of(decoding).format.size.scaled(session.scale());

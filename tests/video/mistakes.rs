@@ -38,6 +38,16 @@ fn mistakes_are_one_line_and_found_before_the_work() {
         assert!(said.contains(reason) && said.matches("late.ts").count() < 2, "{words}: {said}");
         assert!(!at.join("out.mkv").exists() && !at.join("out.mkv.parts").exists(), "{words}");
     }
+    // What would wait for ever for somebody else.
+    assert!(Command::new("mkfifo").arg(at.join("pipe.mkv")).status().unwrap().success());
+    for words in ["video in.mkv pipe.mkv", "video pipe.mkv out.mkv"] {
+        let output = bifocal(at, words).output().unwrap();
+        assert!(
+            output.status.code() == Some(2) && said(&output).contains("pipe.mkv: this is no file"),
+            "{}",
+            said(&output)
+        );
+    }
     let output = bifocal(at, "video in.mkv out.mkv --mem 64k").output().unwrap();
     assert!(output.status.code() == Some(3) && !at.join("out.mkv.parts").exists(), "{}", said(&output));
     let output = bifocal(at, "video in.mkv out.mkv").env("PATH", "/nonexistent").output().unwrap();

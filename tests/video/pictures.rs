@@ -111,6 +111,12 @@ fn screen_and_light_of_hdr_are_kept() {
         facts(at, "out.mkv", "color_transfer,color_primaries"),
         facts(at, "in.mp4", "color_transfer,color_primaries")
     );
+    // The one of its two tags by which all players know it.
+    runs(at, "video in.mp4 out.mp4");
+    assert_eq!(
+        (light("out.mp4"), facts(at, "out.mp4", "codec_tag_string")),
+        (light("in.mp4"), "codec_tag_string=hvc1\n".into())
+    );
 }
 
 #[test]

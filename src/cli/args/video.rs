@@ -16,7 +16,8 @@ Examples:
 
 Reads and writes through the programs ffmpeg and ffprobe, which must be installed (5.1 or newer) and take memory of their
 own beside --mem. OUTPUT is .mkv, .mp4, .m4v, .mov, .webm, .nut, .ts or .avi; it is written when all frames are
-made, and takes the place of one that was there. Where INPUT is damaged on the way it has what came before, with exit code 2.
+made, and takes the place of one that was there. Where INPUT breaks off, or damage ends it before its length, it has what came
+before, with exit code 2; of damage within it there is a line.
 
 What is kept: sound, subtitles, chapters, attachments and other streams as they are, bit for bit; metadata; the time stamp of
 every frame, to the tick where OUTPUT has the ticks of INPUT (.mp4, .mov), in .mkv to its millisecond; shape of pixels,

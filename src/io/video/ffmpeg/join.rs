@@ -25,6 +25,8 @@ pub struct Container {
     is_mov: bool,
     /// Does it count in thousandths of a second?
     is_matroska: bool,
+    /// Does it get the tag of H.265 by which all players know it? ffmpeg's own is another.
+    is_hvc1: bool,
 }
 
 /// Endings of names, and what ffmpeg calls the format.
@@ -54,7 +56,7 @@ impl Container {
             return Err(CreateError::Unsupported { file: path.display().to_string(), reason });
         };
         let (is_mov, is_matroska) = (matches!(*format, "mp4" | "mov"), matches!(*format, "matroska" | "webm"));
-        Ok(Self { format, is_mov, is_matroska })
+        Ok(Self { format, is_mov, is_matroska, is_hvc1: false })
     }
 
     /// Why it cannot hold subtitles of this kind, if they are written as words. Into .ts ffmpeg would write them all the same, as
@@ -72,9 +74,16 @@ impl Container {
         let at_home = if kind == "mov_text" { ".mp4" } else { ".mkv" };
         let mut reason = format!("there are no subtitles of kind {kind} in .{}, {at_home} holds them", ending);
         if !holds.is_empty() {
-            reason += &format!("; ffmpeg -i IN -map 0 -c copy -c:s {other} makes such of them");
+            reason += &format!("; ffmpeg -i IN -map 0 -dn -c copy -c:s {other} makes such of them");
         }
         (is_words && !holds.contains(&kind)).then_some(reason)
+    }
+
+    /// For what `codec` makes, unless `more` chooses another.
+    pub fn holding(self, codec: Codec, more: &[String]) -> Self {
+        let chosen =
+            more.iter().any(|word| word.starts_with("-c") || word.starts_with("-vcodec") || word.starts_with("-tag"));
+        Self { is_hvc1: self.is_mov && codec == Codec::X265 && !chosen, ..self }
     }
 
     /// Does it take AV1 and nothing else of what is written here?
@@ -277,6 +286,9 @@ fn words(movie: &Movie, ends: Option<Ends>, container: Container, data: bool, en
             say(&[&format!("-metadata:s:{to}"), "handler_name="]);
         }
         say(&[&format!("-disposition:{to}"), &if set.is_empty() { "0".into() } else { set.join("+") }]);
+        if container.is_hvc1 {
+            say(&[&format!("-tag:{to}"), "hvc1"]);
+        }
         // What the pipe has no word for, and some codecs neither.
         for (option, value) in colours(movie) {
             say(&[&format!("{option}:{to}"), value]);

@@ -18,6 +18,8 @@ use crate::io::video::{Arrival, Clip, FrameSource, Rate, Troubles};
 const WAIT: Duration = Duration::from_millis(100);
 /// A stream that gives nothing for so long is taken up anew: first, and then.
 const SILENCE: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(5)];
+/// By so much of a second a damaged movie may end before its length, which may be that of the sound.
+const SHORT: f64 = 1.0;
 /// A frame that has begun to come is whole within this time.
 const WHOLE: Duration = Duration::from_secs(30);
 
@@ -67,6 +69,8 @@ struct FfmpegSource {
     clip: Clip,
     time_base: TimeBase,
     bias: i64,
+    /// When it ends, in seconds, by what it says of itself.
+    end: Option<f64>,
     live: bool,
     feed: Reconnect<Feed>,
     clock: Clock,
@@ -145,6 +149,7 @@ impl FfmpegSource {
             clip: Clip { live: decoding.live, ..clip },
             time_base: movie.time_base,
             bias: movie.bias,
+            end: movie.duration().map(|duration| movie.start() + duration),
             live: decoding.live,
             feed: Reconnect::new(&movie.name, feed, Pauses::GROWING, decoding.patience),
             clock: Clock { time: decoding.after, ..Clock::default() },
@@ -171,6 +176,13 @@ impl FfmpegSource {
         }
         if frames == 0 && !self.skipped {
             return Err(self.corrupt(format!("there is not a single frame in it: {}", said(&words, status))));
+        }
+        let Rate { frames: rate, seconds } = self.clip.rate;
+        let length = f64::from(seconds) / f64::from(rate.max(1));
+        let reached = self.clock.time.map_or(0.0, |time| self.time_base.seconds(time) + length);
+        if let Some(end) = self.end.filter(|end| !words.is_empty() && reached + SHORT < *end) {
+            let found = said(&words, status);
+            return Err(self.corrupt(format!("it ends at {reached:.1} s of {end:.1}; ffmpeg found damage: {found}")));
         }
         if !words.is_empty() {
             log::warn!("{}: ffmpeg found damage: {}", self.name, said(&words, status));
