@@ -161,6 +161,12 @@ fn frames_stored_behind_the_last_keep_the_rate() {
         runs(at, "video in.mp4 out.mp4");
         let names = "nb_frames,avg_frame_rate,duration,duration_ts";
         assert_eq!(facts(at, "out.mp4", names), facts(at, "in.mp4", names));
+        // What the video says of its rate shows in the lengths of packets.
+        for codec in ["x264", "x265"] {
+            runs(at, &format!("video in.mp4 rate.mp4 --codec {codec}"));
+            let lengths = tool(at, "ffprobe", "-select_streams v -show_entries packet=duration -of csv=p=0 rate.mp4");
+            assert!(lengths.lines().all(|length| length == "512"), "{codec}: {lengths}");
+        }
         // In the order in which they are stored.
         let show = "-select_streams v -show_entries packet=pts -of csv=p=0";
         let stored = |file: &str| tool(at, "ffprobe", &format!("{show} {file}"));

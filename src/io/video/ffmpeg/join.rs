@@ -16,6 +16,7 @@ use crate::io::child::Child;
 use crate::io::destination::Destination;
 use crate::io::error::{CreateError, WriteError};
 use crate::io::location::Location;
+use crate::io::video::Rate;
 
 /// The kind of file that an output is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub struct Container {
     is_mov: bool,
     /// Does it count in thousandths of a second?
     is_matroska: bool,
-    /// Does it get the tag of H.265 by which all players know it? ffmpeg's own is another.
-    is_hvc1: bool,
+    /// What the video is encoded with; none where the user has chosen it in ffmpeg's words.
+    codec: Option<Codec>,
 }
 
 /// Endings of names, and what ffmpeg calls the format.
@@ -56,7 +57,7 @@ impl Container {
             return Err(CreateError::Unsupported { file: path.display().to_string(), reason });
         };
         let (is_mov, is_matroska) = (matches!(*format, "mp4" | "mov"), matches!(*format, "matroska" | "webm"));
-        Ok(Self { format, is_mov, is_matroska, is_hvc1: false })
+        Ok(Self { format, is_mov, is_matroska, codec: None })
     }
 
     /// Why it cannot hold subtitles of this kind, if they are written as words. Into .ts ffmpeg would write them all the same, as
@@ -83,7 +84,7 @@ impl Container {
     pub fn holding(self, codec: Codec, more: &[String]) -> Self {
         let chosen =
             more.iter().any(|word| word.starts_with("-c") || word.starts_with("-vcodec") || word.starts_with("-tag"));
-        Self { is_hvc1: self.is_mov && codec == Codec::X265 && !chosen, ..self }
+        Self { codec: Some(codec).filter(|_| !chosen), ..self }
     }
 
     /// Does it take AV1 and nothing else of what is written here?
@@ -242,6 +243,18 @@ fn lengths(ends: Ends, zero: f64, end: f64, ticks: u64, is_six: bool) -> String 
     format!("setts=pts=PTS:dts=DTS:duration=if(eq(N\\,{})\\,{shown_left}\\,{stored_length})", shown.number)
 }
 
+/// Says in the video what its usual rate is. The encoder, which gets the times of frames in the ticks of the source, says that there
+/// is a frame in each.
+fn usual_rate(codec: Codec, Rate { frames, seconds }: Rate) -> Option<String> {
+    let (frames, seconds) = (frames.max(1), seconds.max(1));
+    match codec {
+        // It counts fields.
+        Codec::X264 => Some(format!("h264_metadata=tick_rate={}/{seconds}", 2 * u64::from(frames))),
+        Codec::X265 => Some(format!("hevc_metadata=tick_rate={frames}/{seconds}")),
+        Codec::Av1 | Codec::Ffv1 => None,
+    }
+}
+
 fn words(movie: &Movie, ends: Option<Ends>, container: Container, data: bool, end: End) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["-copyts".into()];
     let mut say = |more: &[&str]| words.extend(more.iter().map(OsString::from));
@@ -286,7 +299,8 @@ fn words(movie: &Movie, ends: Option<Ends>, container: Container, data: bool, en
             say(&[&format!("-metadata:s:{to}"), "handler_name="]);
         }
         say(&[&format!("-disposition:{to}"), &if set.is_empty() { "0".into() } else { set.join("+") }]);
-        if container.is_hvc1 {
+        if container.is_mov && container.codec == Some(Codec::X265) {
+            // By which all players know it; ffmpeg's own is another.
             say(&[&format!("-tag:{to}"), "hvc1"]);
         }
         // What the pipe has no word for, and some codecs neither.
@@ -299,8 +313,13 @@ fn words(movie: &Movie, ends: Option<Ends>, container: Container, data: bool, en
         }
         let video_end = end.video.map(|end| end - start).filter(|end| *end > 0.0);
         let ticks = if container.is_mov { Some(movie.time_base.den) } else { container.is_matroska.then_some(1000) };
+        let mut filters = Vec::new();
         if let (Some(end), Some(ticks), Some(ends)) = (video_end, ticks, ends) {
-            say(&[&format!("-bsf:{to}"), &lengths(ends, start + bias, end, ticks, movie.is_six)]);
+            filters.push(lengths(ends, start + bias, end, ticks, movie.is_six));
+        }
+        filters.extend(container.codec.and_then(|codec| usual_rate(codec, movie.clip().rate)));
+        if !filters.is_empty() {
+            say(&[&format!("-bsf:{to}"), &filters.join(",")]);
         }
         if turned && !movie.is_six {
             say(&[&format!("-metadata:s:{to}"), &format!("rotate={degrees}")]);
