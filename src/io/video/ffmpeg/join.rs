@@ -224,8 +224,7 @@ pub fn join(
 
 /// Gives the last frame the length that it had, of which the parts know nothing; ffmpeg's guess is the usual one, which is wrong
 /// where the rate varies. Where another is stored behind it, MP4 adds that one's to the time at which it is decoded: it gets that
-/// of the one before it. All others end when the next begins and get little, since a longer one may make the whole longer; with
-/// less than a tick of the output ffmpeg would guess.
+/// of the one before it. All others end when the next begins; ffmpeg's guess stays, but where it would make the whole longer.
 ///
 /// Time stamps are in ticks of the output here as of ffmpeg 5, or of the parts, which are `TB`, as of ffmpeg 7: where that of a frame
 /// is known, it tells which. Those at 0 are the same.
@@ -239,7 +238,9 @@ fn lengths(ends: Ends, zero: f64, end: f64, ticks: u64, is_six: bool) -> String 
     };
     let Ends { stored, shown, .. } = ends;
     let (shown_left, stored_left) = (left(shown), left(stored));
-    let stored_length = format!("if(eq(N\\,{})\\,min(DTS-PREV_INDTS\\,{stored_left})\\,DURATION/8)", stored.number);
+    let end_of_all = if is_six { format!("round({end:.9}/TB)") } else { (end * ticks as f64).round().to_string() };
+    let guess = format!("min(DURATION\\,max(1\\,{end_of_all}-PTS))");
+    let stored_length = format!("if(eq(N\\,{})\\,min(DTS-PREV_INDTS\\,{stored_left})\\,{guess})", stored.number);
     format!("setts=pts=PTS:dts=DTS:duration=if(eq(N\\,{})\\,{shown_left}\\,{stored_length})", shown.number)
 }
 
