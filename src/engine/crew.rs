@@ -8,7 +8,8 @@
 const DISTURBED: f64 = 2.0;
 /// What the least becomes by each frame, so that it is of late.
 const FORGOTTEN: f64 = 1.01;
-/// One thread alone is no longer disturbed where so many frames in a row take less than this part of what they took.
+/// One thread alone is no longer disturbed where so many frames in a row take less than this part of what they took, after a
+/// quarter of the frames until all are tried again.
 const RELIEVED: f64 = 0.7;
 const RELIEVED_FRAMES: u32 = 2;
 /// One thread alone is given up where its first frames take so many times what that one took.
@@ -99,7 +100,7 @@ impl Crew {
     fn end_alone(&mut self, taken: f64) {
         let first = self.frames <= FIRST_FRAMES;
         let weight = if first { 1.0 / f64::from(self.frames) } else { 0.125 };
-        let relieved = !first && taken < RELIEVED * self.mean;
+        let relieved = !first && self.frames >= self.hold_all / 4 && taken < RELIEVED * self.mean;
         self.relieved = if relieved { self.relieved + 1 } else { 0 };
         self.mean += weight * (taken - self.mean);
         if self.frames == FIRST_FRAMES && self.mean > WORSE * self.late {
