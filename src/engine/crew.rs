@@ -134,9 +134,9 @@ mod tests {
         // Other programs: all threads take eight times as long, one alone twice.
         let together = run(&mut crew, 1000, [8.0, 4.0]);
         assert!((2..=5).contains(&together), "{together}");
-        // They end.
+        // They end: seen after a quarter of the frames that trials in vain are apart by now.
         let together = run(&mut crew, 1000, [1.0, 2.0]);
-        assert!(together >= 997, "{together}");
+        assert!(together >= 1000 - HOLD_ALL[1] as usize / 4 - 3, "{together}");
     }
 
     #[test]
