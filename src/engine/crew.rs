@@ -99,15 +99,18 @@ impl Crew {
 
     fn end_alone(&mut self, taken: f64) {
         let first = self.frames <= FIRST_FRAMES;
-        let weight = if first { 1.0 / f64::from(self.frames) } else { 0.125 };
-        let relieved = !first && self.frames >= self.hold_all / 4 && taken < RELIEVED * self.mean;
-        self.relieved = if relieved { self.relieved + 1 } else { 0 };
-        self.mean += weight * (taken - self.mean);
+        if !first && taken < RELIEVED * self.mean {
+            self.relieved += 1;
+        } else {
+            let weight = if first { 1.0 / f64::from(self.frames) } else { 0.125 };
+            self.mean += weight * (taken - self.mean);
+            self.relieved = 0;
+        }
         if self.frames == FIRST_FRAMES && self.mean > WORSE * self.late {
             (self.alone, self.left) = (false, self.hold_alone);
             self.hold_alone = (2 * self.hold_alone).min(HOLD_ALONE[1]);
-        } else if self.frames >= self.hold_all || self.relieved >= RELIEVED_FRAMES {
-            (self.alone, self.trial) = (false, true);
+        } else if self.frames >= self.hold_all || self.relieved >= RELIEVED_FRAMES && self.frames >= self.hold_all / 4 {
+            (self.alone, self.trial, self.relieved) = (false, true, 0);
         }
     }
 }
