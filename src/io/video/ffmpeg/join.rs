@@ -82,8 +82,8 @@ impl Container {
 
     /// For what `codec` makes, unless `more` chooses another.
     pub fn holding(self, codec: Codec, more: &[String]) -> Self {
-        let chosen =
-            more.iter().any(|word| word.starts_with("-c") || word.starts_with("-vcodec") || word.starts_with("-tag"));
+        let choices = ["-c:", "-codec", "-vcodec", "-tag", "-vtag"];
+        let chosen = more.iter().any(|word| word == "-c" || choices.iter().any(|choice| word.starts_with(choice)));
         Self { codec: Some(codec).filter(|_| !chosen), ..self }
     }
 
