@@ -157,7 +157,11 @@ impl<'a> StepRunner<'a> {
         let [mut columns, mut below] = std::mem::take(&mut scratch.columns);
         let mut made = units.start;
         for unit in units.clone() {
-            routes.columns(route, rows_of(unit), size, &mut columns);
+            if made == unit {
+                routes.columns(route, rows_of(unit), size, &mut columns);
+            } else {
+                std::mem::swap(&mut columns, &mut below);
+            }
             let two = joined.filter(|_| made == unit && unit + 1 < units.end).filter(|_| {
                 routes.columns(route, rows_of(unit + 1), size, &mut below);
                 below == columns
